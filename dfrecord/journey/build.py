@@ -1,0 +1,377 @@
+"""From a recording to a journey: what is kept becomes steps, secrets become variables, ids are linked.
+
+In: a `Recording` and the user's choices. Out: a `Journey`. One sweep over the kept exchanges in running order; what
+each step means (kind, title) is decided here, what an id is in `link`, what a secret is in `normalise.secrets`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from dfrecord.journey.changes import changed_only
+from dfrecord.journey.link import Linker, label
+from dfrecord.journey.lookup import Sightings
+from dfrecord.journey.model import (
+    Answer,
+    Capture,
+    Encoding,
+    Journey,
+    JsonBody,
+    Number,
+    Object,
+    RawBody,
+    RequestBody,
+    RequestTemplate,
+    Residue,
+    ResidueKind,
+    Step,
+    StepKind,
+    Text,
+    Tree,
+    Var,
+    Variable,
+    VariableKind,
+    variables_of_step,
+)
+from dfrecord.journey.names import Namer, identifier
+from dfrecord.journey.secret_variables import SecretVariables
+from dfrecord.normalise.body import json_of, json_text, parse_json, records_of
+from dfrecord.normalise.headers import sent_headers
+from dfrecord.normalise.secrets import Secrets, find
+from dfrecord.normalise.select import (
+    DEFAULT_FILTER,
+    Decision,
+    Reads,
+    effective_method,
+    in_running_order,
+    select,
+    tokens_answered,
+    tokens_sent,
+)
+from dfrecord.recording.exchange import BodyState, Exchange, Recording
+from dfrecord.system_api.catalog import Catalog, Location
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """The user's choices: path prefixes to keep, which reads stay, verbatim or linked, and the journey's name."""
+
+    filters: tuple[str, ...] = (DEFAULT_FILTER,)
+    reads: Reads = Reads.USED
+    literal: bool = False
+    whole_records: bool = False
+    name: str = ""
+
+
+def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journey:
+    """The journey that a recording shows."""
+    decisions, kept = select(recording, options.filters, options.reads, catalog)
+    secrets = find(recording.exchanges, catalog)
+    return _Build(recording, options, catalog, decisions, kept, secrets).run()
+
+
+@dataclass
+class _Build:
+    recording: Recording
+    options: PlanOptions
+    catalog: Catalog
+    decisions: list[Decision]
+    kept: list[Exchange]
+    secrets: Secrets
+    namer: Namer = field(default_factory=Namer)
+    residue: list[Residue] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def run(self) -> Journey:
+        order = {e.number: n for n, e in enumerate(in_running_order(self.recording.exchanges))}
+        self.sightings = Sightings(in_running_order(self.recording.exchanges), self.catalog)
+        self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
+        headers = (("Accept", Text(("application/json",))), self._session_header())
+        self.linker = Linker(self.catalog, self.sightings, self.namer, headers)
+        self.written: dict[tuple[str, str], int] = {}
+        self._prepare_sessions()
+        step_names = Namer()
+        if self.needs_login:
+            self.steps.append(self._synthetic_login(step_names))
+        for exchange in self.kept:
+            step = self._step(exchange, order[exchange.number], step_names)
+            if step is not None:
+                self.steps.append(step)
+        self._explain_decisions()
+        self._warn()
+        return self._journey()
+
+    def _journey(self) -> Journey:
+        variables = [*self.variables.all(), *self.linker.variables]
+        captured = {capture.variable for step in self.steps for capture in step.captures}
+        used = {name for step in self.steps for name in variables_of_step(step)} | captured
+        wanted = [v for v in variables if v.name in used or v.lookup is not None]
+        base = Variable(
+            "base_url",
+            VariableKind.PARAMETER,
+            env="DF_BASE_URL",
+            required=True,
+            description="the instance to run against, e.g. https://df.example.com",
+        )
+        name = identifier(self.options.name or _stem(self.recording.source), "journey")
+        redact = self.secrets.redact_text
+        return Journey(
+            name=name,
+            title=redact(self.options.name or name.replace("_", " ")),
+            source=redact(re.split(r"[\\/]", self.recording.source)[-1]),
+            steps=tuple(self.steps),
+            variables=(base, *wanted),
+            residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.linker.residue)),
+            entry_count=self.recording.entry_count,
+            literal=self.options.literal,
+            secrets=frozenset(secret.value for secret in self.secrets.by_value.values() if secret.everywhere),
+        )
+
+    # ---------------------------------------------------------------- sessions
+
+    def _prepare_sessions(self) -> None:
+        """Which session each kept request uses: that of a kept login, else of a login that dfrecord adds."""
+        logins = [e for e in self.kept if self._is_login(e)]
+        self.as_admin = not any(self._locate(e).resource == "user_session" for e in logins)
+        given = {token for exchange in self.kept for token in tokens_answered(exchange, self.catalog)}
+        strangers = [
+            (exchange, token)
+            for exchange in self.kept
+            if not self._is_login(exchange)
+            for token in tokens_sent(exchange, self.catalog)
+            if token not in given
+        ]
+        anonymous = [e for e in self.kept if self._needs_session(e)]
+        self.add_session_to = {e.number for e in anonymous}
+        homeless = [exchange for exchange, _ in strangers] + anonymous
+        first_login = self.kept.index(logins[0]) if logins else len(self.kept)
+        self.needs_login = any(self.kept.index(exchange) < first_login for exchange in homeless)
+        for _, token in strangers:
+            self.variables.session_token(token)
+        if self.needs_login:
+            self.variables.session_token(None)
+            reason = "the recording begins after the login: the journey logs in as an administrator first"
+            self.residue.append(Residue(ResidueKind.UNKNOWN, reason))
+
+    def _needs_session(self, exchange: Exchange) -> bool:
+        """A system call that succeeded without any credential in sight: the recording program took it away."""
+        if self.options.literal or tokens_sent(exchange, self.catalog):
+            return False
+        location = self._locate(exchange)
+        public = ("admin_password", "user_password", "user_register", "environment", "admin_session", "user_session")
+        if location.resource is None or location.resource in public:
+            return False
+        names = {name.lower() for name, _ in sent_headers(exchange.request, self.catalog, as_admin=True)}
+        query_names = {pair.partition("=")[0] for pair in exchange.request.query.split("&")}
+        return not names & {"authorization", "x-dreamfactory-api-key"} and not query_names & {
+            "api_key",
+            "session_token",
+        }
+
+    def _is_login(self, exchange: Exchange) -> bool:
+        return self.catalog.is_session(exchange.request.decoded_path) and exchange.request.method == "POST"
+
+    def _session_header(self) -> tuple[str, Text]:
+        return self.catalog.session["token_header"], Text((Var("session_token"),))
+
+    def _synthetic_login(self, names: Namer) -> Step:
+        body = JsonBody(
+            Object((("email", Var(self.variables.email(None))), ("password", Var(self.variables.password()))))
+        )
+        headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
+        return Step(
+            name=names.give("log_in"),
+            title="Log in as an administrator",
+            kind=StepKind.LOGIN,
+            request=RequestTemplate("POST", Text((self.catalog.session["admin_path"],)), headers, body),
+            captures=(Capture("session_token", ("session_token",)),),
+            notes=("added by dfrecord: the recording begins after the login",),
+        )
+
+    def _look_up_key(self, value: str) -> str | None:
+        return None if self.options.literal else self.linker.api_key(value)
+
+    # ---------------------------------------------------------------- one step
+
+    def _step(self, exchange: Exchange, entry: int, names: Namer) -> Step | None:
+        location = self._locate(exchange)
+        kind = self._kind(exchange, location)
+        title = self._title(exchange, location, kind, entry)
+        tree = json_of(exchange.request.body)
+        body_tree = None if isinstance(tree, ValueError) else tree
+        note = next((d.note for d in self.decisions if d.number == exchange.number and d.note), "")
+        if kind is StepKind.UPDATE and not self.options.literal:
+            body_tree = self._changes(body_tree, location, entry)
+            if body_tree == Object(()):
+                self._drop(exchange, "an update that changes nothing")
+                return None
+        answer = json_of(exchange.response.body)
+        step = Step(
+            name=names.give(self._step_name(kind, location)),
+            title=self.secrets.redact_text(title),
+            kind=kind,
+            resource=location.resource,
+            request=self._request(exchange, body_tree, location, kind),
+            captures=tuple(self.variables.captures(answer, location.resource, kind)),
+            answer=self._answer(exchange),
+            danger=self.catalog.danger(
+                effective_method(exchange, self.catalog), exchange.request.query, location.record
+            ),
+            notes=(self.secrets.redact_text(note),) if note else (),
+            entry=exchange.number,
+        )
+        if self.options.literal:
+            return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
+        created_here = self.linker.was_created_here(location.resource or "", location.record)
+        step = self.linker.link(step, location, entry, None if isinstance(answer, ValueError) else answer)
+        if kind is StepKind.DELETE and not step.danger and not created_here:
+            step = replace(step, danger="it deletes something that this journey did not create")
+        if kind in (StepKind.UPDATE, StepKind.DELETE, StepKind.CALL) and location.record:
+            self.written[(location.resource or "", location.record)] = entry
+        return step
+
+    def _changes(self, tree: Tree, location: Location, entry: int) -> Tree:
+        if self.options.whole_records or not isinstance(tree, Object) or not location.record or not location.resource:
+            return tree
+        seen = self.sightings.latest(location.resource, location.record, entry)
+        if seen is None or seen.entry < self.written.get((location.resource, location.record), -1):
+            return tree
+        return changed_only(tree, seen.row, location.resource, self.catalog)
+
+    def _request(self, exchange: Exchange, tree: Tree, location: Location, kind: StepKind) -> RequestTemplate:
+        request = exchange.request
+        target = request.path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
+        headers = [
+            (name, self.variables.text(value, Encoding.PLAIN, name))
+            for name, value in sent_headers(request, self.catalog, as_admin=self.as_admin)
+            if kind is not StepKind.LOGIN or name.lower() != self.catalog.session["token_header"].lower()
+        ]  # a login ignores the token sent with it (system-api.md section 2.1)
+        if not self.options.literal:
+            headers = [(n, Text(("application/json",)) if n.lower() == "accept" else v) for n, v in headers]
+            if exchange.number in self.add_session_to:
+                headers.append(self._session_header())
+        return RequestTemplate(
+            request.method,
+            self.variables.target(target),
+            tuple(headers),
+            self._body(exchange, tree, location, kind),
+        )
+
+    def _body(self, exchange: Exchange, tree: Tree, location: Location, kind: StepKind) -> RequestBody:
+        body = exchange.request.body
+        if body.state is BodyState.ABSENT:
+            return None
+        if kind is StepKind.LOGIN and isinstance(tree, Object):
+            self.variables.credentials(tree)
+        media_type = (exchange.request.headers.get("Content-Type") or "application/json").lower()
+        is_json = "json" in media_type and not isinstance(json_of(body), ValueError)
+        if is_json and not self.options.literal:
+            return JsonBody(self.variables.tree(tree, location.resource))
+        encoding = Encoding.JSON if is_json else Encoding.URI if "urlencoded" in media_type else Encoding.PLAIN
+        return RawBody(tuple(self.variables.raw(body.content, encoding)))
+
+    def _answer(self, exchange: Exchange) -> Answer:
+        response = exchange.response
+        media_type = response.headers.get("Content-Type") or ""
+        text = self.secrets.redact(response.body.content).decode("utf-8", "replace")
+        try:
+            tree = parse_json(text) if text else None
+        except ValueError:
+            tree = None
+        text = json_text(tree) if tree is not None else text
+        return Answer(response.status, response.reason, media_type, text, tree)
+
+    # ---------------------------------------------------------------- what it means
+
+    def _locate(self, exchange: Exchange) -> Location:
+        return self.catalog.locate(exchange.request.decoded_path)
+
+    def _kind(self, exchange: Exchange, location: Location) -> StepKind:
+        method = effective_method(exchange, self.catalog)
+        if method in ("GET", "HEAD"):
+            return StepKind.READ
+        if self.catalog.is_session(exchange.request.decoded_path):
+            return {"POST": StepKind.LOGIN, "DELETE": StepKind.LOGOUT}.get(method, StepKind.CALL)
+        facts = self.catalog.resources.get(location.resource or "")
+        if facts is None or facts.id_field is None or facts.name in ("cache", "limit_cache"):
+            return StepKind.CALL
+        kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
+        is_json = not isinstance(json_of(exchange.request.body), ValueError)
+        return kinds.get(method, StepKind.CALL) if is_json or method == "DELETE" else StepKind.CALL
+
+    def _step_name(self, kind: StepKind, location: Location) -> str:
+        plain = {StepKind.LOGIN: "log_in", StepKind.LOGOUT: "log_out"}.get(kind)
+        return plain or f"{kind.value}_{location.resource or 'api'}"
+
+    def _title(self, exchange: Exchange, location: Location, kind: StepKind, entry: int) -> str:
+        if kind is StepKind.LOGIN:
+            return "Log in as an administrator" if location.resource == "admin_session" else "Log in"
+        if kind is StepKind.LOGOUT:
+            return "Log out"
+        resource = label(location.resource or "")
+        method = exchange.request.method
+        if kind is StepKind.CALL or not resource:
+            shown = f"{method} {exchange.request.decoded_path}"
+            return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
+        keys = self._keys(exchange, location, entry)
+        if kind is StepKind.READ:
+            return f"Read {resource} {keys[0]}" if location.record and keys else f"Read the list of {resource} records"
+        count = f"{len(keys)} {resource} records:" if len(keys) > 1 else resource
+        shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
+        return f"{kind.value.capitalize()} {count} {shown}".rstrip()
+
+    def _keys(self, exchange: Exchange, location: Location, entry: int) -> list[str]:
+        """The natural keys of the records a request is about, an id where the recording does not show the key."""
+        facts = self.catalog.resources[location.resource or ""]
+        tree = json_of(exchange.request.body)
+        records = [] if isinstance(tree, ValueError) else records_of(tree, self.catalog.wrapper)
+        ids = [location.record] if location.record else []
+        ids += [i.text for record in records if isinstance(i := record.get("id"), Number) and i.text != "0" and not ids]
+        ids += (
+            re.findall(r"\d+", match[1]) if (match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query)) else []
+        )
+        field_name = facts.key_field or "name"
+        if ids and exchange.request.method != "POST":
+            seen = [(i, self.sightings.of(facts.name, i, entry)) for i in ids]
+            keys = [sighting.row.get(field_name) if sighting else i for i, sighting in seen]
+        else:
+            keys = [record.get(field_name) for record in records] or list(ids)
+        return [key if isinstance(key, str) else "?" for key in keys if key is not None]
+
+    # ---------------------------------------------------------------- what is said about it
+
+    def _drop(self, exchange: Exchange, reason: str) -> None:
+        self.decisions = [replace(d, reason=reason) if d.number == exchange.number else d for d in self.decisions]
+
+    def _explain_decisions(self) -> None:
+        for decision in self.decisions:
+            if not decision.kept:
+                subject = self.secrets.redact_text(decision.url)
+                self.residue.append(Residue(ResidueKind.DROPPED, decision.reason, decision.number, subject=subject))
+
+    def _warn(self) -> None:
+        for step in self.steps:
+            if step.danger:
+                self.residue.append(
+                    Residue(ResidueKind.RISKY, f"{step.danger}; runs only with DF_YES=1", step.entry, step.name)
+                )
+        origins = dict.fromkeys(e.request.origin for e in self.kept)
+        for origin in list(origins)[1:]:
+            reason = f"some steps were sent to {origin}, others to {next(iter(origins))}; all go to DF_BASE_URL"
+            self.residue.append(Residue(ResidueKind.RISKY, reason))
+        for secret in self.secrets.by_value.values():
+            if not secret.everywhere:
+                reason = f"the recorded {secret.name} is short or an everyday word: replaced in its own field only"
+                self.residue.append(Residue(ResidueKind.RISKY, reason, subject=secret.name))
+        for note in self.recording.notes:
+            self.residue.append(Residue(ResidueKind.UNKNOWN, note))
+        for step in self.steps:
+            if step.resource and (fields := self.catalog.resources[step.resource].may_hold_secrets):
+                reason = f"{', '.join(sorted(fields))} may hold a credential that no rule finds: look at it"
+                self.residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
+
+
+def _stem(source: str) -> str:
+    name = re.split(r"[\\/]", source)[-1]
+    return re.sub(r"(\.(har|json|zip|gz|zhar|flow|mitm))+$", "", name, flags=re.IGNORECASE)

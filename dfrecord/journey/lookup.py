@@ -1,0 +1,114 @@
+"""What the recording's answers tell about records: by which natural key each id can be found again elsewhere.
+
+An id first seen in a read becomes a lookup on the target. Sightings come from every answered exchange, kept or not:
+lists, single records, and the related records inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dfrecord.journey.model import Array, Number, Object, Tree
+from dfrecord.normalise.body import json_of, records_of
+from dfrecord.recording.exchange import Exchange
+from dfrecord.system_api.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The record that a nested row hangs on, and under which relation name."""
+
+    resource: str
+    id: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One record as an answer (or an update of it) showed it. `entry` is the exchange's place in running order."""
+
+    resource: str
+    id: str
+    entry: int
+    row: Object
+    parent: Parent | None = None
+
+
+class Sightings:
+    """Every record seen, by resource and id, in running order."""
+
+    def __init__(self, exchanges: Iterable[Exchange], catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._answered: dict[tuple[str, str], list[Sighting]] = {}
+        self._keys: dict[str, Sighting] = {}
+        self._sent: dict[tuple[str, str], list[Sighting]] = {}
+        for entry, exchange in enumerate(exchanges):
+            location = catalog.locate(exchange.request.decoded_path)
+            resource = "admin" if location.resource == "admin_session" else location.resource
+            if resource is None or not 200 <= exchange.response.status < 300:
+                continue
+            answer = json_of(exchange.response.body)
+            if not isinstance(answer, ValueError):
+                self._see_all(answer, resource, entry, self._answered)
+            if location.record and exchange.request.method in ("PUT", "PATCH"):
+                sent = json_of(exchange.request.body)
+                if isinstance(sent, Object):
+                    self._see(sent, resource, entry, self._sent, None, location.record)
+
+    def of(self, resource: str, identifier: str, entry: int, since: int = -1) -> Sighting | None:
+        """The record as it was first seen with its natural key before `entry` (and after `since`), else soonest after.
+
+        Falls back to what an update of the record itself sent. None when the recording never shows the record.
+        """
+        for table in (self._answered, self._sent):
+            seen = [s for s in table.get((resource, identifier), ()) if s.entry > since and self._has_key(s)]
+            before = [s for s in seen if s.entry <= entry]
+            if before or seen:
+                return (before or seen)[0]
+        return None
+
+    def holder(self, api_key: str) -> Sighting | None:
+        """The record that an answer showed with this API key."""
+        return self._keys.get(api_key)
+
+    def latest(self, resource: str, identifier: str, entry: int) -> Sighting | None:
+        """The record as an answer last showed it before `entry`, None when none did."""
+        seen = [s for s in self._answered.get((resource, identifier), ()) if s.entry < entry]
+        return seen[-1] if seen else None
+
+    def _has_key(self, sighting: Sighting) -> bool:
+        resource = self._catalog.resources[sighting.resource]
+        if sighting.parent is None and resource.key_field is not None:
+            return isinstance(sighting.row.get(resource.key_field), str)
+        return any(sighting.row.get(part) is not None for part in resource.natural_key)
+
+    def _see_all(self, tree: Tree, resource: str, entry: int, table: dict[tuple[str, str], list[Sighting]]) -> None:
+        for record in records_of(tree, self._catalog.wrapper):
+            self._see(record, resource, entry, table, None, None)
+
+    def _see(
+        self,
+        record: Object,
+        resource: str,
+        entry: int,
+        table: dict[tuple[str, str], list[Sighting]],
+        parent: Parent | None,
+        known_id: str | None,
+    ) -> None:
+        facts = self._catalog.resources.get(resource)
+        if facts is None or facts.id_field is None:
+            return
+        own = record.get(facts.id_field)
+        identifier = own.text if isinstance(own, Number) else known_id
+        if identifier is not None:
+            seen = Sighting(resource, identifier, entry, record, parent)
+            table.setdefault((resource, identifier), []).append(seen)
+            if isinstance(api_key := record.get("api_key"), str):
+                self._keys.setdefault(api_key, seen)
+        for name, relation in facts.relations.items():
+            value = record.get(name)
+            below = Parent(resource, identifier, name) if relation.nested and identifier else None
+            for row in value.items if isinstance(value, Array) else (value,):
+                if isinstance(row, Object):
+                    self._see(row, relation.resource, entry, table, below, None)

@@ -1,0 +1,349 @@
+"""The journey: what the administrator did, as steps over typed variables, free of any one instance.
+
+Everything here is a frozen value. `journey.build` makes one from exchanges, the passes beside it refine it, and the
+renderers and the replay turn it into requests. Recorded values appear only as typed values (`str` literals, `Number`,
+`Var`, `Text`, `Array`, `Object`), never as program text; each language has one encoder that turns them into source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+# ---------------------------------------------------------------- values
+
+
+class Encoding(Enum):
+    """How the value of a variable is escaped where it stands inside a text."""
+
+    PLAIN = "plain"
+    URI = "uri"  # percent-encoded, everything but A-Z a-z 0-9 - . _ ~ (RFC 3986, 2.3)
+    JSON = "json"  # as the inside of a JSON string
+    BASE64 = "base64"  # of its UTF-8 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    """The value of a variable.
+
+    As a leaf of a JSON tree it keeps the variable's own JSON type; inside a `Text` or `RawBody` it is text, escaped by
+    `encoding`.
+    """
+
+    name: str
+    encoding: Encoding = Encoding.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string joined from literal parts and variables."""
+
+    parts: tuple[str | Var, ...]
+
+    @property
+    def literal(self) -> str | None:
+        """The string itself when no variable is in it, else None."""
+        return None if self.variables else "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def variables(self) -> tuple[Var, ...]:
+        """The variables in it, in order, with repeats."""
+        return tuple(part for part in self.parts if isinstance(part, Var))
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A JSON number exactly as written: `1.0`, `12345678901234567890` and `1e400` stay as they are."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A JSON array."""
+
+    items: tuple[Tree, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A JSON object with its members in order; a key may stand twice."""
+
+    members: tuple[tuple[str | Text, Tree], ...]
+
+    def get(self, key: str) -> Tree | None:
+        """The last value of the key (as JSON decoders read it), or None when there is none."""
+        return next((value for name, value in reversed(self.members) if name == key), None)
+
+
+Tree = None | bool | str | Number | Var | Text | Array | Object
+"""A JSON value with variables as leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """A JSON body whose layout does not matter, sent as compact JSON in UTF-8."""
+
+    tree: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class RawBody:
+    """A body sent byte for byte. Joined, the parts may be text, binary or nothing (`RawBody(())` is an empty body)."""
+
+    parts: tuple[bytes | Var, ...]
+
+
+RequestBody = JsonBody | RawBody | None
+"""None: no body at all."""
+
+
+# ---------------------------------------------------------------- variables
+
+
+class VariableKind(StrEnum):
+    """Where the value of a variable comes from."""
+
+    CAPTURE = "capture"  # taken from an earlier answer of the same run
+    LOOKUP = "lookup"  # found on the target by natural key
+    PARAMETER = "parameter"  # given by a person, may have the recorded value as default
+    SECRET = "secret"  # given by a person through the environment, never has a default
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How to find one record on the target.
+
+    GET `path` lists records under `rows` of the answer (`("resource",)` for a resource list, a relation name for nested
+    rows); the one record whose fields equal every pair of `match` gives its field `pick`. None or several stop the run.
+    With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
+    (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
+    """
+
+    resource: str
+    path: Text
+    rows: tuple[str, ...]
+    match: tuple[tuple[str, Tree], ...]
+    pick: str
+    title: str
+    headers: tuple[tuple[str, Text], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A typed name. `type` is a JSON type: string, integer, number, boolean.
+
+    `env` is the environment variable that gives the value, empty when none does. A capture with an `env` (the session
+    token) may be given instead of captured.
+    """
+
+    name: str
+    kind: VariableKind
+    type: str = "string"
+    env: str = ""
+    secret: bool = False
+    required: bool = False
+    default: Tree = None
+    description: str = ""
+    lookup: Lookup | None = None
+
+
+# ---------------------------------------------------------------- steps
+
+
+class StepKind(StrEnum):
+    """What a step does, as the catalog understands it."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    READ = "read"
+    CALL = "call"  # anything else that is sent: actions, files, unknown resources
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """A request over variables.
+
+    `target` is what follows the base URL: path and query, starting with `/`, percent-encoded as sent; variables in it
+    carry `Encoding.URI`. `headers` keep order and duplicates and hold everything that must be sent, the session token
+    and Content-Type among them; Host and Content-Length are the client's business.
+    """
+
+    method: str
+    target: Text
+    headers: tuple[tuple[str, Text], ...] = ()
+    body: RequestBody = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The value at `pointer` (keys and array positions) of a step's JSON answer becomes `variable`."""
+
+    variable: str
+    pointer: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A recorded answer with every secret replaced by its placeholder.
+
+    `text` is the decoded body, `tree` the same parsed as JSON (None when it is not JSON).
+    """
+
+    status: int
+    reason: str = ""
+    media_type: str = ""
+    text: str = ""
+    tree: Tree = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of the journey.
+
+    `name` is an identifier unique in the journey (`create_role`); `title` is for people and holds recorded text.
+    A LOGIN step captures the session token and is left out when that token is given; a LOGOUT step runs only when the
+    script itself logged in. `danger` says why the step runs only when the person agreed (`DF_YES=1`, `--yes`), empty
+    for ordinary steps. `entry` is the exchange it comes from, None when dfrecord added it.
+    """
+
+    name: str
+    title: str
+    kind: StepKind
+    request: RequestTemplate
+    resource: str | None = None
+    captures: tuple[Capture, ...] = ()
+    answer: Answer | None = None
+    danger: str = ""
+    notes: tuple[str, ...] = ()
+    entry: int | None = None
+
+
+class ResidueKind(StrEnum):
+    """Why something is in the residue."""
+
+    DROPPED = "dropped"  # an entry that is not a step
+    LEFT_OUT = "left out"  # a part of a step's request that is not sent
+    UNKNOWN = "unknown"  # something dfrecord has no knowledge of, or could not resolve
+    RISKY = "risky"  # sent, but a person should look at it first
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """One thing that did not become part of a step as it was, and why."""
+
+    kind: ResidueKind
+    reason: str
+    entry: int | None = None
+    step: str | None = None
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What the administrator did: steps in the order they run, the variables between them, and the residue.
+
+    `secrets` holds every recorded secret that must not stand in any output; it never leaves the process.
+    """
+
+    name: str
+    title: str
+    source: str
+    steps: tuple[Step, ...]
+    variables: tuple[Variable, ...]
+    residue: tuple[Residue, ...] = ()
+    entry_count: int = 0
+    literal: bool = False
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def variable(self, name: str) -> Variable:
+        """The variable of that name. Raises KeyError when the journey has none."""
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        raise KeyError(name)
+
+    def schedule(self) -> list[Step | Variable]:
+        """Steps and lookup variables in the order they run.
+
+        Lookups that need nothing but the session run right after the first login, so that a missing record stops the
+        run before anything changes; a lookup that needs a captured id runs just before the first step that uses it.
+        """
+        lookups = {variable.name: variable for variable in self.variables if variable.lookup is not None}
+        captures = {capture.variable for step in self.steps for capture in step.captures}
+        known = {variable.name for variable in self.variables} - lookups.keys() - captures
+        order: list[Step | Variable] = []
+
+        def place(name: str) -> None:
+            if name in lookups and name not in known:
+                known.add(name)
+                for needed in variables_of_lookup(lookups[name]):
+                    place(needed)
+                order.append(lookups[name])
+
+        def runnable(name: str) -> bool:
+            return name in known or (name in lookups and all(map(runnable, variables_of_lookup(lookups[name]))))
+
+        def run(step: Step) -> None:
+            order.append(step)
+            known.update(capture.variable for capture in step.captures)
+
+        steps = list(self.steps)
+        if steps and steps[0].kind is StepKind.LOGIN:
+            run(steps.pop(0))
+        for name in lookups:
+            if runnable(name):
+                place(name)
+        for step in steps:
+            for name in variables_of_step(step):
+                place(name)
+            run(step)
+        return order
+
+
+# ---------------------------------------------------------------- what uses what
+
+
+def variables_of_tree(tree: Tree) -> Iterator[str]:
+    """The names of the variables in a JSON tree, in order, with repeats."""
+    match tree:
+        case Var(name=name):
+            yield name
+        case Text():
+            yield from (var.name for var in tree.variables)
+        case Array(items=items):
+            for item in items:
+                yield from variables_of_tree(item)
+        case Object(members=members):
+            for key, value in members:
+                if isinstance(key, Text):
+                    yield from variables_of_tree(key)
+                yield from variables_of_tree(value)
+
+
+def variables_of_step(step: Step) -> Iterator[str]:
+    """The names of the variables a step's request uses, in order, with repeats."""
+    request = step.request
+    yield from variables_of_tree(request.target)
+    for _, value in request.headers:
+        yield from variables_of_tree(value)
+    match request.body:
+        case JsonBody(tree=tree):
+            yield from variables_of_tree(tree)
+        case RawBody(parts=parts):
+            yield from (part.name for part in parts if isinstance(part, Var))
+
+
+def variables_of_lookup(variable: Variable) -> Iterator[str]:
+    """The names of the variables a lookup needs before it can run."""
+    if variable.lookup is None:
+        return
+    yield from variables_of_tree(variable.lookup.path)
+    for _, value in variable.lookup.headers:
+        yield from variables_of_tree(value)
+    for _, tree in variable.lookup.match:
+        yield from variables_of_tree(tree)

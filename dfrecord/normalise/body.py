@@ -1,0 +1,158 @@
+"""Bodies in a normal form: JSON text to trees that keep numbers, order and duplicate keys as written, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dfrecord.journey.model import Array, Number, Object, Text, Tree, Var
+from dfrecord.recording.exchange import Body, BodyState
+from dfrecord.system_api.catalog import Catalog
+
+
+def parse_json(content: bytes | str) -> Tree:
+    """The JSON tree of a text. Numbers stay as written; members keep order and duplicates.
+
+    Raises ValueError when it is not JSON (NaN and Infinity are not), not UTF-8, or nested too deeply.
+    """
+    text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+    try:
+        return _frozen(_DECODER.decode(text))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def json_of(body: Body) -> Tree | ValueError:
+    """The JSON tree of a recorded body, or the reason why there is none."""
+    if body.state is not BodyState.RECORDED or not body.content.strip():
+        return ValueError("no body")
+    try:
+        return parse_json(body.content)
+    except ValueError as error:
+        return error
+
+
+def json_text(tree: Tree, indent: int | None = None) -> str:
+    """Compact (or indented) JSON text of a tree without variables. Raises TypeError when there is a variable in it."""
+    return "".join(_pieces(tree, indent, "\n"))
+
+
+def _pieces(tree: Tree, indent: int | None, newline: str) -> Iterator[str]:
+    inner = newline + " " * indent if indent else ""
+    match tree:
+        case Number(text=text):
+            yield text
+        case Array(items=items) if items:
+            for position, item in enumerate(items):
+                yield ("," if position else "[") + inner
+                yield from _pieces(item, indent, inner)
+            yield (newline if indent else "") + "]"
+        case Object(members=members) if members:
+            for position, (key, value) in enumerate(members):
+                yield ("," if position else "{") + inner
+                yield from _pieces(key, None, "")
+                yield ": " if indent else ":"
+                yield from _pieces(value, indent, inner)
+            yield (newline if indent else "") + "}"
+        case Array():
+            yield "[]"
+        case Object():
+            yield "{}"
+        case Text(literal=str(text)):
+            yield json.dumps(text, ensure_ascii=False)
+        case Var() | Text():
+            raise TypeError("a tree with variables has no JSON text")
+        case _:
+            yield json.dumps(tree, ensure_ascii=False)
+
+
+def _object(pairs: list[tuple[str, object]]) -> Object:
+    return Object(tuple((key, _frozen(value)) for key, value in pairs))
+
+
+def _frozen(value: object) -> Tree:
+    if isinstance(value, list):
+        return Array(tuple(_frozen(item) for item in value))
+    if value is None or isinstance(value, (bool, str, Number, Object)):
+        return value
+    raise TypeError(f"not a JSON value: {value!r}")
+
+
+def _no_constant(name: str) -> Tree:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_no_constant, strict=True
+)
+
+
+def records_of(tree: Tree, wrapper: str) -> list[Object]:
+    """The records in a body: of `{"resource": [...]}`, of a bare array, or the one bare object; empty when none."""
+    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
+        tree = wrapped
+    if isinstance(tree, Array):
+        return [item for item in tree.items if isinstance(item, Object)]
+    return [tree] if isinstance(tree, Object) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar in a body.
+
+    `pointer` leads to it from the body's root; `resource` and `path` say which field of which resource it is;
+    `siblings` are the members of the object it stands in.
+    """
+
+    pointer: tuple[str | int, ...]
+    resource: str | None
+    path: str
+    value: Tree
+    siblings: Mapping[str, object]
+
+
+def leaves(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[Leaf]:
+    """Every scalar of a body, in order; a relation's rows belong to the resource they are records of."""
+    pointer: tuple[str | int, ...] = ()
+    if isinstance(tree, Object) and isinstance(wrapped := tree.get(catalog.wrapper), Array):
+        tree, pointer = wrapped, (catalog.wrapper,)
+    if isinstance(tree, Array):
+        for position, item in enumerate(tree.items):
+            yield from _leaves(item, (*pointer, position), resource, "", {}, catalog)
+    else:
+        yield from _leaves(tree, pointer, resource, "", {}, catalog)
+
+
+def _leaves(
+    tree: Tree,
+    pointer: tuple[str | int, ...],
+    resource: str | None,
+    path: str,
+    siblings: Mapping[str, object],
+    catalog: Catalog,
+) -> Iterator[Leaf]:
+    match tree:
+        case Object(members=members):
+            beside = {key: value for key, value in members if isinstance(key, str)}
+            for name, value in members:
+                if not isinstance(name, str):
+                    continue
+                relation = catalog.child(resource, name) if not path else None
+                if relation is None:
+                    yield from _leaves(value, (*pointer, name), resource, field_path(path, name), beside, catalog)
+                elif isinstance(value, Array):
+                    for position, row in enumerate(value.items):
+                        yield from _leaves(row, (*pointer, name, position), relation.resource, "", beside, catalog)
+                else:
+                    yield from _leaves(value, (*pointer, name), relation.resource, "", beside, catalog)
+        case Array(items=items):
+            for position, item in enumerate(items):
+                yield from _leaves(item, (*pointer, position), resource, f"{path}[]", siblings, catalog)
+        case _:
+            yield Leaf(pointer, resource, path, tree, siblings)
+
+
+def field_path(path: str, name: str) -> str:
+    """The field path of a member, as the catalog writes it."""
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,30 @@
+"""The request headers that a step sends: what matters to the server, without the browser's, proxies' and console's own.
+
+Which headers those are is catalog knowledge (system-api.md section 3).
+"""
+
+from __future__ import annotations
+
+from dfrecord.normalise.secrets import is_console_key
+from dfrecord.recording.exchange import Request
+from dfrecord.system_api.catalog import Catalog
+
+
+def sent_headers(request: Request, catalog: Catalog, *, as_admin: bool) -> list[tuple[str, str]]:
+    """The headers worth sending again, in order, with duplicates.
+
+    Empty credentials are left out. An administrator passes every check on the session token alone, so the API key
+    beside it is left out, and so is the console's own public key; for anybody else the key chooses the role
+    (system-api.md sections 2.2 and 2.3).
+    """
+    api_key, token = catalog.session["api_key_header"].lower(), catalog.session["token_header"].lower()
+    has_token = bool(request.headers.get(token))
+    kept = []
+    for name, value in request.headers:
+        lowered = name.lower()
+        if catalog.is_dropped_header(name) or (lowered in ("authorization", api_key, token) and not value.strip()):
+            continue
+        if lowered == api_key and as_admin and (has_token or is_console_key(value, catalog)):
+            continue
+        kept.append((name, value))
+    return kept

@@ -1,0 +1,349 @@
+"""The secrets of a recording: found, named, replaced.
+
+A secret is found by field knowledge (the catalog), by the name of its header, parameter or field, and by flow: a value
+that was secret in one place is secret everywhere in the recording, also percent-encoded, JSON-escaped, HTML-escaped or
+in base64. Each has a placeholder, equal secrets equal ones, so that a redacted recording links like the original.
+
+Secrets shorter than six characters, or equal to a word of the System API itself (`admin`, `password`, `DreamFactory`),
+cannot be told from structure: they are replaced in their own field only (`Secret.everywhere` is False).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+from dfrecord.journey.model import Encoding, Number, Tree, Var
+from dfrecord.normalise.body import json_of, leaves
+from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
+from dfrecord.system_api.catalog import Catalog, SecretRule
+
+PLACEHOLDER = re.compile(r"DFSECRET_([a-z0-9_]+)_[0-9]+")
+_PLACEHOLDER_BYTES = re.compile(PLACEHOLDER.pattern.encode())
+SHORTEST_FOUND_EVERYWHERE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One secret value. `name` says what it is (`user_password`), `fields` the names of the fields it stood in."""
+
+    value: str
+    name: str
+    placeholder: str
+    everywhere: bool
+    fields: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place where a secret stands in a text: the secret and how it is written there."""
+
+    start: int
+    end: int
+    secret: Secret
+    base64: bool
+    escaped: bool
+
+
+class Secrets:
+    """All secrets of a recording, in the order in which they were first seen."""
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        self.by_value = {secret.value: secret for secret in secrets}
+
+    def in_text(self, content: bytes) -> Iterator[Found]:
+        """Where secrets stand in the bytes (UTF-8 text or anything else), left to right, without overlaps."""
+        forms, pattern = self._forms, self._pattern
+        if pattern is None:
+            return
+        for match in pattern.finditer(content):
+            group = "weak" if match.groupdict().get("weak") is not None else 0
+            secret, is_base64 = forms[match.group(group)]
+            escaped = not is_base64 and match.group(group) != secret.value.encode("utf-8", "surrogatepass")
+            yield Found(match.start(group), match.end(group), secret, is_base64, escaped)
+
+    def redact(self, content: bytes) -> bytes:
+        """The bytes with every secret replaced by its placeholder."""
+        pieces, at = [], 0
+        for found in self.in_text(content):
+            placeholder = found.secret.placeholder.encode()
+            pieces += [content[at : found.start], base64.b64encode(placeholder) if found.base64 else placeholder]
+            at = found.end
+        return b"".join([*pieces, content[at:]])
+
+    def redact_text(self, text: str) -> str:
+        """The text with every secret replaced by its placeholder."""
+        return self.redact(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def parts(self, content: bytes, variables: dict[str, str], encoding: Encoding) -> Iterator[bytes | Var]:
+        """The bytes cut at the secrets, each of those a variable (`variables`: secret value to name) so encoded.
+
+        A secret that stands percent-encoded inside plain or JSON text keeps that encoding.
+        """
+        at = 0
+        for found in self.in_text(content):
+            if found.secret.value not in variables:
+                continue
+            if found.start > at:
+                yield content[at : found.start]
+            at = found.end
+            how = Encoding.BASE64 if found.base64 else encoding
+            if found.escaped and content[found.start : found.end] == _uri(found.secret.value):
+                how = Encoding.URI
+            yield Var(variables[found.secret.value], how)
+        if at < len(content):
+            yield content[at:]
+
+    @cached_property
+    def _forms(self) -> dict[bytes, tuple[Secret, bool]]:
+        forms: dict[bytes, tuple[Secret, bool]] = {}
+        for secret in self.by_value.values():
+            for form, is_base64 in _written_forms(secret.value):
+                if not is_base64 or secret.everywhere:
+                    forms.setdefault(form, (secret, is_base64))
+        return forms
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes] | None:
+        anywhere = [form for form, (secret, _) in self._forms.items() if secret.everywhere]
+        choices = [_trie_pattern(anywhere)] if anywhere else []
+        weak = [secret for secret in self.by_value.values() if not secret.everywhere]
+        if weak:
+            names = b"|".join(sorted({re.escape(name.encode()) for secret in weak for name in secret.fields}))
+            values = [form for form, (secret, _) in self._forms.items() if not secret.everywhere]
+            before = rb'(?:"(?:%s)"\s*:\s*"|(?:^|[?&])(?:%s)=|name="(?:%s)"\r\n\r\n)' % (names, names, names)
+            choices.append(before + rb'(?P<weak>%s)(?=["&]|\r\n|$)' % _trie_pattern(values))
+        return re.compile(b"|".join(choices)) if choices else None
+
+
+def find(exchanges: Iterable[Exchange], catalog: Catalog) -> Secrets:
+    """Every secret of the exchanges, requests and answers, in order."""
+    seen: dict[str, tuple[str, set[str]]] = {}
+    for exchange in exchanges:
+        for name, field, value in _secrets_of(exchange, catalog):
+            if value and value != catalog.mask and not _is_lookup_reference(value):
+                seen.setdefault(value, (name, set()))[1].add(field)
+    counts: dict[str, int] = {}
+    secrets = []
+    for value, (name, fields) in seen.items():
+        counts[name] = counts.get(name, 0) + 1
+        placeholder = value if PLACEHOLDER.fullmatch(value) else f"DFSECRET_{name}_{counts[name]}"
+        everywhere = len(value) >= SHORTEST_FOUND_EVERYWHERE and value.lower() not in catalog.vocabulary
+        secrets.append(Secret(value, name, placeholder, everywhere, frozenset(fields)))
+    return Secrets(secrets)
+
+
+def standing_in(values: Iterable[str], content: bytes) -> bool:
+    """Whether one of the secret values, in any form it may be written, stands in the bytes."""
+    forms = [form for value in values for form, _ in _written_forms(value)]
+    return bool(forms) and re.search(_trie_pattern(forms), content) is not None
+
+
+def is_console_key(value: str, catalog: Catalog) -> bool:
+    """Whether this is the fixed API key of a seeded console app, or the placeholder of one."""
+    placeholder = PLACEHOLDER.fullmatch(value)
+    return placeholder.group(1) == "console_api_key" if placeholder else catalog.is_console_key(value)
+
+
+def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> Exchange:
+    """The exchange with placeholders for secrets, without cookies and the browser's, proxies' and console's headers."""
+    request, response = exchange.request, exchange.response
+
+    def headers(original: Headers, *, sent: bool) -> Headers:
+        fields = []
+        for name, value in original:
+            if name.lower() == "set-cookie" or (sent and catalog.is_dropped_header(name)):
+                continue
+            known = secrets.by_value.get(value)
+            fields.append((name, known.placeholder if known else secrets.redact_text(value)))
+        return Headers(tuple(fields))
+
+    def body(original: Body) -> Body:
+        return replace(original, content=secrets.redact(original.content))
+
+    return replace(
+        exchange,
+        error=secrets.redact_text(exchange.error),
+        request=replace(
+            request,
+            url=secrets.redact_text(request.url),
+            headers=headers(request.headers, sent=True),
+            body=body(request.body),
+        ),
+        response=replace(response, headers=headers(response.headers, sent=False), body=body(response.body)),
+    )
+
+
+# ---------------------------------------------------------------- where secrets are found
+
+
+def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """Name, field name and value of each secret in an exchange."""
+    request, response = exchange.request, exchange.response
+    resource = catalog.locate(request.decoded_path).resource
+    for header, value in (*request.headers, *response.headers):
+        yield from _in_header(header, value, catalog)
+    user_info = urlsplit(request.url).password
+    if user_info:
+        yield "password", "password", user_info
+    for name, value in parse_qsl(request.query):
+        if catalog.is_secret_parameter(name):
+            yield _identifier(name), name, value
+    yield from _in_body(request.body, request.headers, resource, catalog)
+    yield from _in_body(response.body, response.headers, resource, catalog)
+    for content in (request.url.encode("utf-8", "surrogatepass"), request.body.content, response.body.content):
+        for placeholder in _PLACEHOLDER_BYTES.finditer(
+            content
+        ):  # an imported recording holds these in place of secrets
+            yield placeholder.group(1).decode(), placeholder.group(1).decode(), placeholder.group().decode()
+
+
+def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    lowered = header.lower()
+    if lowered in ("cookie", "set-cookie"):
+        for name, content in re.findall(r"([^\s=;,]+)=([^;,]*)", value):
+            if catalog.is_secret_name(name) or (len(content) >= 20 and " " not in content and "@" not in content):
+                yield _identifier(name), name, content
+    elif lowered in ("authorization", "proxy-authorization"):
+        scheme, _, credentials = value.partition(" ")
+        if scheme.lower() == "basic":
+            yield "basic_credentials", header, credentials
+            decoded = base64.b64decode(credentials + "==", validate=False).decode("utf-8", "replace")
+            if ":" in decoded:
+                yield "password", "password", decoded.split(":", 1)[1]
+        else:
+            name = "session_token" if scheme.lower() == "bearer" else "authorization"
+            yield name, header, credentials or scheme
+    elif lowered == catalog.session["api_key_header"].lower():
+        yield "console_api_key" if is_console_key(value, catalog) else "api_key", header, value
+    elif catalog.is_secret_header(header):
+        yield _identifier(re.sub(r"^x-(dreamfactory-)?", "", lowered)), header, value
+
+
+def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    if body.state is not BodyState.RECORDED or not body.content:
+        return
+    kind = (headers.get("Content-Type") or "").lower()
+    if "multipart/" in kind:
+        for name, value in re.findall(rb'name="([^"]*)"\r\n\r\n(.*?)\r\n--', body.content, re.DOTALL):
+            if catalog.is_secret_parameter(name.decode("utf-8", "replace")):
+                yield _identifier(name.decode("utf-8", "replace")), name.decode(), value.decode("utf-8", "replace")
+        return
+    tree = json_of(body)
+    if not isinstance(tree, ValueError):
+        yield from _in_tree(tree, resource, catalog)
+    elif "form" in kind:
+        for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
+            if catalog.is_secret_parameter(name):
+                yield name_of_field(resource, name), name, value
+
+
+def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    rules: dict[tuple[str | None, str], SecretRule | None] = {}
+    for leaf in leaves(tree, resource, catalog):
+        if not isinstance(leaf.value, (str, Number)):
+            continue
+        key = (leaf.resource, leaf.path)
+        if key not in rules:
+            rules[key] = catalog.secret_rule(*key)
+        rule = rules[key]
+        if rule is not None and rule.applies(leaf.siblings):
+            value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
+            field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
+            yield name_of_field(leaf.resource, field), field, value
+
+
+def name_of_field(resource: str | None, field: str) -> str:
+    """What a secret field is called: the session's own fields plainly, others after their resource."""
+    if resource is None or resource.endswith(("_session", "_password", "_profile", "_register")):
+        return "session_token" if field == "session_id" else _identifier(field)
+    return _identifier(field if field.startswith(resource) or field == "api_key" else f"{resource}_{field}")
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()).strip("_") or "secret"
+
+
+def _is_lookup_reference(value: str) -> bool:
+    """`{db_password}` names a lookup on the server: safe and portable (system-api.md section 6.2)."""
+    return re.fullmatch(r"\{[A-Za-z0-9_.-]+\}", value) is not None
+
+
+# ---------------------------------------------------------------- how a value may be written
+
+
+def _uri(value: str) -> bytes:
+    return quote(value, safe="", errors="surrogatepass").encode()
+
+
+def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
+    """Every way the value may stand in a text, with whether that is base64."""
+    plain = value.encode("utf-8", "surrogatepass")
+    json_plain = json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+    json_ascii = json.dumps(value)[1:-1].encode()
+    uri = _uri(value)
+    escaped = {
+        plain,
+        json_plain,
+        json_ascii,
+        json_plain.replace(b"/", b"\\/"),
+        json_ascii.replace(b"/", b"\\/"),
+        json.dumps(json_plain.decode("utf-8", "surrogatepass"), ensure_ascii=False)[1:-1].encode(
+            "utf-8", "surrogatepass"
+        ),
+        uri,
+        re.sub(rb"%[0-9A-F]{2}", lambda match: match.group().lower(), uri),
+        quote_plus(value, errors="surrogatepass").encode(),
+        quote(value, errors="surrogatepass").encode(),
+        html.escape(value).encode("utf-8", "surrogatepass"),
+        html.escape(value, quote=False).encode("utf-8", "surrogatepass"),
+    }
+    yield from ((form, False) for form in sorted(escaped))
+    if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
+        yield from ((form, True) for form in _base64_forms(plain))
+
+
+def _base64_forms(plain: bytes) -> Iterator[bytes]:
+    """The value in base64, alone and as the inside of a longer text at each of the three alignments."""
+    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = alphabet(plain)
+        yield whole
+        for shift in range(3):
+            encoded = alphabet(b"\0" * shift + plain)
+            start = 0 if shift == 0 else 4
+            end = len(encoded) - (4 if (shift + len(plain)) % 3 else 0)
+            if end - start >= 8:
+                yield encoded[start:end]
+
+
+def _trie_pattern(forms: Sequence[bytes]) -> bytes:
+    """A pattern that matches the longest of the forms at a place, in time that does not grow with their number."""
+    trie: dict[int, object] = {}
+    for form in forms:
+        node = trie
+        for byte in form:
+            node = node.setdefault(byte, {})  # type: ignore[assignment]
+        node[-1] = True
+    return _pattern_of(trie)
+
+
+def _pattern_of(node: dict[int, object]) -> bytes:
+    literal = b""
+    while len(node) == 1 and -1 not in node:  # a run without branches stays a plain literal
+        ((byte, child),) = node.items()
+        literal += re.escape(bytes([byte]))
+        node = child  # type: ignore[assignment]
+    branches = [
+        re.escape(bytes([byte])) + _pattern_of(child)  # type: ignore[arg-type]
+        for byte, child in sorted(node.items())
+        if byte >= 0
+    ]
+    if not branches:
+        return literal
+    return literal + b"(?:" + b"|".join(branches) + b")" + (b"?" if -1 in node else b"")

@@ -1,0 +1,256 @@
+"""Which exchanges become steps, and why the others do not.
+
+In: the exchanges of a recording. Out: one `Decision` for each, in running order. The facts (noise, session resources,
+verb tunnelling) come from the catalog; the order of the rules below is the order in which a reason is given.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from dfrecord.journey.model import Array, Object, Tree
+from dfrecord.normalise.body import json_of, json_text
+from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
+from dfrecord.system_api.catalog import Catalog
+
+DEFAULT_FILTER = "api/v2/system"
+
+
+class Reads(Enum):
+    """Which reads stay: those a later step needs, all of them, or none."""
+
+    USED = "used"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one entry. `exchange` is None when the reader passed it over; `reason` is empty when kept."""
+
+    number: int
+    url: str
+    exchange: Exchange | None
+    reason: str = ""
+    note: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the entry becomes a step."""
+        return not self.reason
+
+
+def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]:
+    """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept."""
+    prefixes = [_segments(prefix) for prefix in filters]
+
+    def wanted(url: str) -> bool:
+        path = _path_of(url)
+        return is_under(path, prefixes) or catalog.is_session(path)
+
+    return wanted
+
+
+def is_under(path: str, prefixes: Iterable[tuple[str, ...]]) -> bool:
+    """Whether a percent-decoded path lies under one of the prefixes, segment by segment, without regard to case."""
+    segments = _segments(path)
+    return any(segments[: len(prefix)] == prefix for prefix in prefixes)
+
+
+def effective_method(exchange: Exchange, catalog: Catalog) -> str:
+    """The verb the server acted on, tunnelled verbs resolved."""
+    request = exchange.request
+    if request.method != "POST":
+        return request.method
+    headers = {name.lower(): value for name, value in request.headers}
+    return catalog.method_override(headers, request.query) or "POST"
+
+
+def select(
+    recording: Recording, filters: Sequence[str], reads: Reads, catalog: Catalog
+) -> tuple[list[Decision], list[Exchange]]:
+    """Decide on every entry. Returns the decisions in running order, and the kept exchanges in that order.
+
+    Running order is the order of the start times where all are known (browsers write parallel calls as they finish).
+    """
+    prefixes = [_segments(prefix) for prefix in filters]
+    decisions = [_decide(exchange, prefixes, catalog) for exchange in in_running_order(recording.exchanges)]
+    decisions = _drop_reads(decisions, reads, catalog)
+    decisions = _drop_repeats(decisions, catalog)
+    decisions = _drop_unused_logins(decisions, prefixes, catalog)
+    outside = [Decision(p.number, p.url, None, _outside_reason(p.url)) for p in recording.passed_over]
+    return decisions + outside, [d.exchange for d in decisions if d.kept and d.exchange is not None]
+
+
+def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:
+    """The exchanges by start time when all of them give one in the same notation, else as they are."""
+    times = [exchange.started for exchange in exchanges]
+    shapes = {(len(time), time[19:20], time[-1:]) for time in times}
+    if not all(times) or len(shapes) > 1 or any(not time.endswith("Z") for time in times):
+        return list(exchanges)
+    return sorted(exchanges, key=lambda exchange: exchange.started)
+
+
+def _decide(exchange: Exchange, prefixes: list[tuple[str, ...]], catalog: Catalog) -> Decision:
+    request, response = exchange.request, exchange.response
+    path = request.decoded_path
+    decision = Decision(exchange.number, request.url, exchange)
+    in_filter = is_under(path, prefixes)
+    if not in_filter and not catalog.is_session(path):
+        return replace(decision, reason=_outside_reason(request.url))
+    if request.method in ("OPTIONS", "TRACE", "CONNECT"):
+        return replace(decision, reason="preflight: the browser's own question")
+    if response.status <= 0:
+        return replace(decision, reason=f"failed or cancelled: {exchange.error or 'no answer came'}")
+    if response.status >= 400:
+        partial = _succeeded_part(exchange, catalog)
+        if partial is None:
+            return replace(decision, reason=f"error answer {response.status}: {error_message(exchange)}")
+        done, note = partial
+        return replace(decision, exchange=done, note=note)
+    if request.body.state is BodyState.NOT_RECORDED:
+        return replace(decision, reason="its request body was not recorded, so it cannot be sent again")
+    method = effective_method(exchange, catalog)
+    if 300 <= response.status < 400 and response.status != 304:
+        return replace(decision, reason=f"redirected ({response.status})")
+    if method in ("GET", "HEAD") and (why := catalog.noise(path, request.query)):
+        return replace(decision, reason=f"console noise: {why}")
+    return decision
+
+
+def _drop_reads(decisions: list[Decision], reads: Reads, catalog: Catalog) -> list[Decision]:
+    def is_read(decision: Decision) -> bool:
+        return decision.exchange is not None and effective_method(decision.exchange, catalog) in ("GET", "HEAD")
+
+    def is_write(decision: Decision) -> bool:
+        return not is_read(decision) and not catalog.is_session(_path_of(decision.url))
+
+    if reads is Reads.ALL or (reads is Reads.USED and not any(d.kept and is_write(d) for d in decisions)):
+        return decisions
+    why = "read that no later step needs" if reads is Reads.USED else "read (--reads none)"
+    return [replace(d, reason=why) if d.kept and is_read(d) else d for d in decisions]
+
+
+def _drop_repeats(decisions: list[Decision], catalog: Catalog) -> list[Decision]:
+    """Two equal updates in a row are one: "Save & Clear Cache" sends the same PUT twice (system-api.md section 10)."""
+    result: list[Decision] = []
+    previous: tuple[str, str, Body] | None = None
+    for decision in decisions:
+        if decision.kept and decision.exchange is not None:
+            request = decision.exchange.request
+            this = (request.method, request.url, request.body)
+            if this == previous and effective_method(decision.exchange, catalog) in ("PUT", "PATCH"):
+                decision = replace(decision, reason="the same update as the one before it")
+            previous = this
+        result.append(decision)
+    return result
+
+
+def _drop_unused_logins(decisions: list[Decision], prefixes: list[tuple[str, ...]], catalog: Catalog) -> list[Decision]:
+    """Session calls outside the filter stay only when a kept step depends on their token."""
+    used: set[str] = set()
+    for decision in decisions:
+        if decision.kept and decision.exchange is not None and is_under(_path_of(decision.url), prefixes):
+            used.update(tokens_sent(decision.exchange, catalog))
+
+    def depends(decision: Decision) -> bool:
+        if not decision.kept or decision.exchange is None or is_under(_path_of(decision.url), prefixes):
+            return True
+        tokens = {*tokens_sent(decision.exchange, catalog), *tokens_answered(decision.exchange, catalog)}
+        return not used.isdisjoint(tokens)
+
+    return [d if depends(d) else replace(d, reason="session call that no kept step depends on") for d in decisions]
+
+
+def tokens_sent(exchange: Exchange, catalog: Catalog) -> list[str]:
+    """The session tokens a request carries: header, bearer authorization, query (system-api.md section 2.2)."""
+    request = exchange.request
+    tokens = [*request.headers.get_all(catalog.session["token_header"])]
+    tokens += [value[7:] for value in request.headers.get_all("Authorization") if value.lower().startswith("bearer ")]
+    tokens += [value for name, value in parse_qsl(request.query) if name == "session_token"]
+    return [token for token in tokens if token]
+
+
+def tokens_answered(exchange: Exchange, catalog: Catalog) -> list[str]:
+    """The session tokens an answer carries."""
+    tree = json_of(exchange.response.body)
+    if not isinstance(tree, Object):
+        return []
+    values = [tree.get(name) for name in catalog.session["token_fields"]]
+    return [value for value in values if isinstance(value, str) and value]
+
+
+def error_message(exchange: Exchange) -> str:
+    """The server's own words for a refusal, each failing record's reason included; the status text when it has none."""
+    tree = json_of(exchange.response.body)
+    error = tree.get("error") if isinstance(tree, Object) else None
+    if not isinstance(error, Object):
+        return exchange.response.reason or "no message"
+    messages = [_message(error)]
+    context = error.get("context")
+    failed = context.get("resource") if isinstance(context, Object) else None
+    for record in failed.items if isinstance(failed, Array) else ():
+        if isinstance(record, Object) and record.get("message") is not None:
+            messages.append(_message(record))
+    return " ".join(" ".join(messages).split())
+
+
+def _message(error: Object) -> str:
+    message = error.get("message")
+    return html.unescape(message) if isinstance(message, str) else "no message"
+
+
+def _succeeded_part(exchange: Exchange, catalog: Catalog) -> tuple[Exchange, str] | None:
+    """The part of a failed batch that the server did carry out: batches are not atomic (system-api.md section 10)."""
+    sent, answered = json_of(exchange.request.body), json_of(exchange.response.body)
+    error = answered.get("error") if isinstance(answered, Object) else None
+    context = error.get("context") if isinstance(error, Object) else None
+    rows = context.get(catalog.wrapper) if isinstance(context, Object) else None
+    records = sent.get(catalog.wrapper) if isinstance(sent, Object) else sent
+    if not isinstance(rows, Array) or not isinstance(records, Array) or exchange.request.method == "DELETE":
+        return None
+    if dict(parse_qsl(exchange.request.query)).get("rollback", "").lower() in ("true", "1"):
+        return None
+    done = [n for n, row in enumerate(rows.items) if isinstance(row, Object) and row.get("id") is not None]
+    done = [n for n in done if n < len(records.items)]
+    if not done:
+        return None
+    request = _json(Object(((catalog.wrapper, Array(tuple(records.items[n] for n in done))),)))
+    answer = _json(Object(((catalog.wrapper, Array(tuple(rows.items[n] for n in done))),)))
+    note = f"of {len(records.items)} records the server took {len(done)}: {error_message(exchange)}"
+    return (
+        replace(
+            exchange,
+            request=replace(exchange.request, body=request),
+            response=replace(exchange.response, status=201, reason="Created", body=answer),
+        ),
+        note,
+    )
+
+
+def _json(tree: Tree) -> Body:
+    return Body.recorded(json_text(tree).encode())
+
+
+def _outside_reason(url: str) -> str:
+    path = _path_of(url)
+    if not url.lower().startswith(("http:", "https:")):
+        return "not an HTTP request"
+    if "/api/" not in path + "/":
+        return "static file or page, not an API call"
+    return "outside the filter"
+
+
+def _path_of(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).path)
+    except ValueError:
+        return ""
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(segment.lower() for segment in path.split("/") if segment)

@@ -1,0 +1,132 @@
+"""Bodies that a HAR keeps in files beside itself: Playwright's `_file` in `content` and `postData`.
+
+In: a name from a recording, which is untrusted. Out: bytes, from inside the archive or folder of that recording only,
+or a `Refused` that says why not. Facts: dialects/pw-attach.zip (names are `<sha1 of the bytes>.<ext>`), README.md
+beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+# Gives the bytes of the file called so, or raises Refused.
+Attachments: TypeAlias = Callable[[str], bytes]
+
+# A body larger than this is no body of an admin session, and would have to fit into memory.
+LARGEST_BODY = 512 * 1024 * 1024
+
+# What zipfile raises on damaged and hostile archives.
+ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+_SHA1_NAME = re.compile(r"([0-9a-f]{40})\.\w+", re.ASCII)
+
+
+class Refused(ValueError):
+    """The file named in the recording is missing, unreadable, or outside of where bodies may be read from."""
+
+
+def no_attachments(name: str) -> bytes:
+    """For a recording that stands alone (standard input, one compressed file)."""
+    raise Refused(f"the file {name!r} is not part of this input")
+
+
+def folder_attachments(folder: Path) -> Attachments:
+    """Files of the folder that was named as the input."""
+    return lambda name: _read_inside(folder, name)
+
+
+def sibling_attachments(folder: Path) -> Attachments:
+    """Files beside a plain HAR file, only those that Playwright wrote.
+
+    Nobody named the folder as the input, so a hostile HAR saved into a home folder could ask for any file there:
+    Playwright's names are the SHA-1 of the content, and only a file that keeps this promise is given.
+    """
+
+    def read(name: str) -> bytes:
+        digest = _SHA1_NAME.fullmatch(name)
+        if digest is None:
+            raise Refused(f"the file {name!r} does not have a name that Playwright gives")
+        content = _read_inside(folder, name)
+        if hashlib.sha1(content, usedforsecurity=False).hexdigest() != digest[1]:
+            raise Refused(f"the file {name!r} is not the one that was recorded")
+        return content
+
+    return read
+
+
+def zip_attachments(archive: zipfile.ZipFile, folder: str, budget: int) -> Attachments:
+    """Members of `archive` under `folder` ("" or ending in a slash), at most `budget` bytes together."""
+    left = budget
+
+    def read(name: str) -> bytes:
+        nonlocal left
+        _check_name(name)
+        try:
+            info = archive.getinfo(folder + name)
+            check_member(info)
+            with archive.open(info) as member:
+                content = member.read(min(left, LARGEST_BODY) + 1)
+        except KeyError:
+            raise Refused(f"the file {name!r} is not in the archive") from None
+        except ARCHIVE_ERRORS as error:
+            raise Refused(f"the file {name!r} in the archive cannot be read ({error})") from None
+        if len(content) > min(left, LARGEST_BODY):
+            raise Refused(f"the file {name!r} in the archive is too large")
+        left -= len(content)
+        return content
+
+    return read
+
+
+def check_member(info: zipfile.ZipInfo) -> None:
+    """Raises NotImplementedError for what no recorder makes; LZMA would also choose how much memory it takes."""
+    if info.flag_bits & 1:
+        raise NotImplementedError("it is encrypted")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError("it is compressed in an unusual way")
+
+
+def _check_name(name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if not parts or "\\" in name or ":" in name or "\0" in name or name.startswith("/") or ".." in parts:
+        raise Refused(f"the file name {name!r} leads out of the recording")
+
+
+def _read_inside(folder: Path, name: str) -> bytes:
+    _check_name(name)
+    path = folder
+    try:
+        for part in PurePosixPath(name).parts:
+            path = path / part
+            if path.is_symlink():
+                raise Refused(f"the file {name!r} is a symbolic link")
+        # A named pipe would block and a device never ends: look before reading, without waiting.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BODY:
+                raise Refused(f"the file {name!r} is no ordinary file of a reasonable size")
+            return file.read()
+    except OSError as error:
+        raise Refused(f"the file {name!r} beside the recording cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise error if isinstance(error, Refused) else Refused(f"the file name {name!r} is not usable") from None

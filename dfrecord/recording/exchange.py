@@ -1,0 +1,146 @@
+"""Traffic as it was seen: one exchange is one request with its response, as on the wire.
+
+Every reader (HAR, mitmproxy flows) produces these values and everything after the readers consumes only these.
+Nothing is interpreted here: the query stays in the URL, duplicates and order stay, bytes stay bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Header fields in wire order with duplicates; names compare without regard to case (RFC 9110, 5.1)."""
+
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.fields)
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of the header, in order; empty when it is absent."""
+        wanted = name.lower()
+        return [value for key, value in self.fields if key.lower() == wanted]
+
+    def get(self, name: str) -> str | None:
+        """The first value of the header, or None when it is absent."""
+        values = self.get_all(name)
+        return values[0] if values else None
+
+
+class BodyState(Enum):
+    """What is known about a body. An empty body is RECORDED with no bytes."""
+
+    ABSENT = "absent"
+    RECORDED = "recorded"
+    NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A message body after transfer and content decoding; `content` is empty unless `state` is RECORDED."""
+
+    state: BodyState = BodyState.ABSENT
+    content: bytes = b""
+
+    @classmethod
+    def recorded(cls, content: bytes) -> Body:
+        """A body whose bytes are known, possibly none."""
+        return cls(BodyState.RECORDED, content)
+
+
+ABSENT = Body()
+NOT_RECORDED = Body(BodyState.NOT_RECORDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request. `url` is absolute and exactly as sent (percent-encoding, case and order of the query untouched)."""
+
+    method: str
+    url: str
+    headers: Headers = Headers()
+    body: Body = ABSENT
+    http_version: str = "HTTP/1.1"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, e.g. `http://127.0.0.1:8093`."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def path(self) -> str:
+        """The path as sent, still percent-encoded, without the query."""
+        return urlsplit(self.url).path
+
+    @property
+    def decoded_path(self) -> str:
+        """The path percent-decoded, for matching; never for sending."""
+        return unquote(self.path)
+
+    @property
+    def query(self) -> str:
+        """The query as sent, without the question mark; empty when there is none."""
+        return urlsplit(self.url).query
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response. `status` is 0 or negative when none came (refused, cancelled, blocked)."""
+
+    status: int
+    headers: Headers = Headers()
+    body: Body = ABSENT
+    reason: str = ""
+    http_version: str = "HTTP/1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with its response.
+
+    `number` is the position in the input, counted from 0, over all entries of the input, kept or not.
+    `started` is ISO 8601 with zone, empty when the input does not say; `milliseconds` is the whole duration, -1 when
+    unknown.
+    `error` is the recording program's own text for an exchange that failed, empty otherwise.
+    """
+
+    number: int
+    request: Request
+    response: Response
+    started: str = ""
+    milliseconds: float = -1.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An entry that the reader did not decode because its URL was not asked for."""
+
+    number: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An ordered list of exchanges from one input.
+
+    `lost` counts the entries of a broken or truncated input that could not be read (at least that many);
+    `notes` are sentences for the person about what the reader had to repair or leave out.
+    """
+
+    source: str
+    exchanges: tuple[Exchange, ...]
+    passed_over: tuple[PassedOver, ...] = ()
+    lost: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries the input held, decoded or not, lost ones left out."""
+        return len(self.exchanges) + len(self.passed_over)

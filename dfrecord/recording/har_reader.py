@@ -1,0 +1,231 @@
+"""Every dialect of HAR → exchanges as they were on the wire.
+
+In: a buffer with UTF-8 HAR text (see `peel` for what is taken off before). Out: a Recording. Only entries whose URL
+is wanted are decoded. What each program does to a HAR, and the fixture in `tests/fixtures/dialects` that proves it:
+
+| fact | program | proof |
+| --- | --- | --- |
+| query and form `params` may be decoded: only `url` and `text` are believed | all | entries with `plus=x+y&empty` |
+| JSON answers with non-ASCII text are base64, and say so in `encoding` | Chrome | chrome-devtools.har 3 |
+| multipart text went through UTF-8: bytes are lost (U+FFFD, not Content-Length) | Chrome | chrome-devtools.har 12 |
+| a 304 carries the cached body; 304 and 204 have none on the wire | Chrome, Firefox | chrome-devtools.har 20 |
+| a 304 is shown as the cached 200 | Playwright | pw-embed.har 19 |
+| failed: status 0 with `_error`, -1 with `_failureText`, or an empty `content` | all | entries with `refused` |
+| 204 is base64 of nothing | Firefox, Playwright | firefox-netmonitor.har 8 |
+| content left out, with a `comment`; empty only if Content-Length says 0 | Firefox | firefox-netmonitor.har 15 |
+| request `bodySize` counts characters; `content.size` is the compressed size | Firefox | firefox-netmonitor.har 1, 4 |
+| multipart text is a string of bytes (latin-1) | Firefox, mitmproxy | firefox-netmonitor.har 12 |
+| no `postData` for multipart; Content-Length says that there was a body | Playwright | pw-embed.har 11 |
+| bodies in `_file`, in `content` and in `postData` (whose `text` is "") | Playwright attach | pw-attach.zip |
+| `content.size` of text is that of its UTF-8 whatever was sent | Playwright | pw-embed.har 20 |
+| text without charset is latin-1; the decoded size is `size` + `compression` | mitmproxy | mitm-reverse.har 4, 23 |
+| `postData` only for POST, PUT, PATCH: Content-Length tells of a DELETE body | mitmproxy | `savehar.py` 11.0.2 |
+| duplicate headers joined by a line feed, `http/1.1`, JSON bodies only in `params` | chrome-har | tests/recording |
+| `null` times, sizes -1, missing pageref, creator, cookies, queryString | all | tests/recording |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+
+from dfrecord.recording.attachments import Attachments, no_attachments
+from dfrecord.recording.exchange import ABSENT, Exchange, Headers, PassedOver, Recording, Request, Response
+from dfrecord.recording.har_bodies import Facts, request_body, response_body
+from dfrecord.recording.har_entries import Lost, RawEntry, open_har
+from dfrecord.recording.lenient import clean, decoded
+from dfrecord.recording.notes import Notes
+
+# What the writer puts where the start is not known: the field is required (HAR 1.2, entries).
+UNKNOWN_START = "1970-01-01T00:00:00.000Z"
+
+_VERSIONS = {
+    "http/1.0": "HTTP/1.0",
+    "http/1.1": "HTTP/1.1",
+    "h2": "HTTP/2",
+    "http/2": "HTTP/2",
+    "http/2.0": "HTTP/2",
+    "h3": "HTTP/3",
+    "http/3": "HTTP/3",
+    "http/3.0": "HTTP/3",
+}
+
+_PROGRESS_EVERY = 1000
+
+
+class _Url(msgspec.Struct):
+    url: str
+
+
+_URL_DECODER = msgspec.json.Decoder(_Url)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is the same for all entries of one HAR: who wrote it, and where its attached bodies are."""
+
+    creator: str
+    attachments: Attachments
+
+
+def read_har(
+    buffer: memoryview,
+    source: str,
+    wanted: Callable[[str], bool],
+    attachments: Attachments = no_attachments,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recording:
+    """The exchanges of the HAR in `buffer` whose URL is `wanted`; `progress` gets bytes done and bytes in all.
+
+    Raises NotAHar when there are no entries to look for. Entries that cannot be read are counted and noted.
+    """
+    har = open_har(buffer)
+    dialect = Dialect(har.creator, attachments)
+    exchanges: list[Exchange] = []
+    passed_over: list[PassedOver] = []
+    notes = Notes()
+    lost = number = 0
+    for raw in har.entries:
+        if isinstance(raw, Lost):
+            lost += raw.count
+            notes.add(raw.reason, number if raw.count else None)
+            number += raw.count
+            continue
+        try:
+            url = _url(raw.request)
+            if wanted(url):
+                exchanges.append(_exchange(number, url, raw, dialect, notes))
+            else:
+                passed_over.append(PassedOver(number, url))
+        except (ValueError, RecursionError) as error:
+            lost += 1
+            notes.add(f"it could not be read: {error}", number)
+        number += 1
+        if progress and number % _PROGRESS_EVERY == 0:
+            progress(_done(raw, buffer, number, har.count), len(buffer))
+    if progress:
+        progress(len(buffer), len(buffer))
+    return Recording(source, tuple(exchanges), tuple(passed_over), lost, notes.sentences())
+
+
+def _done(raw: object, buffer: memoryview, number: int, count: int | None) -> int:
+    return len(buffer) * number // count if count else 0
+
+
+def _url(request: msgspec.Raw) -> str:
+    try:
+        return _URL_DECODER.decode(request).url
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        value = decoded(request)
+    url = value.get("url") if isinstance(value, dict) else None
+    if not isinstance(url, str):
+        raise ValueError("it has no request with a URL")
+    return clean(url)
+
+
+def _exchange(number: int, url: str, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exchange:
+    """The exchange of one entry; raises ValueError when it makes no sense."""
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise ValueError(f"its URL makes no sense ({error})") from None
+    request = _object(decoded(raw.request), "request")
+    answer = decoded(raw.response)
+    response = _object(answer, "response") if answer is not None else {}
+    method = _text(request, "method") or "GET"
+    status = _status(response.get("status"))
+    started = decoded(raw.startedDateTime)
+    started = clean(started) if isinstance(started, str) and started != UNKNOWN_START else ""
+    found_request, request_note = _request(method, url, request, dialect)
+    found_response, response_note = _response(method, status, response, dialect)
+    for note in (request_note, response_note):
+        if note:
+            notes.add(note, number)
+    failure = _text(response, "_error") or _text(response, "_failureText")
+    return Exchange(number, found_request, found_response, started, _milliseconds(raw), failure)
+
+
+def _request(method: str, url: str, request: dict[str, object], dialect: Dialect) -> tuple[Request, str]:
+    headers = _headers(request.get("headers"))
+    facts = Facts(method, headers, dialect.creator, _integer(request, "bodySize"), dialect.attachments)
+    post = request.get("postData")
+    found = request_body(post if isinstance(post, dict) else None, facts)
+    return Request(method, url, headers, found.body, _version(request, dialect)), found.note
+
+
+def _response(method: str, status: int, response: dict[str, object], dialect: Dialect) -> tuple[Response, str]:
+    headers = _headers(response.get("headers"))
+    content = response.get("content")
+    content = content if isinstance(content, dict) else None
+    size = _integer(content, "size") if content else -1
+    facts = Facts(method, headers, dialect.creator, size, dialect.attachments, status)
+    found = response_body(content, _integer(response, "bodySize"), facts)
+    reason = _text(response, "statusText")
+    if not response:
+        return Response(status, Headers(), ABSENT), ""
+    return Response(status, headers, found.body, reason, _version(response, dialect)), found.note
+
+
+def _headers(fields: object) -> Headers:
+    """Header fields in order; joined values are split, pseudo headers of HTTP/2 and HTTP/3 are dropped."""
+    if not isinstance(fields, list):
+        return Headers()
+    found: list[tuple[str, str]] = []
+    for item in fields:
+        if not isinstance(item, dict):
+            continue
+        name = _text(item, "name").strip()
+        if not name or name.startswith(":"):
+            continue
+        for value in _text(item, "value").replace("\r", "\n").split("\n"):
+            found.append((name, value.strip(" \t")))
+    return Headers(tuple(found))
+
+
+def _version(message: dict[str, object], dialect: Dialect) -> str:
+    version = _text(message, "httpVersion")
+    if dialect.creator == "dfrecord":
+        return version
+    return _VERSIONS.get(version.lower(), version) or "HTTP/1.1"
+
+
+def _status(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0
+    return int(value)
+
+
+def _milliseconds(raw: RawEntry) -> float:
+    """The duration; -1 when unknown, which the writer says by timings of -1 since `time` must not be negative."""
+    value = decoded(raw.time)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return -1.0
+    if value == 0:
+        timings = decoded(raw.timings)
+        if isinstance(timings, dict) and timings.get("wait") == -1:
+            return -1.0
+    return float(value)
+
+
+def _object(value: object, name: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"its {name} is no JSON object")
+    return value
+
+
+def _text(holder: dict[str, object], name: str) -> str:
+    value = holder.get(name)
+    if isinstance(value, str):
+        return clean(value)
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _integer(holder: dict[str, object], name: str) -> int:
+    value = holder.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1

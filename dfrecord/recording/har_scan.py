@@ -1,0 +1,214 @@
+"""Broken HAR bytes → the members of every entry that is whole, found by structure alone.
+
+In: a buffer that a JSON parser refuses (truncated, a trailing comma, garbage, invalid UTF-8, raw control characters,
+nesting beyond any parser). Out: one dict of views an entry, and a `Lost` for each that is not whole. Only brackets
+and strings are looked at, so a HAR inside a string (a script that holds one) is never mistaken for the file's own
+entries, and memory stays bounded: nothing is decoded or copied here. One look at each byte, plus a bounded number of
+restarts at damaged places.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+# A string; or a bracket; or a quote that no other quote closes (the file ends inside a string). Looking only for quotes
+# and then at what stands before them is four times as fast as looking at every character for quotes and backslashes. One
+# or three backslashes escape the quote after them; longer odd rows are left to `_STRING`, which is always right.
+_TOKEN = re.compile(rb'"(?:[^"]*+"(?:(?<=[^\\]\\")|(?<=[^\\]\\\\\\")))*+[^"]*+"|["{}\[\]]')
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SCALAR = re.compile(rb"[^,\]}\s]++")
+_GAP = re.compile(rb"[ \t\r\n]*+")
+_GAP_AND_COMMAS = re.compile(rb"[ \t\r\n,]*+")
+_COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
+
+# Where an entry may begin again after damage: inside a well-formed string these quotes would be escaped.
+_ENTRY_START = re.compile(
+    rb'\{\s*+"(?:startedDateTime|pageref|connection|request|time|cache|_initiator|_priority|_resourceType|_connectionId'
+    rb'|_fromCache)"\s*+:'
+)
+_RESTARTS = 100
+
+_OBJECT, _ARRAY, _QUOTE, _BACKSLASH = b'{["\\'
+
+
+class NotAHar(ValueError):
+    """There is no `log` object with an `entries` array in the bytes; the message says what was found instead."""
+
+
+class _Broken(Exception):
+    """A value that does not end, or a place where no value can begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """`count` entries (none, when only a remark is due) that could not be read, and why."""
+
+    reason: str
+    count: int = 1
+
+
+def scan(buffer: memoryview, wanted: Sequence[str]) -> tuple[memoryview | None, Iterator[dict[str, memoryview] | Lost]]:
+    """The `creator` when it stands before the entries, and the `wanted` members of each entry; raises NotAHar."""
+    try:
+        start, creator = _find_entries(buffer)
+    except _Broken:
+        raise NotAHar("it ends before its first entry") from None
+    return creator, _entries(buffer, start, frozenset(wanted))
+
+
+def _find_entries(buffer: memoryview) -> tuple[int, memoryview | None]:
+    """Where the array `log.entries` begins, and the raw `log.creator` if it came before."""
+    root = _end(_GAP, buffer, 0)
+    if root == len(buffer) or buffer[root] != _OBJECT:
+        raise NotAHar("it is no JSON object")
+    log = _find(buffer, root + 1, b"log", _OBJECT, {})
+    if log is None:
+        raise NotAHar('it has no "log"')
+    before: dict[bytes, memoryview] = {}
+    entries = _find(buffer, log + 1, b"entries", _ARRAY, before)
+    if entries is None:
+        raise NotAHar('its "log" holds no list of "entries"')
+    return entries, before.get(b"creator")
+
+
+def _find(buffer: memoryview, inside: int, name: bytes, kind: int, before: dict[bytes, memoryview]) -> int | None:
+    """Where the value of the member `name` begins when it is of that kind; other members are put into `before`."""
+    while True:
+        key, position = _next_key(buffer, inside)
+        if key is None:
+            return None
+        if key == name and buffer[position] == kind:
+            return position
+        inside = _value_end(buffer, position)
+        before[key] = buffer[position:inside]
+
+
+def _entries(buffer: memoryview, array: int, wanted: frozenset[str]) -> Iterator[dict[str, memoryview] | Lost]:
+    """The entries of the array at `array`, starting again after damage."""
+    position, restarts = array + 1, 0
+    while True:
+        position = _end(_GAP_AND_COMMAS, buffer, position)
+        if position >= len(buffer):
+            yield Lost("the file ends before its list of entries does", 0)
+            return
+        if buffer[position] == ord("]"):
+            yield from _ending(buffer, position + 1)
+            return
+        try:
+            entry, position = _entry(buffer, position, wanted)
+        except _Broken as broken:
+            again = _ENTRY_START.search(buffer, position + 1)
+            restarts += 1
+            yield Lost(str(broken))
+            if again is None:
+                return
+            if restarts > _RESTARTS:
+                yield Lost(f"the file is damaged in more than {_RESTARTS} places; the rest was not read", 0)
+                return
+            position = again.start()
+        else:
+            yield entry
+
+
+def _entry(buffer: memoryview, start: int, wanted: frozenset[str]) -> tuple[dict[str, memoryview] | Lost, int]:
+    """The wanted members of the entry at `start`, and the position after it."""
+    if buffer[start] != _OBJECT:
+        return Lost("it is no JSON object"), _value_end(buffer, start)
+    members: dict[str, memoryview] = {}
+    end = start + 1
+    while True:
+        key, position = _next_key(buffer, end)
+        if key is None:
+            return members, position
+        end = _value_end(buffer, position)
+        name = key.decode("ascii", "replace")
+        if name in wanted:
+            members[name] = buffer[position:end]
+
+
+def _ending(buffer: memoryview, position: int) -> Iterator[Lost]:
+    """A remark when what follows the entries is not the rest of one JSON object."""
+    try:
+        for _ in ("log", "the whole"):
+            key: bytes | None = b""
+            while key is not None:
+                key, position = _next_key(buffer, position)
+                position = position if key is None else _value_end(buffer, position)
+    except _Broken:
+        yield Lost("the file is damaged after its last entry", 0)
+        return
+    if _end(_GAP, buffer, position) != len(buffer):
+        yield Lost("something follows the end of the HAR; it was ignored", 0)
+
+
+def _next_key(buffer: memoryview, position: int) -> tuple[bytes | None, int]:
+    """The next key of an object and where its value begins; None and the position after the object at its end."""
+    position = _end(_GAP_AND_COMMAS, buffer, position)
+    if position >= len(buffer):
+        raise _Broken("the file ends inside it")
+    if buffer[position] == ord("}"):
+        return None, position + 1
+    key = _STRING.match(buffer, position)
+    colon = _COLON.match(buffer, key.end()) if key else None
+    if key is None or colon is None or colon.end() >= len(buffer):
+        raise _Broken("the file ends inside it" if buffer[position] == _QUOTE else "its JSON is broken")
+    return _key(key.group()), colon.end()
+
+
+def _key(quoted: bytes) -> bytes:
+    if b"\\" not in quoted:
+        return quoted[1:-1]
+    try:
+        text: str = json.loads(quoted.decode("utf-8", "replace"), strict=False)
+    except ValueError:
+        return quoted
+    return text.encode("utf-8", "replace")
+
+
+def _value_end(buffer: memoryview, start: int) -> int:
+    """The position after the JSON value that begins at `start`; raises _Broken when it has no end."""
+    first = buffer[start]
+    if first in b"{[":
+        return _bracket_end(buffer, start)
+    match = (_STRING if first == _QUOTE else _SCALAR).match(buffer, start)
+    if match is None:
+        raise _Broken("the file ends inside it" if first == _QUOTE else "its JSON is broken")
+    return match.end()
+
+
+def _bracket_end(buffer: memoryview, position: int) -> int:
+    """The position after the bracket that closes the one at `position`."""
+    depth = 0
+    while True:
+        for token in _TOKEN.finditer(buffer, position):
+            opening, end = token.span()
+            byte = buffer[opening]
+            if byte == _QUOTE:
+                if end - opening == 1:
+                    raise _Broken("the file ends inside it")
+                if buffer[end - 2] == _BACKSLASH and _odd_backslashes(buffer, end - 2):
+                    position = _value_end(buffer, opening)
+                    break
+            elif byte in b"{[":
+                depth += 1
+            else:
+                depth -= 1
+                if depth == 0:
+                    return end
+        else:
+            raise _Broken("the file ends inside it")
+
+
+def _odd_backslashes(buffer: memoryview, last: int) -> bool:
+    first = last
+    while buffer[first] == _BACKSLASH:
+        first -= 1
+    return (last - first) % 2 == 1
+
+
+def _end(pattern: re.Pattern[bytes], buffer: memoryview, position: int) -> int:
+    match = pattern.match(buffer, position)
+    return match.end() if match else position

@@ -1,0 +1,207 @@
+"""Any input → the plain bytes of a HAR or a flow file: what is wrapped around them is told by content and taken off.
+
+In: a path, "-" or a stream. Out: `Peeled`, a buffer (a memory map where the file is plain, so that its size does not
+matter) and where its attached bodies are. Known wrappings: gzip, zlib (mitmproxy's `.zhar`), zip (Playwright attach,
+or a HAR just zipped), a folder, a byte order mark, UTF-16 and UTF-32.
+"""
+
+from __future__ import annotations
+
+import codecs
+import mmap
+import os
+import re
+import stat
+import sys
+import zipfile
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from dfrecord.errors import UnreadableInput
+from dfrecord.recording.attachments import (
+    ARCHIVE_ERRORS,
+    Attachments,
+    check_member,
+    folder_attachments,
+    no_attachments,
+    sibling_attachments,
+    zip_attachments,
+)
+from dfrecord.recording.unpack import CHUNK, BufferReader, inflated, limit_of, recoded, stored
+
+_MOST_WRAPPINGS = 4
+
+_FLOW = re.compile(rb"[0-9]{1,12}:[0-9]{1,12}:")
+_UTF8_BOM = codecs.BOM_UTF8
+# UTF-32 before UTF-16: the little-endian mark of one begins with that of the other.
+_WIDE = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"{\0\0\0", "utf-32-le"),
+    (b"\0\0\0{", "utf-32-be"),
+    (b"{\0", "utf-16-le"),
+    (b"\0{", "utf-16-be"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Peeled:
+    """`buffer` holds a HAR (`kind` "har") or a flow file ("flow"); `notes` say what was found broken on the way."""
+
+    kind: str
+    buffer: memoryview
+    attachments: Attachments
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    buffer: memoryview
+    attachments: Attachments
+    notes: tuple[str, ...] = ()
+
+
+def name_of(source: str | os.PathLike[str] | BinaryIO) -> str:
+    """How messages call the input."""
+    if isinstance(source, str | os.PathLike):
+        name = "standard input" if source == "-" else os.fspath(source)
+    else:
+        given = getattr(source, "name", None)
+        name = given if isinstance(given, str) else "the stream"
+    return name if name.isprintable() else ascii(name)  # a message is one line
+
+
+def peel(source: str | os.PathLike[str] | BinaryIO) -> Peeled:
+    """Opens the input and takes off what is wrapped around it; raises UnreadableInput."""
+    name = name_of(source)
+    try:
+        layer = _open(source, name)
+        for _ in range(_MOST_WRAPPINGS):
+            kind = _kind(layer.buffer, name)
+            if kind in ("har", "flow"):
+                return Peeled(kind, layer.buffer, layer.attachments, layer.notes)
+            layer = _unwrapped(kind, layer, name)
+    except OSError as error:
+        raise UnreadableInput(f"{name}: cannot be read: {error.strerror or error}") from None
+    raise UnreadableInput(f"{name}: is wrapped more than {_MOST_WRAPPINGS} times; unpack it first")
+
+
+def _open(source: str | os.PathLike[str] | BinaryIO, name: str) -> _Layer:
+    if not isinstance(source, str | os.PathLike):
+        return _Layer(_stream(source, name), no_attachments)
+    if source == "-":
+        if sys.stdin is None:
+            raise UnreadableInput(f"{name}: is closed; name a file instead")
+        return _Layer(_stream(sys.stdin.buffer, name), no_attachments)
+    if not os.fspath(source) or "\0" in os.fspath(source):
+        raise UnreadableInput(f"{name or 'the empty name'}: is not a usable file name; name a recording")
+    path = Path(source)
+    if path.is_dir():
+        har = _har_of_folder(path, name)
+        return _Layer(_file(har, name), folder_attachments(path))
+    return _Layer(_file(path, name), sibling_attachments(path.parent))
+
+
+def _har_of_folder(folder: Path, name: str) -> Path:
+    if (folder / "har.har").is_file():
+        return folder / "har.har"
+    hars = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".har" and path.is_file())
+    if len(hars) != 1:
+        what = "holds no HAR file" if not hars else f"holds {len(hars)} HAR files and none is called har.har"
+        raise UnreadableInput(f"{name}: the folder {what}; name the file itself")
+    return hars[0]
+
+
+def _file(path: Path, name: str) -> memoryview:
+    with path.open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return _stream(file, name)
+        return _mapped(file, name)
+
+
+def _mapped(file: BinaryIO, name: str) -> memoryview:
+    if os.fstat(file.fileno()).st_size == 0:
+        raise UnreadableInput(f"{name}: is empty; there is nothing to read")
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _stream(stream: BinaryIO, name: str) -> memoryview:
+    """A pipe, standard input or any stream: looked at before it is stored, since it may be endless."""
+    head = b""
+    while len(head) < 4096 and (more := stream.read(4096 - len(head))):
+        head += more
+    if not head:
+        raise UnreadableInput(f"{name}: is empty; there is nothing to read")
+    _kind(memoryview(head), name)
+    return stored(chain([head], iter(lambda: stream.read(CHUNK), b"")), sys.maxsize, name)
+
+
+def _kind(buffer: memoryview, name: str) -> str:
+    """What the bytes are: har, flow, or a wrapping; raises UnreadableInput when it is none of them."""
+    head = bytes(buffer[:4096])
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if len(head) > 1 and head[0] == 0x78 and int.from_bytes(head[:2]) % 31 == 0:
+        return "zlib"
+    if head.startswith(_UTF8_BOM):
+        return "bom"
+    for mark, encoding in _WIDE:
+        if head.startswith(mark):
+            return encoding
+    if _FLOW.match(head):
+        return "flow"
+    if head.lstrip(b" \t\r\n").startswith(b"{"):
+        return "har"
+    if not head.strip():
+        raise UnreadableInput(f"{name}: holds only white space; there is nothing to read")
+    raise UnreadableInput(
+        f"{name}: is neither a HAR, a mitmproxy flow file, nor an archive of one; save the recording again as HAR"
+    )
+
+
+def _unwrapped(kind: str, layer: _Layer, name: str) -> _Layer:
+    if kind == "zip":
+        return _unzipped(layer.buffer, name)
+    if kind == "bom":
+        return replace(layer, buffer=layer.buffer[len(_UTF8_BOM) :])
+    if kind in ("gzip", "zlib"):
+        broken: list[str] = []
+        chunks = inflated(layer.buffer, 31 if kind == "gzip" else 15, broken)
+        unpacked = stored(chunks, limit_of(len(layer.buffer)), name)
+        return _Layer(unpacked, no_attachments, (*layer.notes, *broken))
+    # Four bytes of UTF-32 or two of UTF-16 become at most three of UTF-8 each.
+    return replace(layer, buffer=stored(recoded(layer.buffer, kind), 2 * len(layer.buffer) + 16, name))
+
+
+def _unzipped(buffer: memoryview, name: str) -> _Layer:
+    try:
+        archive = zipfile.ZipFile(cast(BinaryIO, BufferReader(buffer)))
+        member = _har_of_archive(archive, name)
+        check_member(member)
+        limit = limit_of(len(buffer))
+        with archive.open(member) as file:
+            unpacked = stored(iter(lambda: file.read(CHUNK), b""), limit, name)
+    except ARCHIVE_ERRORS as error:
+        raise UnreadableInput(f"{name}: the zip archive cannot be read: {error}; unpack it first") from None
+    folder = member.filename[: member.filename.rfind("/") + 1]
+    return _Layer(unpacked, zip_attachments(archive, folder, limit))
+
+
+def _har_of_archive(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    hars = [
+        info
+        for info in archive.infolist()
+        if info.filename.lower().endswith(".har") and not info.is_dir() and not info.filename.startswith("__MACOSX/")
+    ]
+    named = [info for info in hars if info.filename.rsplit("/", 1)[-1] == "har.har"]
+    chosen = named or hars
+    if len(chosen) != 1:
+        what = "holds no HAR file" if not hars else f"holds {len(chosen)} HAR files"
+        raise UnreadableInput(f"{name}: the zip archive {what}; unpack it and give one recording")
+    return chosen[0]

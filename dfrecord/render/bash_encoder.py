@@ -1,0 +1,201 @@
+"""The one place where typed values become bash source: words, printf formats, names and comments.
+
+Everything recorded is untrusted, so each function here takes a value and gives source that means exactly that value,
+whatever characters it holds. Bash before 4.4 knows no `\\u`, so only raw UTF-8 and `\\x` escapes are used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dfrecord.journey.model import Encoding, Var, Variable
+
+# ---------------------------------------------------------------- names
+
+_SHELL_WORDS = """
+if then else elif fi for while until do done case esac in function select time coproc
+alias bg bind break builtin caller cd command compgen complete compopt continue declare dirs disown echo enable eval
+exec exit export false fc fg getopts hash help history jobs kill let local logout mapfile popd printf pushd pwd read
+readarray readonly return set shift shopt source suspend test times trap true type typeset ulimit umask unalias unset
+wait curl jq histchars auto_resume http_proxy https_proxy ftp_proxy all_proxy no_proxy
+and or not def reduce foreach try catch label import include end as null
+"""
+_SCRIPT_WORDS = """
+main usage step note die fetch call send expect_success explain curl_config quoted capture found typed exact_answer
+find_by_key find_by_match rows_matching uri_text json_text base64_text require default_to check_type
+title status answer reply body match problems agreed argument found_value hits count
+resource field value pick path rows what target joint name text rest out byte code line method url header input words
+"""
+_RESERVED = frozenset(f"{_SHELL_WORDS} {_SCRIPT_WORDS}".split())
+_RESERVED_PREFIXES = ("find_", "own_", "uri_of_", "json_of_", "base64_of_")
+
+
+def safe_name(name: str) -> str:
+    """A name of the journey as a function, shell variable or jq variable of its own; different names stay different.
+
+    Raises ValueError when it is not the identifier the model promises.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"not an identifier: {name!r}")
+    taken = name in _RESERVED or name.startswith(_RESERVED_PREFIXES) or name.endswith("_")
+    return f"{name}_" if taken else name
+
+
+def shell_name(variable: Variable) -> str:
+    """The shell variable that holds it: its environment variable when it has one."""
+    if not variable.env:
+        return safe_name(variable.name)
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", variable.env):
+        raise ValueError(f"not an environment variable: {variable.env!r}")
+    return variable.env
+
+
+# ---------------------------------------------------------------- texts
+
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a"
+    "\U000e0000-\U0010ffff]"
+)
+"""Characters that cannot be seen, that move others, or that are none. A table of our own: Python's changes."""
+_TYPOGRAPHIC = re.compile("[\u00b4\u2010-\u201f\u2032\u2033]")  # shellcheck takes these quotes and dashes for errors
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
+
+
+def quote(text: str) -> str:
+    """One bash word with exactly this value: `'…'` where that is readable, `$'…'` otherwise. NUL cannot be in it."""
+    text = text.replace("\0", "")
+    if not (_INVISIBLE.search(text) or _TYPOGRAPHIC.search(text) or re.search(r"['\\$`]", text)):
+        return f"'{text}'"
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if _INVISIBLE.match(char):
+        return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+    return char
+
+
+def printf_format(content: bytes) -> str:
+    """The inside of a single-quoted format with which printf writes exactly these bytes, NUL too."""
+    return "".join(map(_formatted, content.decode("utf-8", "surrogateescape")))
+
+
+def _formatted(char: str) -> str:
+    if char == "%":
+        return "%%"
+    if char in "\n\r\t\\":
+        return _ESCAPES[char]
+    if char in "'$`" or _INVISIBLE.match(char) or _TYPOGRAPHIC.match(char):
+        return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
+    return char
+
+
+# ---------------------------------------------------------------- variables inside texts
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A shell variable holding another one's value in some encoding, made by a `local` at the start of a step."""
+
+    name: str
+    helper: str
+    source: str
+
+
+_UNCHANGED = {
+    "string": {Encoding.PLAIN},
+    "number": {Encoding.PLAIN, Encoding.JSON},  # 1e+5 has a plus
+    "integer": {Encoding.PLAIN, Encoding.JSON, Encoding.URI},
+    "boolean": {Encoding.PLAIN, Encoding.JSON, Encoding.URI},
+}
+"""The encodings that leave the text of a JSON type as it is; the script checks the types of what it is given."""
+
+
+@dataclass
+class Scope:
+    """The variables of a journey, and the encoded forms that the function being written has asked for so far."""
+
+    variables: Mapping[str, Variable]
+    _encoded: dict[str, Encoded] = field(default_factory=dict)
+
+    def reference(self, name: str, *encodings: Encoding) -> str:
+        """The shell variable that holds the value of variable `name` in these encodings, the innermost first."""
+        variable = self.variables[name]
+        reference = shell_name(variable)
+        unchanged = _UNCHANGED[variable.type]
+        for encoding in encodings:
+            if encoding not in unchanged:
+                source, reference = reference, f"{encoding.value}_of_{reference}"
+                self._encoded[reference] = Encoded(reference, f"{encoding.value}_text", source)
+                unchanged = _UNCHANGED["string"]
+        return reference
+
+    def take_encoded(self) -> tuple[Encoded, ...]:
+        """What was asked for, in the order in which it can be computed; the next function starts afresh."""
+        encoded = tuple(self._encoded.values())
+        self._encoded = {}
+        return encoded
+
+
+def word(parts: Iterable[str | Var], scope: Scope) -> str:
+    """One bash word for literals and variables joined."""
+    pieces: list[str] = []
+    open_quotes = ""
+    merged = list(_merged(parts))
+    for part, following in zip(merged, [*merged[1:], ""], strict=True):
+        if isinstance(part, Var):
+            name = scope.reference(part.name, part.encoding)
+            glued = isinstance(following, str) and re.match(r"[A-Za-z0-9_\[]", following)
+            open_quotes += f"${{{name}}}" if glued else f"${name}"
+        elif quote(part).startswith("'") and '"' not in part:
+            open_quotes += part
+        else:
+            pieces += [f'"{open_quotes}"'] * bool(open_quotes) + [quote(part)]
+            open_quotes = ""
+    pieces += [f'"{open_quotes}"'] * bool(open_quotes)
+    literal = all(isinstance(part, str) for part in merged)
+    return quote("".join(map(str, merged))) if literal else "".join(pieces)
+
+
+def printf_call(parts: Iterable[bytes | str]) -> str:
+    """A printf command that writes bytes as they are and, for each `str` among them, the shell variable of that name."""
+    parts = list(parts)
+    text = "".join(printf_format(part) if isinstance(part, bytes) else "%s" for part in parts)
+    options = "-- " if text.startswith("-") else ""
+    return " ".join([f"printf {options}'{text}'", *(f'"${part}"' for part in parts if isinstance(part, str))])
+
+
+def _merged(parts: Iterable[str | Var]) -> Iterator[str | Var]:
+    literal = ""
+    for part in parts:
+        if isinstance(part, str):
+            literal += part
+            continue
+        if literal:
+            yield literal
+        yield part
+        literal = ""
+    if literal:
+        yield literal
+
+
+# ---------------------------------------------------------------- comments and titles
+
+_ORDERS = re.compile(r"(?i)\b(shellcheck|vim?|ex|local variables)(?=[\s:<=>\d])")
+
+
+def shown(text: str, limit: int = 160) -> str:
+    """A recorded text for people, on one line: nothing in it moves the cursor, turns the writing or hides."""
+    line = " ".join(text.split())
+    line = _INVISIBLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}" if found[0] != " " else " ", line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def comment(text: str) -> str:
+    """The text of a comment line, to stand after `# `; programs that read comments find no orders for them in it."""
+    return _ORDERS.sub(r"\1 ·", shown(text))

@@ -1,0 +1,281 @@
+"""The `python` format: one readable file with inline metadata (PEP 723) that needs nothing but `requests`.
+
+In comes a journey, out goes a script with a small `DreamFactory` client, one function named after the journey, and a
+`main`. This module decides what stands where and hands the templates in `templates/python/` source fragments that
+`python_encoder` made; `python_names` settles which Python name each variable has and which of them a run needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import (
+    Journey,
+    JsonBody,
+    RawBody,
+    RequestTemplate,
+    Residue,
+    ResidueKind,
+    Step,
+    StepKind,
+    Text,
+    Var,
+    Variable,
+)
+from dfrecord.render import OutputFile, RenderOptions, python_encoder
+from dfrecord.render.python_encoder import PythonEncoder, string
+from dfrecord.render.python_names import Names, name_variables
+from dfrecord.render.templates import environment
+
+LINE_LENGTH = 88
+_RESIDUE_LINES = 24
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
+# What requests and urllib3 leave as it is: no dot or empty segments, and of %XX only upper case that does not stand
+# for an unreserved character. Everything else they rewrite (urllib3/util/url.py, requests/utils.py requote_uri).
+_UNTOUCHED = re.compile(
+    r"(?:/(?!\.{1,2}(?:[/?]|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2D|2E|3\d|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E)"
+    r"[0-9A-F]{2})+)+/?(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%(?!2D|2E|3\d|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E)"
+    r"[0-9A-F]{2})+)?"
+)
+_FORBIDDEN_IN_TARGET = re.compile("[^\x21-\x7e]")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One line of the journey function, as source fragments: a step's `call`, or a lookup's `find`."""
+
+    method: str
+    arguments: tuple[str, ...]
+    title: str = ""
+    guard: str = ""
+    notes: tuple[str, ...] = ()
+    captures: tuple[tuple[str, str], ...] = ()  # target of the assignment, path into the answer
+    result: str = ""
+
+
+def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
+    """The script, executable, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
+    names = name_variables(journey)
+    encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
+    body = _Body(journey, names, encoder)
+    calls = body.calls()
+    env = environment(
+        options.template_dir,
+        {
+            "string": string,
+            "title": python_encoder.title,
+            "comment": python_encoder.comment,
+            "docstring": python_encoder.docstring,
+            "help": python_encoder.help_text,
+        },
+    )
+    source = env.get_template("python/script.py.j2").render(
+        journey=journey,
+        function=names.function,
+        result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
+        calls=calls,
+        names=names,
+        token_header=body.token_header,
+        token_value=body.token_value,
+        exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
+        helpers=encoder.helpers,
+        has_json=any(isinstance(step.request.body, JsonBody) for step in journey.steps),
+        has_captures=any(call.captures for call in calls),
+        has_lookups=any(call.method == "find" for call in calls),
+        shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
+        dangers=[(step.title, step.danger) for step in journey.steps if step.danger],
+        residue=_residue_lines(journey.residue),
+    )
+    return (OutputFile(_formatted(source).encode("utf-8"), executable=True),)
+
+
+def _formatted(source: str) -> str:
+    import black
+
+    mode = black.Mode(line_length=LINE_LENGTH, target_versions={black.TargetVersion.PY311})
+    try:
+        text = black.format_str(source, mode=mode)
+    except black.InvalidInput as error:
+        raise UsageError(f"the python template does not make valid Python: {str(error).splitlines()[0]}") from error
+    if any(len(line) > LINE_LENGTH for line in text.splitlines()):
+        text = text.replace("# ///\n", "# ///\n# ruff: noqa: E501 (recorded values are kept on one line)\n", 1)
+    return text
+
+
+class _Body:
+    """Turns the schedule of a journey into calls."""
+
+    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder) -> None:
+        self._journey, self._names, self._encoder = journey, names, encoder
+        self._token = self._usual_token_header()
+        self.token_header = string(self._token[0]) if self._token else ""
+        self.token_value = ""
+        if self._token:
+            expression = {**names.expressions, names.session: "self.session_token"}
+            self.token_value = PythonEncoder(expression, encoder.types).text(self._token[1])
+
+    def _usual_token_header(self) -> tuple[str, Text] | None:
+        """The header that carries the session token in most requests; the client sends it by itself."""
+        if self._journey.literal or not self._names.session:
+            return None
+        requests = [step.request.headers for step in self._journey.steps]
+        requests += [variable.lookup.headers for variable in self._journey.variables if variable.lookup]
+        found = Counter(
+            header
+            for headers in requests
+            for header in headers
+            if [var.name for var in header[1].variables] == [self._names.session]
+        )
+        return found.most_common(1)[0][0] if found else None
+
+    def calls(self) -> list[Call]:
+        """What runs, in order."""
+        return [self._step(item) if isinstance(item, Step) else self._lookup(item) for item in self._journey.schedule()]
+
+    def _step(self, step: Step) -> Call:
+        request = step.request
+        arguments = [python_encoder.title(step.title), string(request.method), self._target(request.target)]
+        notes = list(step.notes)
+        if shown := self._shown_target(request.target):
+            arguments.append(f"shown={shown}")
+        if isinstance(request.body, JsonBody) and request.body.tree is not None:
+            arguments.append(self._json(request.body))
+        elif request.body is not None:
+            body = RawBody((b"null",)) if isinstance(request.body, JsonBody) else request.body
+            arguments.append(f"body={self._encoder.raw(body)}")
+        headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
+        notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
+        if self._journey.literal:
+            if headers:
+                pairs = ", ".join(f"({string(name)}, {self._header(value)})" for name, value in headers)
+                arguments.append(f"headers=[{pairs}]")
+        else:
+            arguments += self._changed_headers(headers, isinstance(request.body, JsonBody), step.kind)
+        return Call(
+            method="call",
+            arguments=tuple(arguments),
+            title=step.title,
+            guard=self._names.guard(step),
+            notes=tuple(notes),
+            captures=tuple(
+                (self._names.assigned(capture.variable), _pointer(capture.pointer)) for capture in step.captures
+            ),
+        )
+
+    def _json(self, body: JsonBody) -> str:
+        if python_encoder.is_large(body.tree):
+            return f"body={self._encoder.json_text(body.tree)}"
+        return f"json={self._encoder.tree(body.tree)}"
+
+    def _target(self, target: Text) -> str:
+        """The target with what HTTP forbids in it percent-encoded."""
+        parts = tuple(
+            (
+                _FORBIDDEN_IN_TARGET.sub(_percent, part if self._journey.literal else part.replace("#", "%23"))
+                if isinstance(part, str)
+                else part
+            )
+            for part in target.parts
+        )
+        return self._encoder.text(Text(parts))
+
+    def _shown_target(self, target: Text) -> str:
+        """What the log shows instead of a target that holds a secret, empty when it holds none."""
+        if not any(self._journey.variable(var.name).secret for var in target.variables):
+            return ""
+        parts = (part if isinstance(part, str) else "***" for part in target.parts)
+        return python_encoder.title("".join(parts))
+
+    def _header(self, value: Text) -> str:
+        """A header value without the line ends and outer blanks that HTTP forbids."""
+        parts = [re.sub("[\r\n\0]", " ", part) if isinstance(part, str) else part for part in value.parts]
+        if parts and isinstance(first := parts[0], str):
+            parts[0] = first.lstrip(" \t")
+        if parts and isinstance(last := parts[-1], str):
+            parts[-1] = last.rstrip(" \t")
+        return self._encoder.text(Text(tuple(part for part in parts if part)))
+
+    def _changed_headers(self, headers: list[tuple[str, Text]], is_json: bool, kind: StepKind | None) -> list[str]:
+        """The `headers=` argument: what differs from the headers that the client sends by itself."""
+        wanted: dict[str, tuple[str, list[Text]]] = {}
+        for name, value in headers:
+            wanted.setdefault(name.lower(), (name, []))[1].append(value)
+        usual = {"accept": ("Accept", Text(("application/json",)))}
+        if is_json:
+            usual["content-type"] = ("Content-Type", Text(("application/json",)))
+        if self._token:
+            usual[self._token[0].lower()] = self._token
+        changed = [
+            f"{string(name)}: {self._header(_joined(values))}"
+            for key, (name, values) in wanted.items()
+            if key not in usual or usual[key][1] != _joined(values)
+        ]
+        for key, (name, _) in usual.items():
+            may_stay = key == "accept" or (kind is StepKind.LOGIN and self._token and key == self._token[0].lower())
+            if key not in wanted and not may_stay:
+                changed.append(f"{string(name)}: None")
+        return [f"headers={{{', '.join(changed)}}}"] if changed else []
+
+    def _lookup(self, variable: Variable) -> Call:
+        lookup = variable.lookup
+        assert lookup is not None
+        match = {field: self._encoder.tree(value) for field, value in lookup.match}
+        pairs = ", ".join(f"{string(field)}: {value}" for field, value in match.items())
+        arguments = [
+            python_encoder.title(lookup.title),
+            string(lookup.resource),
+            self._target(lookup.path),
+            f"{{{pairs}}}",
+        ]
+        if lookup.rows != ("resource",):
+            arguments.append(f"rows=({''.join(string(row) + ',' for row in lookup.rows)})")
+        if lookup.pick != "id":
+            arguments.append(f"pick={string(lookup.pick)}")
+        arguments += self._changed_headers(list(lookup.headers), False, None)
+        return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
+
+
+def _joined(values: list[Text]) -> Text:
+    """Several values of one header as one (RFC 9110, 5.3)."""
+    parts: list[str | Var] = []
+    for value in values:
+        parts += [", ", *value.parts] if parts else value.parts
+    return Text(tuple(parts))
+
+
+def _pointer(pointer: tuple[str | int, ...]) -> str:
+    return ", ".join(str(key) if isinstance(key, int) else string(key) for key in pointer)
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
+
+
+def _needs_exact_sending(request: RequestTemplate) -> bool:
+    """Whether requests or urllib3 would change what is sent: the target, the method's case, or repeated headers."""
+    target = "".join(part if isinstance(part, str) else "x" for part in request.target.parts)
+    names = [name.lower() for name, _ in request.headers]
+    repeats = len(set(names)) < len(names)
+    return repeats or not request.method.isupper() or not _UNTOUCHED.fullmatch(target)
+
+
+def _residue_lines(residue: tuple[Residue, ...]) -> list[str]:
+    """The residue, what needs a look first, equal reasons counted together."""
+    order = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueKind.DROPPED]
+    counts = Counter((order.index(item.kind), item.reason, _subject(item)) for item in residue)
+    if len(counts) > _RESIDUE_LINES:
+        counts = Counter((order.index(item.kind), item.reason, "") for item in residue)
+    lines = [f"{order[kind]}, {count}x: {reason}{subject}" for (kind, reason, subject), count in sorted(counts.items())]
+    if len(lines) > _RESIDUE_LINES:
+        rest = len(lines) - _RESIDUE_LINES
+        lines = [*lines[:_RESIDUE_LINES], f"and {rest} more kinds (`dfrecord show` lists them all)"]
+    return lines
+
+
+def _subject(item: Residue) -> str:
+    subject = item.subject or item.step or ""
+    return f" ({subject})" if subject and item.kind is not ResidueKind.DROPPED else ""

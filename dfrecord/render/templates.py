@@ -1,0 +1,31 @@
+"""The Jinja2 environment that all renderers share: the user's own templates first, then the built-in ones.
+
+Templates hold structure and never quote, join or escape; every recorded value in them goes through the encoder of the
+language, which each renderer registers as a filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jinja2
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+if not TEMPLATES.is_dir():  # a checkout keeps them at the top level; the wheel ships them inside the package
+    TEMPLATES = TEMPLATES.parent.parent / "templates"
+
+
+def environment(template_dir: Path | None, filters: Mapping[str, Callable[..., str]]) -> jinja2.Environment:
+    """An environment over `template_dir` (may be None) and the built-in templates, with the language's encoders."""
+    folders = [folder for folder in (template_dir, TEMPLATES) if folder is not None]
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    env.filters.update(filters)
+    return env

@@ -1,0 +1,253 @@
+"""Typed questions to what is known about DreamFactory's System API.
+
+The knowledge itself is data in `resources.json` beside this file: paths, ids, natural keys, foreign keys, relations,
+secrets, server-made fields, console noise. Source of the facts: DreamFactory's public source and recordings of a
+7.5.0 server. Nested rows take their facts from the child resource, so each fact stands once.
+
+A field is named by its *field path*, relative to one record: `config.app_role_map[].role_id`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib import resources
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation name that may stand in a record. Only `nested` relations can be written inside their parent."""
+
+    kind: str
+    resource: str
+    nested: bool = False
+    parent_key: str = ""
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRule:
+    """A field that holds a secret; only when the sibling fields say so, when `when` or `unless` name some."""
+
+    path: str
+    when: Mapping[str, Any] = field(default_factory=dict)
+    unless: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def applies(self, siblings: Mapping[str, object]) -> bool:
+        """Whether the field is a secret beside these sibling values."""
+        if any(str(siblings.get(name)).lower() in values for name, values in self.unless.items()):
+            return False
+        return all(siblings.get(name) == value for name, value in self.when.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to."""
+
+    name: str
+    path: str | None
+    id_field: str | None
+    natural_key: tuple[str, ...]
+    foreign_keys: Mapping[str, tuple[str, ...]]
+    self_keys: frozenset[str]
+    server_made: frozenset[str]
+    relations: Mapping[str, Relation]
+    secrets: tuple[SecretRule, ...]
+    may_hold_secrets: frozenset[str]
+
+    @property
+    def key_field(self) -> str | None:
+        """The one field that names a record on every instance, None when no single field does."""
+        return self.natural_key[0] if len(self.natural_key) == 1 and "." not in self.natural_key[0] else None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a path leads: a resource (None when unknown) and the record below it (decoded, None for the list)."""
+
+    resource: str | None
+    record: str | None = None
+
+
+class Catalog:
+    """The System API knowledge. Build one with `load()`."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self.prefix: str = document["prefix"]
+        self.mask: str = document["mask"]
+        self.wrapper: str = document["wrapper"]
+        self.session: Mapping[str, Any] = document["session"]
+        self.resources: Mapping[str, Resource] = {
+            name: self._resource(name, facts) for name, facts in document["resources"].items()
+        }
+
+    # ------------------------------------------------------------ where a path leads
+
+    def locate(self, path: str) -> Location:
+        """The resource a percent-decoded path leads to: the longest known resource path that is a prefix of it.
+
+        The service segment is compared without case and the version segment may be missing (system-api.md section 1).
+        """
+        segments = _with_version(path, self.prefix)
+        for length in range(len(segments), 0, -1):
+            name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
+            if name is not None:
+                rest = "/".join(segments[length:])
+                return Location(name, rest or None)
+        return Location(None)
+
+    @cached_property
+    def _by_path(self) -> dict[tuple[str, ...], str]:
+        return {
+            tuple(resource.path.strip("/").lower().split("/")): name
+            for name, resource in self.resources.items()
+            if resource.path and "{" not in resource.path
+        }
+
+    def is_session(self, path: str) -> bool:
+        """Whether the path is one of the two session resources (system-api.md section 2.1)."""
+        return self.locate(path) in (Location("user_session"), Location("admin_session"))
+
+    # ------------------------------------------------------------ what a field is
+
+    def child(self, resource: str | None, relation: str) -> Relation | None:
+        """The relation of that name on the resource."""
+        known = self.resources.get(resource or "")
+        return known.relations.get(relation) if known else None
+
+    def secret_rule(self, resource: str | None, field_path: str) -> SecretRule | None:
+        """The rule that makes this field of the resource a secret, by the table, then by the words in its name."""
+        known = self.resources.get(resource or "")
+        for rule in known.secrets if known else ():
+            if rule.path == field_path:
+                return rule
+        if known and field_path in known.may_hold_secrets:
+            return None
+        return SecretRule(field_path) if self.is_secret_name(field_path) else None
+
+    def is_secret_name(self, field_path: str) -> bool:
+        """Whether a field, parameter or header of this name holds a secret, judged by the words in it."""
+        words = _words(field_path.rsplit(".", 1)[-1])
+        if not words:
+            return False
+        rules = self._document["secret_words"]
+        if words[-1] in rules["last"] or "_".join(words[-2:]) in rules["last"]:
+            return True
+        in_config = field_path.startswith("config.") and words[-1] not in rules["harmless_endings"]
+        return in_config and not set(words).isdisjoint(rules["in_config"])
+
+    def is_secret_header(self, name: str) -> bool:
+        """Whether a header of this name carries a credential."""
+        lowered = name.lower()
+        return lowered in self._document["headers"]["secret"] or self.is_secret_name(lowered)
+
+    def is_secret_parameter(self, name: str) -> bool:
+        """Whether a query or form parameter of this name carries a credential."""
+        return name.lower() in self._document["query"]["secret"] or self.is_secret_name(name)
+
+    # ------------------------------------------------------------ requests
+
+    def is_dropped_header(self, name: str) -> bool:
+        """Whether the header is the browser's, a proxy's or the console's own business (system-api.md section 3)."""
+        lowered = name.lower()
+        rules = self._document["headers"]
+        return lowered in rules["dropped"] or lowered.startswith((":", *rules["dropped_prefixes"]))
+
+    def method_override(self, headers: Mapping[str, str], query: str) -> str | None:
+        """The verb a tunnelled POST stands for (system-api.md section 4.4), None when there is none.
+
+        `headers` has lower-case names.
+        """
+        parameters = dict(parse_qsl(query))
+        for name in self._document["headers"]["method_override"]:
+            if headers.get(name):
+                return _verb(headers[name])
+        for name in self._document["query"]["method_override"]:
+            if parameters.get(name):
+                return _verb(parameters[name])
+        return None
+
+    def noise(self, path: str, query: str) -> str | None:
+        """Why a GET of this percent-decoded path and raw query is only the console's own noise, None when it is not."""
+        path = path.rstrip("/")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        for rule in self._document["noise"]:
+            exact = path == rule["path"]
+            below = bool(rule.get("below")) and path.startswith(rule["path"] + "/")
+            wanted = rule.get("query")
+            if not (exact or below):
+                continue
+            if wanted is None or (
+                wanted == parameters if "filter" not in wanted else wanted.items() <= parameters.items()
+            ):
+                return str(rule["why"])
+        return None
+
+    def danger(self, method: str, query: str, record: str | None) -> str:
+        """Why a request of this kind needs a person's consent, empty when it does not."""
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        for rule in self._document["dangers"]:
+            asked = all(parameters.get(name, "").lower() in (value, "1") for name, value in rule["query"].items())
+            excused = any(name in parameters for name in rule.get("unless_query", ()))
+            if method in rule["methods"] and asked and not excused and not (rule.get("collection_only") and record):
+                return str(rule["why"])
+        return ""
+
+    def is_console_key(self, api_key: str) -> bool:
+        """Whether this is the fixed public API key of a seeded console app (system-api.md section 2.3)."""
+        return api_key.startswith(tuple(self.session["console_api_keys"]))
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """Every word of the knowledge, in lower case: what a secret cannot be told apart from."""
+        return json.dumps(self._document).lower()
+
+    # ------------------------------------------------------------ reading the table
+
+    @staticmethod
+    def _resource(name: str, facts: Mapping[str, Any]) -> Resource:
+        return Resource(
+            name=name,
+            path=facts["path"],
+            id_field=facts["id"],
+            natural_key=tuple(facts["key"]),
+            foreign_keys={path: tuple(targets) for path, targets in facts.get("foreign_keys", {}).items()},
+            self_keys=frozenset(facts.get("self_keys", ())),
+            server_made=frozenset(facts.get("server_made", ())),
+            relations={key: Relation(**value) for key, value in facts.get("relations", {}).items()},
+            secrets=tuple(SecretRule(**rule) for rule in facts.get("secrets", ())),
+            may_hold_secrets=frozenset(facts.get("may_hold_secrets", ())),
+        )
+
+
+def load() -> Catalog:
+    """The built-in catalog (read once)."""
+    return _load()
+
+
+@lru_cache(maxsize=1)
+def _load() -> Catalog:
+    return Catalog(json.loads(resources.files("dfrecord.system_api").joinpath("resources.json").read_text("utf-8")))
+
+
+def _with_version(path: str, prefix: str) -> list[str]:
+    segments = [segment for segment in unquote(path).split("/") if segment]
+    api, version = prefix.strip("/").split("/")
+    if segments and segments[0].lower() == api and not (len(segments) > 1 and re.fullmatch(r"v[0-9.]+", segments[1])):
+        segments.insert(1, version)
+    return segments
+
+
+def _words(name: str) -> list[str]:
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+
+
+def _verb(name: str) -> str:
+    return "PATCH" if name.upper() == "MERGE" else name.upper()

@@ -1,0 +1,74 @@
+"""A server that answers every request with success (or what it was told) and keeps the bytes it received."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """A request as it arrived: `target` is the middle of the request line, untouched."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class EchoServer:
+    """Context manager. `answers`: (method, target) to (status, JSON text); anything else gets 200 and success."""
+
+    def __init__(self, answers: dict[tuple[str, str], tuple[int, str]] | None = None) -> None:
+        self.received: list[ReceivedRequest] = []
+        self._answers = answers or {}
+        echo = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                self.raw_requestline = self.rfile.readline(65537)
+                if not self.raw_requestline or not self.parse_request():
+                    self.close_connection = True
+                    return
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length) if length else self._chunked()
+                method, target = self.requestline.split(" ")[0], self.requestline.split(" ", 1)[1].rsplit(" ", 1)[0]
+                echo.received.append(ReceivedRequest(method, target, tuple(self.headers.items()), body))
+                status, text = echo._answers.get((method, target), (200, '{"success":true}'))
+                content = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content if method != "HEAD" else b"")
+
+            def _chunked(self) -> bytes:
+                if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                    return b""
+                body = b""
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> EchoServer:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
