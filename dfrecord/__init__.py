@@ -1,0 +1,92 @@
+"""dfrecord: record what you click in DreamFactory's admin console once; get a script that does it again anywhere.
+
+    recording = dfrecord.read("tenant.har")        # what was seen: a Recording of exchanges
+    journey = dfrecord.plan(recording)             # what was done: a Journey of steps and variables
+    files = dfrecord.render(journey, "python")     # how to do it again: the files of a script
+
+Each function takes and gives immutable values and can be used alone. Everything raised is a `DfrecordError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+from dfrecord.errors import DfrecordError, SecretInOutput, UnreadableInput, UsageError, WorkFailed
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from dfrecord.journey.model import Journey
+    from dfrecord.recording.exchange import Recording
+    from dfrecord.renderers import OutputFile
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DfrecordError",
+    "SecretInOutput",
+    "UnreadableInput",
+    "UsageError",
+    "WorkFailed",
+    "plan",
+    "read",
+    "render",
+]
+
+DEFAULT_FILTERS = ("api/v2/system",)
+
+
+def read(
+    source: str | os.PathLike[str] | BinaryIO,
+    *,
+    filters: Sequence[str] = DEFAULT_FILTERS,
+) -> Recording:
+    """The exchanges of a HAR (any dialect, also gzip, zip, zlib) or a mitmproxy flow file.
+
+    `source` is a path, a folder, a binary stream, or `-` for standard input. Only exchanges under one of the path
+    prefixes `filters` (after the host), and logins, are decoded; the others are counted. Raises UnreadableInput.
+    """
+    from dfrecord.normalise.select import wanted_by
+    from dfrecord.recording.reader import read as read_source
+    from dfrecord.system_api.catalog import load
+
+    return read_source(source, wanted_by(filters, load()))
+
+
+def plan(
+    recording: Recording,
+    *,
+    filters: Sequence[str] = DEFAULT_FILTERS,
+    reads: str = "used",
+    literal: bool = False,
+    whole_records: bool = False,
+    name: str = "",
+) -> Journey:
+    """The journey that a recording shows: steps, variables and residue.
+
+    `reads` is `used`, `all` or `none`; `literal` keeps every request verbatim; `whole_records` sends updates whole
+    instead of only what changed; `name` names the journey (the source's name otherwise). Raises UsageError.
+    """
+    from dfrecord.journey.build import PlanOptions, build
+    from dfrecord.normalise.select import Reads
+    from dfrecord.system_api.catalog import load
+
+    if reads not in [choice.value for choice in Reads]:
+        raise UsageError(f"reads: {reads!r} is not one of used, all, none")
+    return build(recording, PlanOptions(tuple(filters), Reads(reads), literal, whole_records, name), load())
+
+
+def render(
+    journey: Journey, format: str, *, stem: str = "journey", template_dir: Path | None = None
+) -> tuple[OutputFile, ...]:
+    """The files of the script in a format that `dfrecord.renderers.FORMATS` lists; the first is the script itself.
+
+    `stem` is the name, without ending, that companion files refer to. Raises UsageError for an unknown format and
+    SecretInOutput when a recorded secret would stand in a file.
+    """
+    from dfrecord.renderers import RenderOptions
+    from dfrecord.renderers import render as render_files
+
+    return render_files(journey, format, RenderOptions(stem, template_dir))

@@ -31,7 +31,7 @@ NESTED = ("role_service_access", "user_to_app_to_role", "lookup", "service_doc")
 NATURAL_KEYS = {"user": "email", "admin": "email", "cors": "path"}
 VOLATILE = {
     *("id", "created_date", "last_modified_date", "created_by_id", "last_modified_by_id", "last_login_date"),
-    *("api_key", "launch_url", "key_text", "mutable", "deletable", "host"),
+    *("api_key", "launch_url", "key_text", "mutable", "deletable"),
 }
 
 

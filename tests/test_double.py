@@ -775,6 +775,26 @@ def test_verbs_can_be_tunnelled_through_post(df: DreamFactoryDouble, admin: Clie
     assert [(call.method, call.verb) for call in df.writes] == [("POST", "PATCH"), ("POST", "DELETE")]
 
 
+def test_json_sent_as_a_form_holds_no_records(admin: Client) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, answer = admin.send("POST", "system/role", b'{"resource":[{"name":"r1"}]}', form)
+    assert status == 400
+    assert answer["error"]["message"].startswith("No record(s) detected")
+
+
+def test_users_come_in_and_go_out_as_csv(admin: Client) -> None:
+    text = b"name,email,password\nBo,bo@example.com,Welcome!2024-Pass\n"
+    assert admin.send("POST", "system/user", text, {"Content-Type": "text/csv"})[0] == 201
+    status, listed = admin.send("GET", "system/user?file=list.csv&fields=name,email")
+    assert (status, listed.splitlines()[1]) == (200, "Bo,bo@example.com,True,False")
+
+
+def test_a_wrong_nested_row_does_not_break_the_connection(admin: Client) -> None:
+    admin.create("role", {"name": "r1"})
+    assert admin.send("PUT", "system/role/1", {ACCESS: ["text"]})[0] == 500
+    assert admin.names("role", "") == ["r1"]
+
+
 def test_folders_and_files_can_be_made_listed_read_and_deleted(admin: Client) -> None:
     assert admin.send("POST", "files", {"resource": []}, {"X-Folder-Name": "in"})[0] == 201
     assert admin.send("POST", "files/in/a.txt", b"hello", {"Content-Type": "text/plain"})[0] == 201
@@ -845,3 +865,9 @@ def test_portable_states_tell_different_references_apart() -> None:
     two["role"][0][ACCESS] = [{"id": 9, "role_id": 1, "service_id": 2}]
     assert portable(one)["role"] == {"r": {"name": "r", ACCESS: [{"service_id": "service:a"}]}}
     assert portable(one) != portable(two)
+
+
+def test_portable_states_keep_a_service_host_and_drop_its_own_id() -> None:
+    service = {"id": 9, "name": "pg", "config": {"service_id": 9, "host": "db1", "headers": [{"id": 4, "name": "h"}]}}
+    config = {"host": "db1", "headers": [{"name": "h"}]}
+    assert portable({"service": [service]}) == {"service": {"pg": {"name": "pg", "config": config}}}

@@ -1,0 +1,80 @@
+"""The command line: a lazy group, one module a command. No logic here: parse options, call the API, print.
+
+Commands are imported when they are called, so `dfrecord --help` stays instant; their summaries stand in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from dfrecord import DfrecordError, WorkFailed, __version__
+
+COMMANDS = {
+    "import": ("import_", "HARs, flow files, archives -> one small redacted recording"),
+    "show": ("show", "what was recorded: steps, variables, and what was left out and why"),
+    "render": ("render", "write the script: curl, python or postman"),
+    "formats": ("formats", "the formats that render can write"),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"dfrecord.cli.{COMMANDS[name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dfrecord")
+def cli() -> None:
+    """Record what you click in DreamFactory's admin console once; get a script that does it again on any instance."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage or unreadable input."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(prog_name="dfrecord", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "dfrecord"
+        return _say(f"{error.format_message()} (see {where} --help)", 2)
+    except click.ClickException as error:
+        return _say(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("stopped", 130)
+    except WorkFailed as error:
+        return _say(str(error), 1)
+    except DfrecordError as error:
+        return _say(str(error), 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
+        return 141
+    except OSError as error:
+        return _say(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
+    except Exception as error:
+        if os.environ.get("DFRECORD_DEBUG"):
+            raise
+        about = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _say(f"unexpected {about} (a bug in dfrecord: run again with DFRECORD_DEBUG=1 and report it)", 2)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo("dfrecord: " + " ".join(message.split()), err=True)
+    return code

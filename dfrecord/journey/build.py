@@ -361,7 +361,7 @@ class _Build:
             reason = f"some steps were sent to {origin}, others to {next(iter(origins))}; all go to DF_BASE_URL"
             self.residue.append(Residue(ResidueKind.RISKY, reason))
         for secret in self.secrets.by_value.values():
-            if not secret.everywhere:
+            if not secret.everywhere and self.variables.stands_for(secret.value):
                 reason = f"the recorded {secret.name} is short or an everyday word: replaced in its own field only"
                 self.residue.append(Residue(ResidueKind.RISKY, reason, subject=secret.name))
         for note in self.recording.notes:

@@ -46,6 +46,10 @@ class SecretVariables:
         """Every variable made so far, in order."""
         return list(self._variables.values())
 
+    def stands_for(self, value: str) -> bool:
+        """Whether a request of the journey needs this secret."""
+        return value in self._names
+
     # ------------------------------------------------------------ variables
 
     def session_token(self, token: str | None) -> str:

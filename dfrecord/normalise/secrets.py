@@ -4,8 +4,9 @@ A secret is found by field knowledge (the catalog), by the name of its header, p
 that was secret in one place is secret everywhere in the recording, also percent-encoded, JSON-escaped, HTML-escaped or
 in base64. Each has a placeholder, equal secrets equal ones, so that a redacted recording links like the original.
 
-Secrets shorter than six characters, or equal to a word of the System API itself (`admin`, `password`, `DreamFactory`),
-cannot be told from structure: they are replaced in their own field only (`Secret.everywhere` is False).
+Secrets shorter than six characters, plain words (`letmein`), and words of the System API itself (`admin`, `password`,
+`DreamFactory`) cannot be told from ordinary text: they are replaced in their own field only (`Secret.everywhere` is
+False), and the residue says so.
 """
 
 from __future__ import annotations
@@ -134,9 +135,14 @@ def find(exchanges: Iterable[Exchange], catalog: Catalog) -> Secrets:
     for value, (name, fields) in seen.items():
         counts[name] = counts.get(name, 0) + 1
         placeholder = value if PLACEHOLDER.fullmatch(value) else f"DFSECRET_{name}_{counts[name]}"
-        everywhere = len(value) >= SHORTEST_FOUND_EVERYWHERE and value.lower() not in catalog.vocabulary
+        everywhere = _is_unmistakable(value, catalog)
         secrets.append(Secret(value, name, placeholder, everywhere, frozenset(fields)))
     return Secrets(secrets)
+
+
+def _is_unmistakable(value: str, catalog: Catalog) -> bool:
+    is_word = re.fullmatch(r"[A-Za-z]?[a-z]{0,9}", value) is not None
+    return len(value) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
 
 
 def standing_in(values: Iterable[str], content: bytes) -> bool:

@@ -37,7 +37,7 @@ class HarWriter:
         mode = 0o600 if private else 0o666
         self._file = open(
             path, "w+b", buffering=0, opener=lambda name, flags: os.open(name, flags, mode)
-        )  # noqa: SIM115
+        )
         self._end = 0
         self._count = 0
         try:

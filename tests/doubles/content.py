@@ -21,6 +21,7 @@ from tests.doubles.services import read_data, types
 from tests.doubles.store import Store
 from tests.doubles.wire import Answer, Request
 
+USER_RESOURCES = ("custom", "password", "profile", "register", "session")
 GROUPS_WITH_TABLES = ("Database", "Big Data")
 GITIGNORE = b"*\n!.gitignore\n"[:13]
 GITIGNORE_DATE = "Thu, 23 Apr 2026 17:58:41 GMT"
@@ -58,7 +59,8 @@ class Content:
         if service["type"] == "rws":
             raise RestError(500, "CURL error: Failed to connect to the remote service.")
         if len(request.segments) == 1 and request.verb == "GET":
-            return Answer(200, {"resource": []})
+            names = USER_RESOURCES if service["type"] == "user" else ()
+            return Answer(200, {"resource": [{"name": name} for name in names]})
         raise RestError(404, f"Resource '{request.segments[-1]}' not found for service '{service['name']}'.")
 
     def _access_list(self, group: Any) -> list[str]:

@@ -70,7 +70,7 @@ def _update_row(store: Store, table: str, name: str, parent: Row, row: Row) -> N
     if relation.remote in row and owner is None:
         store.delete(relation.table, child)
         return
-    if owner and owner != parent[relation.local] and (other := store.find(table, owner)) is not None:
+    if owner and str(owner) != str(parent[relation.local]) and (other := store.find(table, owner)) is not None:
         _update_row(store, table, name, other, row)
         return
     changes = {**row, relation.remote: parent[relation.local]}

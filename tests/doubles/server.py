@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -27,7 +28,7 @@ from tests.doubles.services import types
 from tests.doubles.sessions import Sessions
 from tests.doubles.store import Store
 from tests.doubles.system import System
-from tests.doubles.views import View
+from tests.doubles.views import View, as_file
 from tests.doubles.wire import Answer, Caller, Request, parse
 
 EMAIL = "admin@example.com"
@@ -153,6 +154,8 @@ class DreamFactoryDouble:
             return Answer(error.status, {"error": error.inner()}), verb
         except ServerError as error:
             return Answer(500, {"error": error.inner()}), verb
+        except Exception:
+            return Answer(500, f"The double failed:\n{traceback.format_exc()}".encode(), "text/plain"), verb
 
     def _route(self, request: Request, caller: Caller | None) -> Answer:
         path = [segment.lower() for segment in request.segments[:3]]
@@ -176,7 +179,7 @@ class DreamFactoryDouble:
             self.sessions.permit(request)
         service = self.system.service(path[0])
         if service["type"] == "system":
-            return self.system.handle(request)
+            return as_file(self.system.handle(request), request)
         return self.content.handle(service, request)
 
     def _listing(self, request: Request) -> Row:
@@ -233,11 +236,14 @@ def _handler(double: DreamFactoryDouble) -> type[BaseHTTPRequestHandler]:
             headers = [(name, value) for name, value in self.headers.items()]
             lowered = {name.lower(): value for name, value in headers}
             answer, verb = double.answer(self.command, self.path, lowered, body)
-            path, _, query = self.path.partition("?")
-            double.log.append(LoggedRequest(self.command, path, query, self.path, headers, body, answer.status, verb))
+            target = self.requestline.split(" ")[1]
+            path, _, query = target.partition("?")
+            double.log.append(LoggedRequest(self.command, path, query, target, headers, body, answer.status, verb))
             payload = answer.body if isinstance(answer.body, bytes) else _json(answer.body)
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.send_header("Cache-Control", "no-cache, private")
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("Content-Length", str(len(payload)))

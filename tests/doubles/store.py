@@ -22,6 +22,7 @@ from tests.doubles.schema import LOOKUP_OWNERS, TABLES, Row, Table
 VERBS = {"GET": 1, "POST": 2, "PUT": 4, "PATCH": 8, "DELETE": 16}
 MIN_PASSWORD = 16
 MIN_USERNAME = 6
+MAX_ROLE_DESCRIPTION = 255
 
 Snapshot = tuple[dict[str, dict[Any, Row]], dict[str, int]]
 
@@ -177,6 +178,8 @@ def _cast(table: Table, name: str, value: Any) -> Any:
             return int(value)
         except (TypeError, ValueError):
             return 0
+    if (table.name, name) == ("role", "description"):
+        return str(value)[:MAX_ROLE_DESCRIPTION]
     return verb_list(value) if (table.name, name) == ("cors", "method") else value
 
 

@@ -5,6 +5,8 @@ Facts: system-api.md sections 4.3 and 10; the recorded lists of 02-provision-ten
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from tests.doubles import relations, services
 from tests.doubles.errors import RestError
 from tests.doubles.schema import LOOKUP_OWNERS, TABLES, Row
 from tests.doubles.store import Store, iso
-from tests.doubles.wire import Request
+from tests.doubles.wire import Answer, Request
 
 MAX_RECORDS = 100_000
 
@@ -87,6 +89,22 @@ def ordered(rows: list[Row], table_name: str, request: Request) -> list[Row]:
         if name in TABLES[table_name].columns:
             rows = sorted(rows, key=lambda row: _rank(row[name]), reverse=direction.strip().lower() == "desc")
     return rows
+
+
+def as_file(answer: Answer, request: Request) -> Answer:
+    """With `file=list.csv` (or .json) a read is answered as a download of its records."""
+    name = request.query.get("file")
+    if not name or request.verb != "GET" or answer.status != 200 or not isinstance(answer.body, dict):
+        return answer
+    records = answer.body.get("resource", [answer.body])
+    disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if not name.endswith(".csv"):
+        return Answer(200, records, headers=disposition)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else [])
+    writer.writeheader()
+    writer.writerows(records)
+    return Answer(200, text.getvalue().encode(), "text/csv", disposition)
 
 
 def _rank(value: Any) -> tuple[int, float, bytes]:

@@ -75,11 +75,11 @@ class Answer:
 
 
 def parse(method: str, target: str, headers: dict[str, str], raw: bytes) -> Request:
-    """A Request from the parts of an HTTP request; header names in lower case.
+    """A Request from the parts of an HTTP request; header names in lower case, the target as latin-1 text.
 
     Raises RestError 404 outside `/api`, 400 for a JSON body that does not parse.
     """
-    url = urlsplit(target)
+    url = urlsplit(target.encode("latin-1").decode("utf-8", "replace"))
     segments = [unquote(part) for part in url.path.split("/") if part]
     if not segments or segments[0] != "api":
         raise RestError(404, "Not found.")
@@ -107,11 +107,11 @@ def _payload(content_type: str, raw: bytes) -> Any:
     kind = content_type.split(";")[0].strip().lower()
     if not raw.strip() or kind.startswith("multipart/"):
         return None
-    if kind == "application/x-www-form-urlencoded" and raw.lstrip()[:1] not in (b"{", b"["):
+    if kind == "application/x-www-form-urlencoded":
         return _emptied(dict(parse_qsl(raw.decode(), keep_blank_values=True)))
     if kind == "text/csv":
         return _emptied(list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig", "replace")))))
-    if kind not in ("", "application/json", "application/x-www-form-urlencoded"):
+    if kind not in ("", "application/json"):
         return None
     try:
         return _emptied(json.loads(raw))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var
-from dfrecord.render.bash_encoder import _INVISIBLE, _TYPOGRAPHIC, Scope, safe_name
+from dfrecord.renderers.bash_encoder import _INVISIBLE, _TYPOGRAPHIC, Scope, safe_name
 
 WIDTH = 100
 LONGEST_PROGRAM = 100_000

@@ -12,6 +12,7 @@ Postman replaces `{{name}}` in URLs, headers and bodies, again and again until n
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable
@@ -211,6 +212,13 @@ def js_tree(tree: Tree, names: Names) -> str:
             return js(tree)
 
 
+def js_raw_part(part: bytes | Var, names: Names) -> str:
+    """A part of a body as a JavaScript expression; `bytes` and `recorded` are functions of the template."""
+    if isinstance(part, Var):
+        return f"bytes({_js_variable(names.form(part.name, _TEXT_FORMS[part.encoding]))})"
+    return f"recorded({js(base64.b64encode(part).decode())})"
+
+
 def _js_variable(name: str) -> str:
     return f"pm.variables.get({js(name)})"
 
@@ -224,9 +232,9 @@ def clean(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def markdown(text: str) -> str:
+def markdown(text: str, limit: int = 200) -> str:
     """Recorded text as one line of Markdown that shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>|~#&!])", r"\\\1", clean(text))
+    return re.sub(r"([\\`*_{}\[\]<>|~#&!])", r"\\\1", clean(text, limit))
 
 
 def collection_json(value: Any) -> str:

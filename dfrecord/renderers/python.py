@@ -17,21 +17,19 @@ from dfrecord.journey.model import (
     JsonBody,
     RawBody,
     RequestTemplate,
-    Residue,
-    ResidueKind,
     Step,
     StepKind,
     Text,
     Var,
     Variable,
 )
-from dfrecord.render import OutputFile, RenderOptions, python_encoder
-from dfrecord.render.python_encoder import PythonEncoder, string
-from dfrecord.render.python_names import Names, name_variables
-from dfrecord.render.templates import environment
+from dfrecord.renderers import OutputFile, RenderOptions, python_encoder
+from dfrecord.renderers.python_encoder import PythonEncoder, string
+from dfrecord.renderers.python_names import Names, name_variables
+from dfrecord.renderers.residue import residue_lines
+from dfrecord.renderers.templates import environment
 
 LINE_LENGTH = 88
-_RESIDUE_LINES = 24
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 # What requests and urllib3 leave as it is: no dot or empty segments, and of %XX only upper case that does not stand
@@ -88,7 +86,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
         dangers=[(step.title, step.danger) for step in journey.steps if step.danger],
-        residue=_residue_lines(journey.residue),
+        residue=residue_lines(journey.residue),
     )
     return (OutputFile(_formatted(source).encode("utf-8"), executable=True),)
 
@@ -261,21 +259,3 @@ def _needs_exact_sending(request: RequestTemplate) -> bool:
     names = [name.lower() for name, _ in request.headers]
     repeats = len(set(names)) < len(names)
     return repeats or not request.method.isupper() or not _UNTOUCHED.fullmatch(target)
-
-
-def _residue_lines(residue: tuple[Residue, ...]) -> list[str]:
-    """The residue, what needs a look first, equal reasons counted together."""
-    order = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueKind.DROPPED]
-    counts = Counter((order.index(item.kind), item.reason, _subject(item)) for item in residue)
-    if len(counts) > _RESIDUE_LINES:
-        counts = Counter((order.index(item.kind), item.reason, "") for item in residue)
-    lines = [f"{order[kind]}, {count}x: {reason}{subject}" for (kind, reason, subject), count in sorted(counts.items())]
-    if len(lines) > _RESIDUE_LINES:
-        rest = len(lines) - _RESIDUE_LINES
-        lines = [*lines[:_RESIDUE_LINES], f"and {rest} more kinds (`dfrecord show` lists them all)"]
-    return lines
-
-
-def _subject(item: Residue) -> str:
-    subject = item.subject or item.step or ""
-    return f" ({subject})" if subject and item.kind is not ResidueKind.DROPPED else ""

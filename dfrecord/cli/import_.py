@@ -1,0 +1,51 @@
+"""`dfrecord import`: any recordings into one small redacted one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dfrecord.cli.options import filter_option, quiet_option, write_file
+
+
+@click.command("import")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="FILE.har", help="HAR to write; - for standard output.")
+@filter_option
+@click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")
+@quiet_option
+def command(sources: tuple[str, ...], output: str, filters: tuple[str, ...], keep_secrets: bool, quiet: bool) -> None:
+    """Make one small HAR of the API calls in INPUT..., safe to commit: every secret is replaced by a placeholder.
+
+    INPUT is a HAR of any browser or tool, a mitmproxy flow file, an archive or folder of these, or - for standard
+    input. Several inputs are joined by time.
+    """
+    import dfrecord
+    from dfrecord.normalise.redact import joined, redacted
+    from dfrecord.recording.har_writer import har_chunks
+    from dfrecord.system_api.catalog import load
+
+    recordings = [dfrecord.read(source, filters=filters) for source in sources]
+    recording = joined(recordings)
+    kept, replaced = redacted(recording, filters, load(), keep_secrets=keep_secrets)
+    content = b"".join(har_chunks(kept))
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        return
+    write_file(Path(output), content, private=keep_secrets)
+    if quiet:
+        return
+    for part in recordings:
+        if part.lost:
+            click.echo(f"{part.source}: {part.lost} broken or cut-off entries were lost", err=True)
+        for note in part.notes:
+            click.echo(f"{part.source}: {note}", err=True)
+    click.echo(
+        f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}\n"
+        f"next: dfrecord show {output}",
+        err=True,
+    )
+    if keep_secrets:
+        click.echo(f"warning: {output} holds passwords and tokens in clear; do not share it", err=True)

@@ -1,0 +1,87 @@
+"""Options and arguments that several commands share, and how they open inputs and write outputs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import dfrecord
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import Journey
+
+Decorated = Callable[..., Any]
+
+
+def input_argument(function: Decorated) -> Decorated:
+    """INPUT: a path, or `-` for standard input."""
+    return click.argument("source", metavar="INPUT")(function)
+
+
+def plan_options(function: Decorated) -> Decorated:
+    """--filter, --reads, --literal, --whole-records, --name."""
+    for option in (
+        click.option("--name", default="", help="Name of the journey (default: from the input's name)."),
+        click.option("--whole-records", is_flag=True, help="Send updates whole, not only what changed."),
+        click.option("--literal", is_flag=True, help="Each kept request verbatim: no linking, nothing left out."),
+        click.option(
+            "--reads",
+            type=click.Choice(["used", "all", "none"]),
+            default="used",
+            show_default=True,
+            help="Which reads stay: those that a later step needs, all, or none.",
+        ),
+        filter_option,
+    ):
+        function = option(function)
+    return function
+
+
+def filter_option(function: Decorated) -> Decorated:
+    """--filter PATH, repeatable."""
+    return click.option(
+        "--filter",
+        "filters",
+        metavar="PATH",
+        multiple=True,
+        default=dfrecord.DEFAULT_FILTERS,
+        show_default=True,
+        help="Keep what lies under this path (after the host); repeatable.",
+    )(function)
+
+
+def quiet_option(function: Decorated) -> Decorated:
+    """-q/--quiet."""
+    return click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")(function)
+
+
+def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
+    """Read the input and plan the journey; says on standard error when entries of the input were lost."""
+    recording = dfrecord.read(source, filters=filters)
+    if recording.lost and not quiet:
+        click.echo(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost", err=True)
+    return dfrecord.plan(recording, filters=filters, **choices)
+
+
+def write_file(path: Path, content: bytes, *, executable: bool = False, private: bool = False) -> None:
+    """Write beside, then rename, so that a file is whole or not there. Raises UsageError when it cannot be written."""
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = 0o600 if private else (0o777 if executable else 0o666) & ~umask
+            Path(beside).chmod(stat.S_IMODE(mode))
+            Path(beside).replace(path)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place with -o") from None

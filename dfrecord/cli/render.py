@@ -1,0 +1,69 @@
+"""`dfrecord render`: write the script."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import dfrecord
+from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option, write_file
+from dfrecord.errors import UsageError
+
+
+@click.command("render")
+@input_argument
+@click.option("-f", "--format", required=True, metavar="FORMAT", help="curl, python or postman (see dfrecord formats).")
+@click.option("-o", "--output", required=True, metavar="OUT", help="File to write; - for standard output.")
+@click.option(
+    "--template-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Your own templates, looked at first.",
+)
+@plan_options
+@quiet_option
+def command(
+    source: str,
+    format: str,
+    output: str,
+    template_dir: Path | None,
+    filters: tuple[str, ...],
+    quiet: bool,
+    **choices: Any,
+) -> None:
+    """Write the script that does again what INPUT shows: a HAR, a mitmproxy flow file, or - for standard input.
+
+    The script takes its target and its secrets from the environment; the top of it lists them.
+    """
+    from dfrecord.renderers import FORMATS
+
+    if format not in FORMATS:
+        raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
+    if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
+        raise UsageError(f"{output}: is the input itself; choose another output")
+    journey = plan_from(source, filters, quiet, **choices)
+    stem = "journey" if output == "-" else _stem(Path(output).name)
+    files = dfrecord.render(journey, format, stem=stem, template_dir=template_dir)
+    if output == "-":
+        sys.stdout.buffer.write(files[0].content)
+        return
+    paths = [Path(output).with_name(stem + file.suffix) if file.suffix else Path(output) for file in files]
+    for path, file in zip(paths, files, strict=True):
+        write_file(path, file.content, executable=file.executable)
+    if not quiet:
+        count = len(journey.steps)
+        click.echo(
+            f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {', '.join(map(str, paths))}", err=True
+        )
+        if not count:
+            click.echo(
+                f"no request under {', '.join(filters)} is worth doing again; see: dfrecord show {source}", err=True
+            )
+
+
+def _stem(name: str) -> str:
+    return (
+        name.removesuffix(".postman_collection.json") if name.endswith(".postman_collection.json") else Path(name).stem
+    )

@@ -1,0 +1,125 @@
+"""A journey told as plain data, for `dfrecord show --json` and other programs.
+
+The form is versioned: `format` is `dfrecord-journey/1`. `variables` follow the binding shape of docs/architecture.md:
+name, env, kind, secret, required, default, type, used_by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfrecord.journey.model import (
+    Array,
+    Journey,
+    JsonBody,
+    Number,
+    Object,
+    RawBody,
+    Step,
+    Text,
+    Tree,
+    Var,
+    Variable,
+    variables_of_lookup,
+    variables_of_step,
+)
+
+FORMAT = "dfrecord-journey/1"
+
+
+def account(journey: Journey) -> dict[str, Any]:
+    """The journey as JSON-ready data. It holds no secret; recorded text in it is data, not markup."""
+    return {
+        "format": FORMAT,
+        "name": journey.name,
+        "source": journey.source,
+        "entries": journey.entry_count,
+        "literal": journey.literal,
+        "steps": [_step(number, step) for number, step in enumerate(journey.steps, 1)],
+        "variables": [_variable(journey, variable) for variable in journey.variables],
+        "residue": [
+            {"kind": r.kind.value, "reason": r.reason, "entry": r.entry, "step": r.step, "subject": r.subject}
+            for r in journey.residue
+        ],
+    }
+
+
+def _step(number: int, step: Step) -> dict[str, Any]:
+    return {
+        "number": number,
+        "name": step.name,
+        "title": step.title,
+        "kind": step.kind.value,
+        "resource": step.resource,
+        "method": step.request.method,
+        "target": _text(step.request.target),
+        "body": _body(step),
+        "uses": list(dict.fromkeys(variables_of_step(step))),
+        "captures": {capture.variable: list(capture.pointer) for capture in step.captures},
+        "danger": step.danger,
+        "notes": list(step.notes),
+        "entry": step.entry,
+        "status": step.answer.status if step.answer else None,
+    }
+
+
+def _variable(journey: Journey, variable: Variable) -> dict[str, Any]:
+    return {
+        "name": variable.name,
+        "env": variable.env or None,
+        "kind": variable.kind.value,
+        "secret": variable.secret,
+        "required": variable.required,
+        "default": _tree(variable.default),
+        "type": variable.type,
+        "used_by": [step.name for step in journey.steps if variable.name in set(variables_of_step(step))]
+        + [v.name for v in journey.variables if variable.name in set(variables_of_lookup(v))],
+        "description": variable.description,
+        "lookup": _lookup(variable),
+    }
+
+
+def _lookup(variable: Variable) -> dict[str, Any] | None:
+    lookup = variable.lookup
+    if lookup is None:
+        return None
+    return {
+        "resource": lookup.resource,
+        "path": _text(lookup.path),
+        "match": {field: _tree(value) for field, value in lookup.match},
+        "pick": lookup.pick,
+    }
+
+
+def _body(step: Step) -> Any:
+    match step.request.body:
+        case JsonBody(tree=tree):
+            return _tree(tree)
+        case RawBody(parts=parts):
+            return "".join(_name(p) if isinstance(p, Var) else p.decode("utf-8", "backslashreplace") for p in parts)
+        case None:
+            return None
+
+
+def _tree(tree: Tree) -> Any:
+    match tree:
+        case None | bool() | str():
+            return tree
+        case Number(text=text):
+            return int(text) if text.lstrip("-").isdigit() else float(text)
+        case Var():
+            return _name(tree)
+        case Text():
+            return _text(tree)
+        case Array(items=items):
+            return [_tree(item) for item in items]
+        case Object(members=members):
+            return {key if isinstance(key, str) else _text(key): _tree(value) for key, value in members}
+
+
+def _text(text: Text) -> str:
+    return "".join(part if isinstance(part, str) else _name(part) for part in text.parts)
+
+
+def _name(var: Var) -> str:
+    return f"{{{var.name}}}"

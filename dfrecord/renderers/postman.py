@@ -1,0 +1,308 @@
+"""A journey as a Postman collection (format v2.1) with an environment file beside it.
+
+The collection runs by itself in newman and in Postman's runner. Its own two scripts do what all requests share: before
+each request, check and prepare what the environment gives (`templates/postman/before.js.j2`); after each, stop at a
+failure in the server's words (`after.js.j2`). Requests only keep values of their answers (`keep.js.j2`) or find a
+record (`lookup.js.j2`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from dfrecord.journey.model import (
+    Journey,
+    Number,
+    RawBody,
+    ResidueKind,
+    Step,
+    StepKind,
+    Text,
+    Tree,
+    Variable,
+    VariableKind,
+    variables_of_lookup,
+    variables_of_step,
+)
+from dfrecord.renderers import OutputFile, RenderOptions
+from dfrecord.renderers.postman_encoder import FORMS, Names, clean, collection_json, js, markdown, tokens
+from dfrecord.renderers.postman_requests import (
+    TOKEN_HEADER,
+    Workshop,
+    base_variable,
+    event,
+    is_sign_on,
+    lookup_item,
+    sent_token,
+    step_item,
+)
+from dfrecord.renderers.templates import environment
+
+SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+ENVIRONMENT_SUFFIX = ".postman_environment.json"
+RESIDUE_LINES = 40
+
+
+def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
+    """The collection, and the environment file that goes beside it."""
+    collection, given = _collection(journey, options), _environment(journey)
+    for part in (collection["info"], given):
+        key = "_postman_id" if part is not given else "id"
+        part[key] = str(uuid5(NAMESPACE_URL, collection_json([collection, given, key])))
+    return (
+        OutputFile(collection_json(collection).encode()),
+        OutputFile(collection_json(given).encode(), suffix=ENVIRONMENT_SUFFIX),
+    )
+
+
+# ---------------------------------------------------------------- the collection
+
+
+def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
+    literal = tokens(_recorded_texts(journey))
+    shop = Workshop(
+        journey=journey,
+        names=Names(journey.variables, literal),
+        templates=environment(options.template_dir, {"js": js, "markdown": markdown}),
+        token=_collection_token(journey),
+        session=_session(journey),
+    )
+    folders = list(_folders(journey, shop))
+    items = folders if len(folders) > 1 else folders[0]["item"] if folders else []
+    collection: dict[str, Any] = {
+        "info": {
+            "_postman_id": "",
+            "name": clean(journey.title) or journey.name,
+            "description": _description(journey, shop, options),
+            "schema": SCHEMA,
+        },
+        "item": items,
+        "event": [event("prerequest", _before(shop, literal)), event("test", shop.script("after"))],
+    }
+    if shop.token is not None:
+        value = "{{" + shop.names[shop.token] + "}}"
+        attributes = {"key": TOKEN_HEADER, "value": value, "in": "header"}
+        collection["auth"] = {
+            "type": "apikey",
+            "apikey": [{"key": key, "value": text, "type": "string"} for key, text in attributes.items()],
+        }
+    kept = [variable for variable in journey.variables if _is_made(variable)]
+    if kept:
+        collection["variable"] = [
+            {"key": shop.names[variable.name], "value": "", "description": _made_by(variable, journey)}
+            for variable in kept
+        ]
+    return collection
+
+
+def _folders(journey: Journey, shop: Workshop) -> Iterator[dict[str, Any]]:
+    """Set up (log in, lookups), the steps, log out. Long journeys get one folder per run of steps of one resource."""
+    schedule = journey.schedule()
+    start = 0
+    while start < len(schedule) and _sets_up(schedule[start]):
+        start += 1
+    end = len(schedule)
+    while end > start and isinstance(last := schedule[end - 1], Step) and last.kind is StepKind.LOGOUT:
+        end -= 1
+    middle = schedule[start:end]
+    runs = [(name, list(group)) for name, group in groupby(middle, lambda part: _resource_of(part))]
+    if len(middle) < 2 * len(runs):
+        runs = [("Steps", middle)]
+    for name, parts in (("Set up", schedule[:start]), *runs, ("Log out", schedule[end:])):
+        if parts:
+            yield {"name": clean(name), "item": [_item(part, shop) for part in parts]}
+
+
+def _sets_up(part: Step | Variable) -> bool:
+    return isinstance(part, Variable) or part.kind is StepKind.LOGIN
+
+
+def _resource_of(part: Step | Variable) -> str:
+    resource = part.resource if isinstance(part, Step) else part.lookup.resource if part.lookup else None
+    return (resource or "other calls").replace("_", " ").capitalize()
+
+
+def _item(part: Step | Variable, shop: Workshop) -> dict[str, Any]:
+    if isinstance(part, Step):
+        return step_item(part, shop)
+    assert part.lookup is not None, part.name
+    return lookup_item(part, part.lookup, shop)
+
+
+def _collection_token(journey: Journey) -> str | None:
+    """The variable that most requests send as their session token."""
+    headers = [header for step in journey.steps for header in step.request.headers]
+    found = Counter(token for token in map(sent_token, headers) if token is not None)
+    return found.most_common(1)[0][0] if found else None
+
+
+def _recorded_texts(journey: Journey) -> Iterator[str]:
+    """The recorded texts in which Postman replaces variables, without their variables."""
+
+    def literal(text: Text) -> str:
+        return "".join(part if isinstance(part, str) else "\0" for part in text.parts)
+
+    lookups = [variable.lookup for variable in journey.variables if variable.lookup is not None]
+    for owner in (*(step.request for step in journey.steps), *lookups):
+        for name, value in owner.headers:
+            yield name
+            yield literal(value)
+    for lookup in lookups:
+        yield literal(lookup.path)
+    for step in journey.steps:
+        yield literal(step.request.target)
+        if isinstance(step.request.body, RawBody):
+            parts = (part if isinstance(part, bytes) else b"\0" for part in step.request.body.parts)
+            yield b"".join(parts).decode("utf-8", "replace")
+
+
+# ---------------------------------------------------------------- variables
+
+
+def _session(journey: Journey) -> tuple[str, ...]:
+    """The captured variables that may be given instead: the session token."""
+    return tuple(v.name for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env)
+
+
+def _is_made(variable: Variable) -> bool:
+    """Whether an earlier request of the run gives the value."""
+    return variable.kind in (VariableKind.CAPTURE, VariableKind.LOOKUP)
+
+
+def _made_by(variable: Variable, journey: Journey) -> str:
+    if variable.lookup is not None:
+        return markdown(f"Set by: {variable.lookup.title}")
+    makers = [step.title for step in journey.steps for capture in step.captures if capture.variable == variable.name]
+    return markdown(f"Set by: {makers[0]}") if makers else ""
+
+
+def _given(journey: Journey) -> list[Variable]:
+    """The variables that an environment variable gives or may give."""
+    return [variable for variable in journey.variables if variable.env]
+
+
+def _needed_anyway(journey: Journey) -> set[str]:
+    """What is used even when the session is given."""
+    session = _session(journey)
+    steps = [step for step in journey.steps if not is_sign_on(step, session)]
+    used = {name for step in steps for name in variables_of_step(step)}
+    used |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
+    return used | {base_variable(journey).name}
+
+
+def _dangers(journey: Journey) -> list[str]:
+    return [f"{clean(step.title)} ({clean(step.danger)})" for step in journey.steps if step.danger]
+
+
+def _before(shop: Workshop, literal: list[str]) -> list[str]:
+    journey, names = shop.journey, shop.names
+    needed, base = _needed_anyway(journey), names[base_variable(journey).name]
+    variables = [
+        {
+            "name": names[variable.name],
+            "env": variable.env,
+            "type": variable.type if variable.type in ("integer", "number", "boolean") else "string",
+            "required": variable.required,
+            "login": variable.name not in needed,
+            "initial": _default_text(variable.default),
+            "optional": not variable.required and not _is_made(variable),
+        }
+        for variable in _given(journey)
+    ]
+    session = [journey.variable(name).env for name in shop.session]
+    return shop.script(
+        "before",
+        variables=variables,
+        kept=[names[variable.name] for variable in journey.variables if _is_made(variable)],
+        session=session,
+        dangers=_dangers(journey),
+        base=base,
+        base_problem=f"{base_variable(journey).env} must begin with http:// or https://",
+        plain=sorted(names.plain | {base}),
+        encoded={key: names.encoded[key] for key in sorted(names.encoded)},
+        forms=[form for form in FORMS if form in {form for _, form in names.encoded.values()}],
+        literal=literal,
+    )
+
+
+def _default_text(default: Tree) -> str | None:
+    match default:
+        case None:
+            return None
+        case bool():
+            return "true" if default else "false"
+        case Number(text=text):
+            return text
+        case str():
+            return default
+        case Text():
+            return default.literal
+    raise ValueError(f"a default must be a simple value, not {type(default).__name__}")
+
+
+def _environment(journey: Journey) -> dict[str, Any]:
+    values = [
+        {
+            "key": variable.env,
+            "value": "" if variable.secret else _default_text(variable.default) or "",
+            "type": "secret" if variable.secret else "default",
+            "enabled": True,
+        }
+        for variable in _given(journey)
+    ]
+    if _dangers(journey):
+        values.append({"key": "DF_YES", "value": "", "type": "default", "enabled": True})
+    return {
+        "id": "",
+        "name": clean(journey.title) or journey.name,
+        "values": values,
+        "_postman_variable_scope": "environment",
+    }
+
+
+# ---------------------------------------------------------------- for people
+
+
+def _description(journey: Journey, shop: Workshop, options: RenderOptions) -> str:
+    needed = _needed_anyway(journey)
+    rows = []
+    for variable in _given(journey):
+        login = variable.required and variable.name not in needed and shop.session
+        initial = _default_text(variable.default)
+        need = "instead of logging in" if _is_made(variable) else "optional"
+        if variable.required:
+            need = "required, unless a session is given" if login else "required"
+        elif initial is not None:
+            need = "has a default"
+        rows.append((variable.env, need, "secret" if variable.secret else "", markdown(variable.description)))
+    template = shop.templates.get_template("postman/description.md.j2")
+    return template.render(
+        title=journey.title,
+        source=journey.source,
+        entries=journey.entry_count,
+        steps=len(journey.steps),
+        stem=clean(options.stem).replace("`", ""),
+        rows=rows,
+        dangers=_dangers(journey),
+        residue=list(_residue(journey)),
+    ).rstrip("\n")
+
+
+def _residue(journey: Journey) -> Iterator[str]:
+    """The residue, one line per reason, what a person should look at first."""
+    order = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueKind.DROPPED]
+    reasons: dict[tuple[int, str], list[str]] = {}
+    for item in journey.residue:
+        reasons.setdefault((order.index(item.kind), item.reason), []).append(item.subject or item.step or "")
+    lines = sorted(reasons.items(), key=lambda line: line[0][0])
+    for (kind, reason), subjects in lines[:RESIDUE_LINES]:
+        named = [subject for subject in dict.fromkeys(subjects) if subject]
+        examples = f" ({', '.join(map(markdown, named[:3]))}{', …' if len(named) > 3 else ''})" if named else ""
+        times = f"{len(subjects)} × " if len(subjects) > 1 else ""
+        yield f"**{order[kind].value}:** {times}{markdown(reason)}{examples}"
+    if len(lines) > RESIDUE_LINES:
+        yield f"… and {len(lines) - RESIDUE_LINES} more reasons; `dfrecord show` lists all."

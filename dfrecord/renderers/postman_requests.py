@@ -1,0 +1,276 @@
+"""One request of a Postman collection: its URL, headers, body, scripts and saved example.
+
+Facts about what arrives on the wire are from postman-runtime 7.39 (`runner/util.js` resolves variables and parses the
+URL once more, `requester/core.js` sends) and postman-collection 4.4 (`url.js`, `query-param.js`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from dfrecord.journey.model import (
+    Journey,
+    JsonBody,
+    Lookup,
+    RawBody,
+    RequestBody,
+    RequestTemplate,
+    Step,
+    StepKind,
+    Text,
+    Var,
+    Variable,
+)
+from dfrecord.renderers.postman_encoder import (
+    Names,
+    clean,
+    js_raw_part,
+    js_text,
+    js_tree,
+    json_text,
+    markdown,
+    placeholders,
+    raw_text,
+)
+
+TOKEN_HEADER = "X-DreamFactory-Session-Token"
+UNFILTERABLE = frozenset('"\\(){},')
+"""Characters that the value of a server-side filter cannot hold (system-api.md section 10)."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every request is made with. `token` is the variable that the collection's own authorization sends."""
+
+    journey: Journey
+    names: Names
+    templates: jinja2.Environment
+    token: str | None
+    session: tuple[str, ...]
+
+    def script(self, name: str, **context: Any) -> list[str]:
+        """The lines of a script made from a template."""
+        return self.templates.get_template(f"postman/{name}.js.j2").render(context).rstrip("\n").split("\n")
+
+
+def event(listen: str, lines: list[str]) -> dict[str, Any]:
+    """A script that Postman runs before (`prerequest`) or after (`test`) a request."""
+    return {"listen": listen, "script": {"type": "text/javascript", "exec": lines}}
+
+
+# ---------------------------------------------------------------- items
+
+
+def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
+    """A step as a request of the collection."""
+    before = []
+    if is_sign_on(step, shop.session):
+        before += shop.script("session")
+    body = step.request.body
+    if isinstance(body, RawBody) and _is_binary(body, shop.names) and any(isinstance(part, Var) for part in body.parts):
+        before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
+    after = []
+    if step.captures:
+        captures = [
+            {
+                "name": shop.names[capture.variable],
+                "path": list(capture.pointer),
+                "type": shop.journey.variable(capture.variable).type,
+            }
+            for capture in step.captures
+        ]
+        after = shop.script("keep", captures=captures)
+    request = _request(step.request, shop)
+    notes = [*step.notes, *([f"Needs DF_YES=1: {step.danger}"] if step.danger else [])]
+    return {
+        "name": clean(step.title),
+        "event": [event(listen, lines) for listen, lines in (("prerequest", before), ("test", after)) if lines],
+        "protocolProfileBehavior": _behaviour(step.request),
+        "request": request | {"description": "\n".join(f"- {markdown(note, 1000)}" for note in notes)},
+        "response": [] if step.answer is None else [_example(step, request, shop.names)],
+    }
+
+
+def is_sign_on(step: Step, session: tuple[str, ...]) -> bool:
+    """Whether a step only opens or closes the session that may be given instead (`session`: captures that may)."""
+    if step.kind is StepKind.LOGOUT:
+        return bool(session)
+    captures = {capture.variable for capture in step.captures}
+    return step.kind is StepKind.LOGIN and bool(captures) and captures <= set(session)
+
+
+def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str, Any]:
+    """A lookup as a request of the collection, filtered by the server where its filters can express the value."""
+    names, target, rest = shop.names, lookup.path, None
+    if len(lookup.match) == 1 and lookup.rows == ("resource",):
+        field, value = lookup.match[0]
+        fields = "fields=" + ",".join(quote(name) for name in dict.fromkeys(("id", lookup.pick, field)))
+        target = _with_query(lookup.path, fields)
+        if isinstance(value, str) and not UNFILTERABLE & set(value):
+            rest = target
+            target = _with_query(lookup.path, "filter=" + quote(f'{field}="{value}"', safe="") + "&" + fields)
+    request = RequestTemplate("GET", target, lookup.headers)
+    after = shop.script(
+        "lookup",
+        variable=names[variable.name],
+        resource=clean(lookup.resource),
+        rows=list(lookup.rows),
+        pick=lookup.pick,
+        match=[(field, js_tree(value, names)) for field, value in lookup.match],
+        whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
+        headers=[(name, js_text(text, names)) for name, text in lookup.headers],
+    )
+    before = ['pm.variables.set("dfrecord_filtered", true);'] if rest is not None else []
+    return {
+        "name": clean(lookup.title),
+        "event": [event(listen, lines) for listen, lines in (("prerequest", before), ("test", after)) if lines],
+        "protocolProfileBehavior": _behaviour(request),
+        "request": _request(request, shop),
+        "response": [],
+    }
+
+
+def _with_query(path: Text, query: str) -> Text:
+    joint = "&" if any("?" in part for part in path.parts if isinstance(part, str)) else "?"
+    return Text((*path.parts, joint + query))
+
+
+def _base(shop: Workshop) -> str:
+    return base_variable(shop.journey).name
+
+
+def base_variable(journey: Journey) -> Variable:
+    """The variable that holds the target's base URL."""
+    return next(variable for variable in journey.variables if variable.env == "DF_BASE_URL")
+
+
+# ---------------------------------------------------------------- requests
+
+
+def _request(template: RequestTemplate, shop: Workshop) -> dict[str, Any]:
+    request: dict[str, Any] = {"method": template.method}
+    headers = list(template.headers)
+    tokens = [header for header in headers if header[0].lower() == TOKEN_HEADER.lower()]
+    if shop.token is not None:
+        if len(tokens) == 1 and sent_token(tokens[0]) == shop.token:
+            headers.remove(tokens[0])  # the collection's authorization adds it
+        else:
+            request["auth"] = {"type": "noauth"}
+    request["header"] = [{"key": name, "value": placeholders(value, shop.names)} for name, value in headers]
+    body = _body(template.body, shop.names)
+    if body is not None:
+        request["body"] = body
+    return request | {"url": _url(template.target, shop)}
+
+
+def sent_token(header: tuple[str, Text]) -> str | None:
+    """The variable that a session token header sends and nothing else, None for other headers."""
+    name, value = header
+    match value.parts:
+        case (Var(name=variable),) if name.lower() == TOKEN_HEADER.lower():
+            return variable
+    return None
+
+
+def target_text(target: Text, names: Names) -> str:
+    """A target as Postman keeps it on the wire, with placeholders.
+
+    Postman sends everything unchanged but `#` (it ends the URL) and a backslash in the path (it becomes `/`).
+    """
+    path, mark, query = placeholders(target, names).partition("?")
+    return re.sub(r"[^\x21-\x7e]|[#\\]", _percent, path) + mark + re.sub(r"[^\x21-\x7e]|#", _percent, query)
+
+
+def _percent(found: re.Match[str]) -> str:
+    return quote(found[0].encode("utf-8", "surrogatepass"), safe="")
+
+
+def _url(target: Text, shop: Workshop) -> dict[str, Any]:
+    text = target_text(target, shop.names)
+    base = "{{" + shop.names[_base(shop)] + "}}"
+    path, mark, query = text.partition("?")
+    segments = path.removeprefix("/").split("/")
+    url: dict[str, Any] = {"raw": base + text, "host": [base], "path": segments}
+    if mark:
+        url["query"] = list(_query_parameters(query))
+    # A segment that begins with ":" is a path variable to Postman: it stands for itself.
+    keys = dict.fromkeys(segment[1:].split(".")[0] for segment in segments if segment.startswith(":"))
+    if any(keys):
+        url["variable"] = [{"key": key, "value": f":{key}"} for key in keys if key]
+    return url
+
+
+def _query_parameters(query: str) -> Iterator[dict[str, str | None]]:
+    """The parameters as postman-collection splits them, so that it joins them to the same text."""
+    parameters = query.split("&")
+    for number, parameter in enumerate(parameters):
+        key, equals, value = parameter.partition("=")
+        if not parameter and number < len(parameters) - 1:
+            yield {"key": None, "value": None}
+        else:
+            yield {"key": key, "value": value if equals else None}
+
+
+def _body(body: RequestBody, names: Names) -> dict[str, Any] | None:
+    match body:
+        case None:
+            return None
+        case JsonBody(tree=tree):
+            return {"mode": "raw", "raw": json_text(tree, names), "options": {"raw": {"language": "json"}}}
+    if _is_binary(body, names):
+        content = b"".join(part for part in body.parts if isinstance(part, bytes))
+        variables = any(isinstance(part, Var) for part in body.parts)
+        return {"mode": "file", "file": {} if variables else {"content": base64.b64encode(content).decode()}}
+    text = raw_text(body, names) or ""
+    return {"mode": "raw", "raw": text, "options": {"raw": {"language": "json" if _plain_json(text) else "text"}}}
+
+
+def _is_binary(body: RawBody, names: Names) -> bool:
+    return raw_text(body, names) is None
+
+
+def _plain_json(text: str) -> bool:
+    """Whether Postman may know that the text is JSON: it then removes comments, so there must be nothing like one."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return "//" not in text and "/*" not in text
+
+
+def _behaviour(request: RequestTemplate) -> dict[str, Any]:
+    """Postman's switches for sending a request as it is: no URL changes, no cookies, no redirects, bodies always."""
+    behaviour: dict[str, Any] = {
+        "disableBodyPruning": True,
+        "disableCookies": True,
+        "disableUrlEncoding": True,
+        "followRedirects": False,
+    }
+    if not any(name.lower() == "content-type" for name, _ in request.headers):
+        behaviour["disabledSystemHeaders"] = {"content-type": True}
+    return behaviour
+
+
+def _example(step: Step, request: dict[str, Any], names: Names) -> dict[str, Any]:
+    """The recorded answer as a saved example; its secrets are placeholders already."""
+    answer = step.answer
+    assert answer is not None
+    is_json = "json" in answer.media_type.lower()
+    return {
+        "name": clean(f"Recorded: {answer.status} {answer.reason}".rstrip()),
+        "originalRequest": request,
+        "status": clean(answer.reason),
+        "code": answer.status,
+        "_postman_previewlanguage": "json" if is_json else "text",
+        "header": [{"key": "Content-Type", "value": clean(answer.media_type)}] if answer.media_type else [],
+        "cookie": [],
+        "body": answer.text if answer.tree is None else json_text(answer.tree, names),
+    }

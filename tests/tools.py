@@ -1,0 +1,53 @@
+"""Runs the real thing: dfrecord's command line, and rendered scripts with bash, the Python interpreter and newman."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FORMATS = {"curl": "script.sh", "python": "script.py", "postman": "script.json"}
+_NEEDS = {"curl": ("bash", "curl", "jq"), "python": (), "postman": ("newman",)}
+ROOT = Path(__file__).parent.parent
+
+
+def dfrecord(*arguments: str | Path, code: int = 0, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line and expect this exit code."""
+    command = [sys.executable, "-m", "dfrecord", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, timeout=300)
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return done
+
+
+def rendered(recording: Path, format: str, folder: Path, *options: str) -> Path:
+    """The script of a recording in a format, written into the folder."""
+    script = folder / FORMATS[format]
+    dfrecord("render", recording, "-f", format, "-o", script, *options)
+    return script
+
+
+def run(
+    script: Path, format: str, environment: Mapping[str, str], *, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a rendered script with these variables and nothing else of ours; skips when its tool is missing."""
+    for tool in _NEEDS[format]:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    command = {
+        "curl": ["bash", str(script)],
+        "python": [sys.executable, str(script)],
+        "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
+    }[format]
+    if format == "postman":
+        command += [word for name, value in environment.items() for word in ("--env-var", f"{name}={value}")]
+    base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        command, cwd=script.parent, env={**base, **environment}, capture_output=True, text=True, timeout=timeout
+    )
