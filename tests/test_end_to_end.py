@@ -30,9 +30,7 @@ def prepare(df: DreamFactoryDouble, case: str) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("case", CASES)
-def test_script_gives_the_recorded_end_state_on_a_server_with_other_ids(
-    case: str, format: str, tmp_path: Path
-) -> None:
+def test_script_gives_the_recorded_end_state_on_a_server_with_other_ids(case: str, format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / case / "recording.har", format, tmp_path)
     with DreamFactoryDouble(id_offset=1000) as df:
         prepare(df, case)

@@ -125,7 +125,7 @@ class _Build:
             residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.linker.residue)),
             entry_count=self.recording.entry_count,
             literal=self.options.literal,
-            secrets=frozenset(secret.value for secret in self.secrets.by_value.values() if secret.everywhere),
+            secrets=self.secrets.recorded,
         )
 
     # ---------------------------------------------------------------- sessions

@@ -67,11 +67,10 @@ def _tells_records(decision: Decision, catalog: Catalog) -> bool:
 
 
 def _check(exchanges: list[Exchange], secrets: Secrets) -> None:
-    values = [s.value for s in secrets.by_value.values() if s.everywhere and s.value != s.placeholder]
     for exchange in exchanges:
         request, response = exchange.request, exchange.response
         headers = "\n".join(f"{name}: {value}" for name, value in (*request.headers, *response.headers))
         texts = (request.url, headers, exchange.error, response.reason)
         content = b"\n".join([*(text.encode("utf-8", "surrogatepass") for text in texts), request.body.content])
-        if standing_in(values, content + b"\n" + response.body.content):
+        if standing_in(secrets.recorded, content + b"\n" + response.body.content):
             raise SecretInOutput(f"entry {exchange.number}: a secret would still stand in it; nothing was written")

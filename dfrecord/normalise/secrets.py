@@ -58,6 +58,11 @@ class Secrets:
     def __init__(self, secrets: Iterable[Secret]) -> None:
         self.by_value = {secret.value: secret for secret in secrets}
 
+    @property
+    def recorded(self) -> frozenset[str]:
+        """The values that must not stand in any output: all that can be told from ordinary text, placeholders not."""
+        return frozenset(s.value for s in self.by_value.values() if s.everywhere and s.value != s.placeholder)
+
     def in_text(self, content: bytes) -> Iterator[Found]:
         """Where secrets stand in the bytes (UTF-8 text or anything else), left to right, without overlaps."""
         forms, pattern = self._forms, self._pattern

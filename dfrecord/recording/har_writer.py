@@ -35,9 +35,7 @@ class HarWriter:
 
     def __init__(self, path: str | os.PathLike[str], *, private: bool = False) -> None:
         mode = 0o600 if private else 0o666
-        self._file = open(
-            path, "w+b", buffering=0, opener=lambda name, flags: os.open(name, flags, mode)
-        )
+        self._file = open(path, "w+b", buffering=0, opener=lambda name, flags: os.open(name, flags, mode))
         self._end = 0
         self._count = 0
         try:

@@ -163,7 +163,7 @@ def word(parts: Iterable[str | Var], scope: Scope) -> str:
 
 
 def printf_call(parts: Iterable[bytes | str]) -> str:
-    """A printf command that writes bytes as they are and, for each `str` among them, the shell variable of that name."""
+    """A printf command that writes the bytes and, for each `str` among them, the shell variable of that name."""
     parts = list(parts)
     text = "".join(printf_format(part) if isinstance(part, bytes) else "%s" for part in parts)
     options = "-- " if text.startswith("-") else ""

@@ -77,6 +77,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         integers=[v.env for v in journey.variables if v.env and v.type == "integer"],
         dangers=[quote(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         residue=residue_lines(journey.residue),
+        made=[shell for function in functions for shell, _, _, secret in function.captures if not secret],
         has_lookups=any(function.result for function in functions),
         has_captures=any(function.captures for function in functions),
         helpers={encoded.helper for function in functions for encoded in function.encoded},

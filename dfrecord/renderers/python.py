@@ -93,11 +93,13 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
 
 def _formatted(source: str) -> str:
     import black
+    from black.mode import TargetVersion
+    from black.parsing import InvalidInput
 
-    mode = black.Mode(line_length=LINE_LENGTH, target_versions={black.TargetVersion.PY311})
+    mode = black.Mode(line_length=LINE_LENGTH, target_versions={TargetVersion.PY311})
     try:
         text = black.format_str(source, mode=mode)
-    except black.InvalidInput as error:
+    except InvalidInput as error:
         raise UsageError(f"the python template does not make valid Python: {str(error).splitlines()[0]}") from error
     if any(len(line) > LINE_LENGTH for line in text.splitlines()):
         text = text.replace("# ///\n", "# ///\n# ruff: noqa: E501 (recorded values are kept on one line)\n", 1)

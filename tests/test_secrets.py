@@ -1,0 +1,240 @@
+"""A unique secret in every place where one may stand: none is in any output of any command, nor in `ps`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import threading
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
+from dfrecord.recording.har_writer import har_chunks
+from tests.doubles.server import DreamFactoryDouble
+from tests.tools import FIXTURES, FORMATS, dfrecord, rendered, run
+
+JSON = ("Content-Type", "application/json")
+
+
+def canary(place: str) -> str:
+    return f'CANARY {place}/"é&+'
+
+
+PLACES = (
+    *("login", "token", "cookie", "setcookie", "apikey", "query", "user", "answer", "smtp", "mysql", "dbuser"),
+    *("oauth", "header", "parameter", "lookup", "rolelookup", "madekey", "unknown", "form", "script", "license"),
+)
+
+
+def exchange(
+    number: int, method: str, path: str, sent: object, answered: object, *headers: tuple[str, str]
+) -> Exchange:
+    body = ABSENT if sent is None else Body.recorded(json.dumps(sent).encode())
+    token = ("X-DreamFactory-Session-Token", canary("token"))
+    request = Request(method, f"http://h/api/v2/{path}", Headers((JSON, *([token] if number else []), *headers)), body)
+    response = Response(
+        200,
+        Headers((JSON, ("Set-Cookie", f"sid_token={canary('setcookie')}"))),
+        Body.recorded(json.dumps(answered).encode()),
+    )
+    return Exchange(number, request, response)
+
+
+def service(name: str, config: dict[str, object]) -> dict[str, object]:
+    return {"resource": [{"name": name, "type": "x", "config": config}]}
+
+
+def recording() -> list[Exchange]:
+    flow = canary("login")
+    leaks = {
+        "plain": f"x {flow} x",
+        "uri": quote(flow, safe=""),
+        "base64": base64.b64encode(flow.encode()).decode(),
+        "inside": base64.b64encode(f"user:{flow}".encode()).decode(),
+        "html": flow.replace("&", "&amp;").replace('"', "&quot;"),
+    }
+    calls: list[tuple[str, str, object, object, tuple[tuple[str, str], ...]]] = [
+        ("POST", "system/admin/session", {"email": "a@b.c", "password": flow}, {"session_token": canary("token")}, ()),
+        (
+            "POST",
+            "system/user",
+            {"resource": [{"email": "u@b.c", "password": canary("user"), "security_answer": canary("answer")}]},
+            {"resource": [{"id": 2}]},
+            (("Cookie", f"session_token={canary('cookie')}"),),
+        ),
+        (
+            "POST",
+            "system/service",
+            service("smtp", {"password": canary("smtp"), "username": canary("dbuser")}),
+            {"resource": [{"id": 9}]},
+            (("X-DreamFactory-API-Key", canary("apikey")),),
+        ),
+        (
+            "POST",
+            f"system/service?session_token={quote(canary('query'))}",
+            service("my", {"password": canary("mysql"), "my_private_thing_token": canary("unknown")}),
+            {"resource": [{"id": 10}]},
+            (),
+        ),
+        (
+            "POST",
+            "system/service",
+            service(
+                "o",
+                {
+                    "client_secret": canary("oauth"),
+                    "headers": [{"name": "X", "value": canary("header")}],
+                    "parameters": [{"name": "k", "value": canary("parameter")}],
+                },
+            ),
+            {"resource": [{"id": 11}]},
+            (("X-DreamFactory-Script-Token", canary("script")), ("X-DreamFactory-License-Key", canary("license"))),
+        ),
+        (
+            "POST",
+            "system/lookup",
+            {"resource": [{"name": "l", "value": canary("lookup"), "private": True}]},
+            {"resource": [{"id": 3}]},
+            (),
+        ),
+        (
+            "POST",
+            "system/role",
+            {
+                "resource": [
+                    {
+                        "name": "r",
+                        "description": json.dumps(leaks),
+                        "lookup_by_role_id": [{"name": "p", "value": canary("rolelookup"), "private": True}],
+                    }
+                ]
+            },
+            {"resource": [{"id": 4}]},
+            (),
+        ),
+        (
+            "POST",
+            "system/app?fields=*",
+            {"resource": [{"name": flow, "description": leaks["plain"]}]},
+            {"resource": [{"id": 5, "api_key": canary("madekey")}]},
+            (),
+        ),
+        ("GET", f"system/role/4?x={leaks['uri']}", None, {"id": 4, "name": leaks["base64"]}, ()),
+    ]
+    made = [exchange(n, *call[:4], *call[4]) for n, call in enumerate(calls)]
+    form = Request(
+        "POST",
+        "http://h/api/v2/system/custom",
+        Headers((("Content-Type", "application/x-www-form-urlencoded"),)),
+        Body.recorded(f"password={quote(canary('form'))}".encode()),
+    )
+    error = json.dumps({"error": {"code": 400, "message": f"no {leaks['html']} here"}}).encode()
+    refused = Exchange(len(made) + 1, form, Response(400, Headers((JSON,)), Body.recorded(error)))
+    return [
+        *made,
+        Exchange(len(made), form, Response(200, Headers((JSON,)), Body.recorded(b'{"success":true}'))),
+        refused,
+    ]
+
+
+def holds_canary(content: bytes) -> list[str]:
+    """The places whose secret stands in the content in any of the forms it may be written in."""
+    found = []
+    for place in PLACES:
+        secret = canary(place)
+        forms = {
+            secret,
+            quote(secret),
+            quote(secret, safe=""),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+        }
+        forms |= {base64.b64encode(secret.encode()).decode(), f"CANARY {place}", f"CANARY%20{place}", f"CANARY+{place}"}
+        forms.add(base64.b64encode(b"user:" + secret.encode()).decode())
+        found += [place for form in forms if form.encode() in content]
+    return found
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    path = tmp_path / "raw.har"
+    path.write_bytes(b"".join(har_chunks(recording())))
+    assert len(set(holds_canary(path.read_bytes()))) == len(PLACES)
+    return path
+
+
+@pytest.mark.parametrize("options", [(), ("--literal",), ("--reads", "all")])
+def test_no_secret_is_in_any_output(raw: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for format in FORMATS:
+        rendered(raw, format, out, *options)
+    (out / "show.txt").write_bytes(dfrecord("show", raw, *options).stdout)
+    (out / "show.json").write_bytes(dfrecord("show", raw, "--json", *options).stdout)
+    dfrecord("import", raw, "-o", out / "import.har")
+    for file in out.iterdir():
+        assert holds_canary(file.read_bytes()) == [], file.name
+
+
+def test_redacted_recording_renders_to_the_same_scripts(tmp_path: Path) -> None:
+    original = FIXTURES / "02-provision-tenant" / "recording.har"
+    small = tmp_path / "recording.har"
+    dfrecord("import", original, "-o", small)
+    for format, name in {"curl": "a.sh", "python": "a.py"}.items():
+        steps = []
+        for source in (original, small):
+            dfrecord("render", source, "-f", format, "-o", tmp_path / name)
+            text = (tmp_path / name).read_text()
+            steps.append([line for line in text.splitlines() if not line.startswith("#")])
+        assert steps[0] == steps[1]
+
+
+def test_import_of_an_import_changes_nothing(raw: Path, tmp_path: Path) -> None:
+    dfrecord("import", raw, "-o", tmp_path / "one.har")
+    dfrecord("import", tmp_path / "one.har", "-o", tmp_path / "two.har")
+    assert (tmp_path / "one.har").read_bytes() == (tmp_path / "two.har").read_bytes()
+
+
+def test_kept_secrets_are_for_the_owner_only(raw: Path, tmp_path: Path) -> None:
+    done = dfrecord("import", raw, "-o", tmp_path / "clear.har", "--keep-secrets")
+    assert (tmp_path / "clear.har").stat().st_mode & 0o777 == 0o600
+    assert b"warning" in done.stderr
+
+
+def test_no_secret_is_in_a_process_list_while_the_script_runs(tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "01-create-user" / "recording.har", "curl", tmp_path)
+    seen: set[bytes] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(entry.read_bytes())
+                except OSError:
+                    continue
+
+    with DreamFactoryDouble(id_offset=3, password="Canary-Pass-0123456789") as df:
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        environment = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        result = run(script, "curl", {**environment, "DF_USER_PASSWORD": "Canary-User-0123456789"})
+        done.set()
+        watcher.join()
+        assert result.returncode == 0, result.stderr
+        tokens = [
+            value for call in df.log for name, value in call.headers if name.lower() == "x-dreamfactory-session-token"
+        ]
+    assert any(b"curl" in line for line in seen)
+    assert tokens
+    for secret in ("Canary-Pass-0123456789", "Canary-User-0123456789", *tokens):
+        assert not [line for line in seen if secret.encode() in line]
+
+
+def test_rendered_bash_passes_shellcheck(tmp_path: Path) -> None:
+    for case in ("01-create-user", "02-provision-tenant", "06-messy"):
+        script = rendered(FIXTURES / case / "recording.har", "curl", tmp_path)
+        subprocess.run(["shellcheck", "-S", "style", script], check=True)
