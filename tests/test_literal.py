@@ -49,7 +49,8 @@ CALLS = [
                 "POST",
                 "/api/v2/system/package",
                 (("Content-Type", "multipart/form-data; boundary=----B"),),
-                b'------B\r\nContent-Disposition: form-data; name="files"; filename="b\xc3\xafn $(touch CANARY).bin"\r\n\r\n'
+                b'------B\r\nContent-Disposition: form-data; name="files"; '
+                b'filename="b\xc3\xafn $(touch CANARY).bin"\r\n\r\n'
                 b"\x00\xff\xfe\r\n------B--\r\n",
             ),
             ("GET", "/api/v2/system/role/1?filter=name%3D%22a%22", (), None),

@@ -246,13 +246,13 @@ class _Linking:
         body = request.body
         if isinstance(body, JsonBody):
             body = JsonBody(self._body(body.tree))
-        notes = [f"left out: {', '.join(fields)} ({LEFT_OUT[why]})" for why, fields in self.left_out.items()]
-        for note in notes:
-            self.linker.residue.append(Residue(ResidueKind.LEFT_OUT, note, self.step.entry, self.step.name))
+        left_out = [f"{', '.join(fields)} ({LEFT_OUT[why]})" for why, fields in self.left_out.items()]
+        for reason in left_out:
+            self.linker.residue.append(Residue(ResidueKind.LEFT_OUT, reason, self.step.entry, self.step.name))
         return replace(
             self.step,
             request=replace(request, target=target, body=body),
-            notes=(*self.step.notes, *notes),
+            notes=(*self.step.notes, *(f"left out: {reason}" for reason in left_out)),
         )
 
     # -------------------------------------------------------- path and query

@@ -296,28 +296,26 @@ def _uri(value: str) -> bytes:
 def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     """Every way the value may stand in a text, with whether that is base64."""
     plain = value.encode("utf-8", "surrogatepass")
-    json_plain = json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
-    json_ascii = json.dumps(value)[1:-1].encode()
     uri = _uri(value)
     escaped = {
-        plain,
-        json_plain,
-        json_ascii,
-        json_plain.replace(b"/", b"\\/"),
-        json_ascii.replace(b"/", b"\\/"),
-        json.dumps(json_plain.decode("utf-8", "surrogatepass"), ensure_ascii=False)[1:-1].encode(
-            "utf-8", "surrogatepass"
-        ),
         uri,
         re.sub(rb"%[0-9A-F]{2}", lambda match: match.group().lower(), uri),
         quote_plus(value, errors="surrogatepass").encode(),
         quote(value, errors="surrogatepass").encode(),
-        html.escape(value).encode("utf-8", "surrogatepass"),
-        html.escape(value, quote=False).encode("utf-8", "surrogatepass"),
     }
+    for text in (value, html.escape(value), html.escape(value, quote=False)):
+        escaped.update(_json_forms(text))
     yield from ((form, False) for form in sorted(escaped))
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
         yield from ((form, True) for form in _base64_forms(plain))
+
+
+def _json_forms(text: str) -> Iterator[bytes]:
+    """The text as it is, and JSON-escaped: once in both styles, with escaped slashes as PHP writes them, and twice."""
+    forms = [text, *(json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))]
+    for form in forms:
+        for written in (form, form.replace("/", "\\/"), json.dumps(form, ensure_ascii=False)[1:-1]):
+            yield written.encode("utf-8", "surrogatepass")
 
 
 def _base64_forms(plain: bytes) -> Iterator[bytes]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 # A string; or a bracket; or a quote that no other quote closes (the file ends inside a string). Looking only for
 # quotes and then at what stands before them is four times as fast as looking at every character for quotes and
-# backslashes. One or three backslashes escape the quote after them; longer odd rows are left to `_STRING`, which is always right.
+# backslashes. One or three backslashes escape the quote after them; longer odd rows are left to `_STRING`, which is
+# always right.
 _TOKEN = re.compile(rb'"(?:[^"]*+"(?:(?<=[^\\]\\")|(?<=[^\\]\\\\\\")))*+[^"]*+"|["{}\[\]]')
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,\]}\s]++")

@@ -1,8 +1,8 @@
 """Exchanges → a HAR 1.2 file: dfrecord's only format on disk, openable in any HAR viewer.
 
 In: exchanges. Out: a file that `har_reader` turns into the same exchanges (numbers count from 0 in the file).
-`HarWriter` keeps the file a valid HAR after every append, since a recording may end at any moment; `write_har` writes
-a whole recording beside its place and renames it. The same exchanges give the same bytes: nothing of the present
+`HarWriter` keeps the file a valid HAR after every append, since a recording may end at any moment; `har_chunks` gives
+the bytes of a whole recording. The same exchanges give the same bytes: nothing of the present
 enters the file. Facts: HAR 1.2 (W3C web performance, draft of August 2012). Names that begin with an underscore are
 ours, as it allows: `_encoding` (`postData` has no `encoding`) and `_body: "not recorded"`.
 """
@@ -12,8 +12,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,7 +33,8 @@ class HarWriter:
 
     def __init__(self, path: str | os.PathLike[str], *, private: bool = False) -> None:
         mode = 0o600 if private else 0o666
-        self._file = open(path, "w+b", buffering=0, opener=lambda name, flags: os.open(name, flags, mode))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode)
+        self._file = os.fdopen(descriptor, "w+b", buffering=0)
         self._end = 0
         self._count = 0
         try:
@@ -80,41 +79,6 @@ class HarWriter:
         view = memoryview(block)
         while view:  # one write, unless the system takes less than all of it
             view = view[self._file.write(view) :]
-
-
-def write_har(path: str | os.PathLike[str], exchanges: Iterable[Exchange], *, private: bool = False) -> None:
-    """Writes a whole HAR: beside `path` first, then renamed, so that `path` never holds half a recording.
-
-    What is no ordinary file (a pipe, /dev/stdout) is written to directly. Raises OSError when it cannot be written.
-    """
-    target = Path(path)
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            file.writelines(har_chunks(exchanges))
-        return
-    target = target.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", suffix=".tmp", dir=target.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(har_chunks(exchanges))
-            file.flush()
-            os.fsync(file.fileno())
-            if not private:
-                beside.chmod(_mode(target))
-        beside.replace(target)
-    except BaseException:
-        beside.unlink()
-        raise
-
-
-def _mode(target: Path) -> int:
-    """The mode of the file that is replaced, or the one that a new file would get."""
-    if target.exists():
-        return stat.S_IMODE(target.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def har_chunks(exchanges: Iterable[Exchange]) -> Iterator[bytes]:

@@ -147,8 +147,9 @@ def _recorded_texts(journey: Journey) -> Iterator[str]:
         return "".join(part if isinstance(part, str) else "\0" for part in text.parts)
 
     lookups = [variable.lookup for variable in journey.variables if variable.lookup is not None]
-    for owner in (*(step.request for step in journey.steps), *lookups):
-        for name, value in owner.headers:
+    requests = [step.request.headers for step in journey.steps]
+    for headers in (*requests, *(lookup.headers for lookup in lookups)):
+        for name, value in headers:
             yield name
             yield literal(value)
     for lookup in lookups:

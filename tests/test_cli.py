@@ -1,0 +1,102 @@
+"""The command line: what it prints, its exit codes, and that no traceback reaches a user."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tools import FIXTURES, FORMATS, dfrecord, rendered, run
+
+MESSY = FIXTURES / "06-messy" / "recording.har"
+
+
+def test_show_accounts_for_every_entry_of_the_messy_recording() -> None:
+    told = json.loads(dfrecord("show", MESSY, "--json").stdout)
+    assert [step["title"] for step in told["steps"]] == [
+        "Log in as an administrator",
+        "Create role support-2",
+        "Create role temp-role",
+        "Delete role temp-role",
+        "Update user bob.ross@example.com",
+        "Update service legacy_rws",
+        "Delete app old-app",
+        "Log out",
+    ]
+    dropped = [line["entry"] for line in told["residue"] if line["kind"] == "dropped"]
+    kept = [step["entry"] for step in told["steps"]]
+    assert sorted(dropped + kept) == list(range(897))
+    assert all(line["reason"] for line in told["residue"])
+
+
+def test_show_lists_the_variables_in_the_binding_shape() -> None:
+    told = json.loads(dfrecord("show", FIXTURES / "01-create-user" / "recording.har", "--json").stdout)
+    by_env = {variable["env"]: variable for variable in told["variables"]}
+    assert {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD", "DF_SESSION_TOKEN", "DF_USER_PASSWORD"} <= by_env.keys()
+    for variable in told["variables"]:
+        assert {"name", "env", "kind", "secret", "required", "default", "type", "used_by"} <= variable.keys()
+        assert not (variable["secret"] and variable["default"])
+    assert by_env["DF_USER_PASSWORD"]["used_by"] == ["create_user"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "missing.har"),
+        ("show", str(FIXTURES)),
+        ("render", str(MESSY), "-f", "cobol", "-o", "x"),
+        ("render", str(MESSY), "-f", "curl"),
+        ("render", str(MESSY), "-f", "curl", "-o", "/nowhere/at/all.sh"),
+        ("show", str(MESSY), "--reads", "some"),
+        ("nonsense",),
+        ("import", str(MESSY)),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> None:
+    done = dfrecord(*arguments, code=2)
+    assert done.stderr.decode().count("\n") == 1
+    assert done.stderr.startswith(b"dfrecord: ")
+
+
+def test_standard_input_and_output(tmp_path: Path) -> None:
+    piped = dfrecord("render", "-", "-f", "curl", "-o", "-", "--name", "messy", stdin=MESSY.read_bytes())
+    dfrecord("render", MESSY, "-f", "curl", "-o", tmp_path / "a.sh", "--name", "messy")
+    body = [re.sub("recorded in .*", "", line) for line in piped.stdout.decode().splitlines()]
+    assert body == [re.sub("recorded in .*", "", line) for line in (tmp_path / "a.sh").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_missing_variables_are_named_and_nothing_is_sent(format: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "01-create-user" / "recording.har", format, tmp_path)
+    done = run(script, format, {"DF_BASE_URL": "http://127.0.0.1:9"})
+    assert done.returncode == (1 if format == "postman" else 2)
+    for name in ("DF_EMAIL", "DF_PASSWORD", "DF_USER_PASSWORD"):
+        assert name in done.stdout + done.stderr
+
+
+def test_formats_lists_what_render_writes() -> None:
+    listed = dfrecord("formats").stdout.decode()
+    assert [line.split()[0] for line in listed.splitlines()] == list(FORMATS)
+
+
+def test_help_takes_less_than_twice_the_time_of_importing_click() -> None:
+    def best(*command: str) -> float:
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert best("-m", "dfrecord", "--help") < 2 * best("-c", "import click")
+
+
+def test_help_loads_no_heavy_module() -> None:
+    code = "import sys, dfrecord.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"mitmproxy", "black", "haralyzer", "rich", "jinja2", "requests", "msgspec"} & set(loaded)
