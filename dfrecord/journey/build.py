@@ -297,8 +297,7 @@ class _Build:
         if facts is None or facts.id_field is None or facts.name in ("cache", "limit_cache"):
             return StepKind.CALL
         kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
-        is_json = not isinstance(json_of(exchange.request.body), ValueError)
-        return kinds.get(method, StepKind.CALL) if is_json or method == "DELETE" else StepKind.CALL
+        return kinds.get(method, StepKind.CALL)
 
     def _step_name(self, kind: StepKind, location: Location) -> str:
         plain = {StepKind.LOGIN: "log_in", StepKind.LOGOUT: "log_out"}.get(kind)

@@ -12,7 +12,9 @@ False), and the residue says so.
 from __future__ import annotations
 
 import base64
+import csv
 import html
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -140,7 +142,7 @@ def find(exchanges: Iterable[Exchange], catalog: Catalog) -> Secrets:
     for value, (name, fields) in seen.items():
         counts[name] = counts.get(name, 0) + 1
         placeholder = value if PLACEHOLDER.fullmatch(value) else f"DFSECRET_{name}_{counts[name]}"
-        everywhere = _is_unmistakable(value, catalog)
+        everywhere = _is_unmistakable(value, catalog) and fields != {"username"}  # accounts are named after things
         secrets.append(Secret(value, name, placeholder, everywhere, frozenset(fields)))
     return Secrets(secrets)
 
@@ -246,6 +248,9 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
             if catalog.is_secret_parameter(name.decode("utf-8", "replace")):
                 yield _identifier(name.decode("utf-8", "replace")), name.decode(), value.decode("utf-8", "replace")
         return
+    if "csv" in kind or "xml" in kind:
+        yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)
+        return
     tree = json_of(body)
     if not isinstance(tree, ValueError):
         yield from _in_tree(tree, resource, catalog)
@@ -253,6 +258,18 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
                 yield name_of_field(resource, name), name, value
+
+
+def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """Secrets of a user import: columns of CSV, elements of XML (system-api.md section 4.1)."""
+    for name, value in re.findall(r"<([\w.-]+)[^<>]*>([^<>]*)</\1>", text):
+        if catalog.secret_rule(resource, name):
+            yield name_of_field(resource, name), name, html.unescape(value)
+    if "<" not in text.partition("\n")[0]:
+        for row in csv.DictReader(io.StringIO(text)):
+            for name, value in row.items():
+                if isinstance(name, str) and isinstance(value, str) and catalog.secret_rule(resource, name.strip()):
+                    yield name_of_field(resource, name.strip()), name.strip(), value
 
 
 def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
