@@ -18,7 +18,6 @@ from dfrecord.journey.model import (
     Journey,
     Number,
     RawBody,
-    ResidueKind,
     Step,
     StepKind,
     Text,
@@ -40,11 +39,11 @@ from dfrecord.renderers.postman_requests import (
     sent_token,
     step_item,
 )
+from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 ENVIRONMENT_SUFFIX = ".postman_environment.json"
-RESIDUE_LINES = 40
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
@@ -289,21 +288,5 @@ def _description(journey: Journey, shop: Workshop, options: RenderOptions) -> st
         stem=clean(options.stem).replace("`", ""),
         rows=rows,
         dangers=_dangers(journey),
-        residue=list(_residue(journey)),
+        residue=residue_lines(journey.residue),
     ).rstrip("\n")
-
-
-def _residue(journey: Journey) -> Iterator[str]:
-    """The residue, one line per reason, what a person should look at first."""
-    order = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueKind.DROPPED]
-    reasons: dict[tuple[int, str], list[str]] = {}
-    for item in journey.residue:
-        reasons.setdefault((order.index(item.kind), item.reason), []).append(item.subject or item.step or "")
-    lines = sorted(reasons.items(), key=lambda line: line[0][0])
-    for (kind, reason), subjects in lines[:RESIDUE_LINES]:
-        named = [subject for subject in dict.fromkeys(subjects) if subject]
-        examples = f" ({', '.join(map(markdown, named[:3]))}{', …' if len(named) > 3 else ''})" if named else ""
-        times = f"{len(subjects)} × " if len(subjects) > 1 else ""
-        yield f"**{order[kind].value}:** {times}{markdown(reason)}{examples}"
-    if len(lines) > RESIDUE_LINES:
-        yield f"… and {len(lines) - RESIDUE_LINES} more reasons; `dfrecord show` lists all."

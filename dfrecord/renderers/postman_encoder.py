@@ -55,7 +55,7 @@ class Names:
     """What the variables of a journey are called in the collection, and which escaped forms of them are in use.
 
     A variable given from outside goes by its environment variable, any other by its own name. `encoded` maps each form
-    in use to (name, form); `plain` holds the names that are put into headers and raw bodies as they are.
+    in use to (name, form); `plain` holds the names that Postman puts into URLs and headers as they are.
     """
 
     def __init__(self, variables: Iterable[Variable], reserved: Iterable[str]) -> None:
@@ -161,13 +161,17 @@ def placeholders(text: Text, names: Names) -> str:
     )
 
 
-def raw_text(body: RawBody, names: Names) -> str | None:
-    """A raw body as text with placeholders, None when its bytes are not UTF-8."""
+def raw_text(body: RawBody, names: Names) -> str:
+    """A raw body that `is_text` as text with placeholders for its variables."""
+    return placeholders(Text(tuple(part if isinstance(part, Var) else part.decode() for part in body.parts)), names)
+
+
+def is_text(body: RawBody) -> bool:
+    """Whether all bytes of a raw body are UTF-8."""
     try:
-        parts = tuple(part if isinstance(part, Var) else part.decode() for part in body.parts)
+        return all(isinstance(part, Var) or part.decode() is not None for part in body.parts)
     except UnicodeDecodeError:
-        return None
-    return placeholders(Text(parts), names)
+        return False
 
 
 # ---------------------------------------------------------------- JavaScript
@@ -183,11 +187,7 @@ def js_text(text: Text, names: Names) -> str:
     """A text as a JavaScript expression; its variables are read when it runs."""
     if text.literal is not None:
         return js(text.literal)
-    parts = [
-        _js_variable(names.form(part.name, _TEXT_FORMS[part.encoding])) if isinstance(part, Var) else js(part)
-        for part in text.parts
-    ]
-    return "[" + ", ".join(parts) + '].join("")'
+    return "[" + ", ".join(js(p) if isinstance(p, str) else _js_form(p, names) for p in text.parts) + '].join("")'
 
 
 def js_tree(tree: Tree, names: Names) -> str:
@@ -215,8 +215,13 @@ def js_tree(tree: Tree, names: Names) -> str:
 def js_raw_part(part: bytes | Var, names: Names) -> str:
     """A part of a body as a JavaScript expression; `bytes` and `recorded` are functions of the template."""
     if isinstance(part, Var):
-        return f"bytes({_js_variable(names.form(part.name, _TEXT_FORMS[part.encoding]))})"
+        return f"bytes({_js_form(part, names)})"
     return f"recorded({js(base64.b64encode(part).decode())})"
+
+
+def _js_form(var: Var, names: Names) -> str:
+    form = _TEXT_FORMS[var.encoding]
+    return _js_variable(names.form(var.name, form) if form else names[var.name])
 
 
 def _js_variable(name: str) -> str:

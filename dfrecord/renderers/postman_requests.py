@@ -17,6 +17,8 @@ from urllib.parse import quote
 import jinja2
 
 from dfrecord.journey.model import (
+    Answer,
+    Encoding,
     Journey,
     JsonBody,
     Lookup,
@@ -32,6 +34,7 @@ from dfrecord.journey.model import (
 from dfrecord.renderers.postman_encoder import (
     Names,
     clean,
+    is_text,
     js_raw_part,
     js_text,
     js_tree,
@@ -75,7 +78,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if is_sign_on(step, shop.session):
         before += shop.script("session")
     body = step.request.body
-    if isinstance(body, RawBody) and _is_binary(body, shop.names) and any(isinstance(part, Var) for part in body.parts):
+    if isinstance(body, RawBody) and _is_scripted(body):
         before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
     after = []
     if step.captures:
@@ -88,15 +91,13 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
             for capture in step.captures
         ]
         after = shop.script("keep", captures=captures)
-    request = _request(step.request, shop)
-    notes = [*step.notes, *([f"Needs DF_YES=1: {step.danger}"] if step.danger else [])]
-    return {
-        "name": clean(step.title),
-        "event": [event(listen, lines) for listen, lines in (("prerequest", before), ("test", after)) if lines],
-        "protocolProfileBehavior": _behaviour(step.request),
-        "request": request | {"description": "\n".join(f"- {markdown(note, 1000)}" for note in notes)},
-        "response": [] if step.answer is None else [_example(step, request, shop.names)],
-    }
+    notes = [*([f"Needs DF_YES=1: {step.danger}"] if step.danger else []), *step.notes]
+    item = _request_item(step.title, step.request, before, after, shop)
+    if step.answer is not None:
+        item["response"] = [_example(step.answer, item["request"], shop.names)]
+    if notes:
+        item["request"] = item["request"] | {"description": "\n".join(f"- {markdown(note, 1000)}" for note in notes)}
+    return item
 
 
 def is_sign_on(step: Step, session: tuple[str, ...]) -> bool:
@@ -129,9 +130,16 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )
     before = ['pm.variables.set("dfrecord_filtered", true);'] if rest is not None else []
+    return _request_item(lookup.title, request, before, after, shop)
+
+
+def _request_item(
+    title: str, request: RequestTemplate, before: list[str], after: list[str], shop: Workshop
+) -> dict[str, Any]:
+    events = [event(listen, lines) for listen, lines in (("prerequest", before), ("test", after)) if lines]
     return {
-        "name": clean(lookup.title),
-        "event": [event(listen, lines) for listen, lines in (("prerequest", before), ("test", after)) if lines],
+        "name": clean(title),
+        **({"event": events} if events else {}),
         "protocolProfileBehavior": _behaviour(request),
         "request": _request(request, shop),
         "response": [],
@@ -164,7 +172,11 @@ def _request(template: RequestTemplate, shop: Workshop) -> dict[str, Any]:
             headers.remove(tokens[0])  # the collection's authorization adds it
         else:
             request["auth"] = {"type": "noauth"}
-    request["header"] = [{"key": name, "value": placeholders(value, shop.names)} for name, value in headers]
+    spelling: dict[str, str] = {}  # Postman sends a repeated header twice only when it is spelled alike
+    request["header"] = [
+        {"key": spelling.setdefault(name.lower(), name), "value": placeholders(value, shop.names)}
+        for name, value in headers
+    ]
     body = _body(template.body, shop.names)
     if body is not None:
         request["body"] = body
@@ -225,16 +237,20 @@ def _body(body: RequestBody, names: Names) -> dict[str, Any] | None:
             return None
         case JsonBody(tree=tree):
             return {"mode": "raw", "raw": json_text(tree, names), "options": {"raw": {"language": "json"}}}
-    if _is_binary(body, names):
+    if _is_scripted(body):
+        return {"mode": "file", "file": {}}
+    if not is_text(body):
         content = b"".join(part for part in body.parts if isinstance(part, bytes))
-        variables = any(isinstance(part, Var) for part in body.parts)
-        return {"mode": "file", "file": {} if variables else {"content": base64.b64encode(content).decode()}}
-    text = raw_text(body, names) or ""
+        return {"mode": "file", "file": {"content": base64.b64encode(content).decode()}}
+    text = raw_text(body, names)
     return {"mode": "raw", "raw": text, "options": {"raw": {"language": "json" if _plain_json(text) else "text"}}}
 
 
-def _is_binary(body: RawBody, names: Names) -> bool:
-    return raw_text(body, names) is None
+def _is_scripted(body: RawBody) -> bool:
+    """Whether only a script can put the body together: a variable among bytes that are no text, or one unescaped."""
+    variables = [part for part in body.parts if isinstance(part, Var)]
+    plain = any(var.encoding is Encoding.PLAIN for var in variables)
+    return plain or (bool(variables) and not is_text(body))
 
 
 def _plain_json(text: str) -> bool:
@@ -259,10 +275,8 @@ def _behaviour(request: RequestTemplate) -> dict[str, Any]:
     return behaviour
 
 
-def _example(step: Step, request: dict[str, Any], names: Names) -> dict[str, Any]:
+def _example(answer: Answer, request: dict[str, Any], names: Names) -> dict[str, Any]:
     """The recorded answer as a saved example; its secrets are placeholders already."""
-    answer = step.answer
-    assert answer is not None
     is_json = "json" in answer.media_type.lower()
     return {
         "name": clean(f"Recorded: {answer.status} {answer.reason}".rstrip()),

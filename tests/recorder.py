@@ -1,0 +1,53 @@
+"""Makes recordings by driving the double as the console would, so that journeys nobody recorded can be tested."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import requests
+
+from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
+from tests.doubles.server import DreamFactoryDouble
+
+
+class RecordedSession:
+    """An administrator's session against a double; `exchanges` holds every call with its answer."""
+
+    def __init__(self, df: DreamFactoryDouble) -> None:
+        self._df = df
+        self._token = ""
+        self.exchanges: list[Exchange] = []
+        answer = self.call("POST", "system/admin/session", {"email": df.email, "password": df.password})
+        self._token = answer["session_token"]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One call with a JSON body; gives the answer's JSON."""
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["X-DreamFactory-Session-Token"] = self._token
+        content = None if body is None else json.dumps(body).encode()
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        url = f"{self._df.url}/api/v2/{path}"
+        got = requests.request(method, url, headers=headers, data=content, timeout=30)
+        exchange = Exchange(
+            len(self.exchanges),
+            Request(
+                method,
+                got.request.url or url,
+                Headers(tuple(headers.items())),
+                Body.recorded(content) if content else ABSENT,
+            ),
+            Response(got.status_code, Headers((("Content-Type", "application/json"),)), Body.recorded(got.content)),
+        )
+        self.exchanges.append(exchange)
+        answer = got.json()
+        if isinstance(answer, dict) and answer.get("session_token"):
+            self._token = answer["session_token"]
+        return answer
+
+    def create(self, resource: str, *records: dict[str, Any]) -> list[int]:
+        """Create records; gives their ids."""
+        answer = self.call("POST", f"system/{resource}", {"resource": list(records)})
+        return [row["id"] for row in answer["resource"]]

@@ -1,0 +1,251 @@
+"""Journeys beyond the recorded ones: recorded on one double, run on another with other ids, end in equal states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfrecord.recording.har_writer import har_chunks
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.tools import FORMATS, dfrecord, rendered, run
+
+INSTALLED = ("limit", "scheduler", "event_script")
+PASSWORD = "Another!pass-word-16"
+ACCESS = {"component": "*", "verb_mask": 1, "requestor_mask": 1, "filters": []}
+BEFORE: list[tuple[str, list[dict[str, Any]]]] = [
+    (
+        "service",
+        [
+            {
+                "name": "warehouse",
+                "label": "W",
+                "description": "d",
+                "type": "sqlite",
+                "is_active": True,
+                "config": {"database": "w"},
+            }
+        ],
+    ),
+    (
+        "role",
+        [
+            {"name": 'ta"le', "is_active": True},
+            {"name": "a) and (b", "is_active": True},
+            {"name": "plain, \\ 100%", "is_active": True},
+        ],
+    ),
+    ("lookup", [{"name": "region", "value": "eu"}, {"name": "zone", "value": "1"}]),
+    ("user", [{"email": "old@example.com", "name": "Old", "password": PASSWORD}]),
+]
+
+
+def user_with_roles_and_apps(s: RecordedSession) -> None:
+    apps = s.call("GET", "system/app?fields=*&related=role_by_role_id&limit=0")["resource"]
+    admin_app = next(app["id"] for app in apps if app["name"] == "admin")
+    [role] = s.create("role", {"id": 0, "name": "tenant", "is_active": True, "lookup_by_role_id": []})
+    row = {"user_id": 0, "app_id": admin_app, "role_id": role}
+    [user] = s.create(
+        "user",
+        {"email": "u@example.com", "name": "U", "password": PASSWORD, "user_to_app_to_role_by_user_id": [row]},
+    )
+    read = s.call("GET", f"system/user/{user}?related=lookup_by_user_id,user_to_app_to_role_by_user_id")
+    read["user_to_app_to_role_by_user_id"].append({"user_id": user, "app_id": admin_app + 1, "role_id": role})
+    s.call("PUT", f"system/user/{user}", {**read, "name": "Renamed"})
+
+
+def role_rows_changed_removed_and_added(s: RecordedSession) -> None:
+    services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+    rows = [{**ACCESS, "service_id": services[name]} for name in ("db", "files", "warehouse")]
+    [role] = s.create("role", {"name": "rows", "is_active": True, "role_service_access_by_role_id": rows})
+    read = s.call("GET", f"system/role/{role}?related=role_service_access_by_role_id,lookup_by_role_id")
+    first, second, third = read["role_service_access_by_role_id"]
+    new = {**ACCESS, "id": None, "role_id": role, "service_id": services["logs"]}
+    changed = [{**first, "verb_mask": 31}, {**second, "role_id": None}, third, new]
+    s.call("PUT", f"system/role/{role}", {**read, "role_service_access_by_role_id": changed})
+
+
+def existing_roles_with_odd_names(s: RecordedSession) -> None:
+    for role in s.call("GET", "system/role?fields=id,name")["resource"]:
+        s.call("GET", f"system/role/{role['id']}?related=role_service_access_by_role_id")
+        s.call("PATCH", f"system/role/{role['id']}", {"description": f"was {role['name']}"})
+
+
+def settings(s: RecordedSession) -> None:
+    templates = {row["name"]: row["id"] for row in s.call("GET", "system/email_template")["resource"]}
+    services = s.call("GET", "system/service")["resource"]
+    user = next(service for service in services if service["name"] == "user")
+    config = {**user["config"], "invite_email_template_id": templates["Password Reset Default"]}
+    s.call("PUT", f"system/service/{user['id']}", {**user, "config": config})
+
+
+def clone_of_a_web_service(s: RecordedSession) -> None:
+    config = {"base_url": "http://h/", "headers": [{"name": "X-Key", "value": "Header-Secret-1234"}], "parameters": []}
+    [service] = s.create(
+        "service",
+        {"name": "web", "label": "Web", "description": "d", "type": "rws", "is_active": True, "config": config},
+    )
+    read = s.call("GET", f"system/service/{service}")
+    s.create("service", {**read, "name": "web-copy", "label": "Web (copy)"})
+
+
+def masked_secret_in_an_update(s: RecordedSession) -> None:
+    [service] = s.create(
+        "service",
+        {
+            "name": "pg",
+            "label": "pg",
+            "description": "d",
+            "type": "pgsql",
+            "is_active": True,
+            "config": {"host": "h", "password": "Db-Secret-12345"},
+        },
+    )
+    read = s.call("GET", f"system/service/{service}")
+    s.call("PUT", f"system/service/{service}", {**read, "config": {**read["config"], "host": "other"}})
+
+
+def lookups_created_changed_and_deleted_by_ids(s: RecordedSession) -> None:
+    known = {row["name"]: row["id"] for row in s.call("GET", "system/lookup")["resource"]}
+    s.call("PUT", f"system/lookup/{known['zone']}", {"id": known["zone"], "name": "zone", "value": "2"})
+    created = s.create("lookup", {"name": "a", "value": "1"}, {"name": "b", "value": "2"}, {"name": "c", "value": "3"})
+    s.call("DELETE", f"system/lookup?ids={known['region']},{created[1]}")
+    s.call("PATCH", "system/lookup", {"resource": [{"id": created[0], "value": "x"}, {"id": created[2], "value": "y"}]})
+
+
+def cors_template_limit_and_schedule(s: RecordedSession) -> None:
+    [cors] = s.create(
+        "cors", {"path": "api/*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0, "enabled": True}
+    )
+    s.call(
+        "PUT", f"system/cors/{cors}", {"id": cors, "path": "api/*", "origin": "https://h", "method": ["GET", "POST"]}
+    )
+    s.create("email_template", {"name": "Hello", "subject": "Hi {name}", "body_html": "<b>{{x}} $(y) `z`</b>"})
+    services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+    limit = {
+        "name": "l",
+        "type": "instance.service",
+        "rate": "100",
+        "period": "minute",
+        "service_id": services["db"],
+        "cache_data": {},
+    }
+    [made] = s.create("limit", {**limit, "role_id": None, "user_id": None, "is_active": True})
+    s.call("PUT", f"system/limit/{made}", {"rate": 50})
+    task = {
+        "name": "t",
+        "service_id": services["warehouse"],
+        "component": "_table",
+        "verb_mask": 1,
+        "frequency": 60,
+        "is_active": True,
+    }
+    s.create(
+        "scheduler",
+        {**task, "id": None, "service": {"id": services["warehouse"]}, "service_name": "warehouse", "verb": "GET"},
+    )
+
+
+def record_made_deleted_and_its_id_used_again(s: RecordedSession) -> None:
+    [first] = s.create("role", {"name": "temp", "is_active": True})
+    s.call("DELETE", f"system/role/{first}")
+    [second] = s.create("role", {"name": "final", "is_active": True})
+    s.create("app", {"name": "app", "type": "0", "role_id": second, "is_active": True})
+
+
+def batch_of_which_one_fails(s: RecordedSession) -> None:
+    s.call(
+        "POST", "system/role", {"resource": [{"name": "one", "is_active": True}, {"name": "one", "is_active": True}]}
+    )
+    roles = {row["name"]: row["id"] for row in s.call("GET", "system/role?fields=id,name")["resource"]}
+    s.call("PATCH", f"system/role/{roles['one']}", {"description": "made in spite of the error"})
+
+
+def thirty_users(s: RecordedSession) -> None:
+    for number in range(30):
+        s.create("user", {"email": f"u{number}@example.com", "name": f"User {number}", "password": PASSWORD})
+
+
+def session_refreshed_on_the_way(s: RecordedSession) -> None:
+    s.create("role", {"name": "before", "is_active": True})
+    s.call("PUT", "system/admin/session")
+    s.create("role", {"name": "after", "is_active": True})
+
+
+def renamed_record_is_found_by_its_old_name(s: RecordedSession) -> None:
+    users = s.call("GET", "system/user?related=user_to_app_to_role_by_user_id")["resource"]
+    old = next(user for user in users if user["email"] == "old@example.com")
+    s.call("PUT", f"system/user/{old['id']}", {**old, "email": "new@example.com", "username": "new@example.com"})
+    s.call("GET", "system/user")
+    s.call("PATCH", f"system/user/{old['id']}", {"phone": "1"})
+
+
+SCENARIOS: list[Callable[[RecordedSession], None]] = [
+    user_with_roles_and_apps,
+    role_rows_changed_removed_and_added,
+    existing_roles_with_odd_names,
+    settings,
+    clone_of_a_web_service,
+    masked_secret_in_an_update,
+    lookups_created_changed_and_deleted_by_ids,
+    cors_template_limit_and_schedule,
+    record_made_deleted_and_its_id_used_again,
+    batch_of_which_one_fails,
+    thirty_users,
+    session_refreshed_on_the_way,
+    renamed_record_is_found_by_its_old_name,
+]
+
+
+def prepare(df: DreamFactoryDouble, other: str) -> None:
+    """What exists beforehand, and a role whose rows must stay where they are."""
+    for resource, records in BEFORE:
+        df.call("POST", f"/api/v2/system/{resource}", json.dumps({"resource": records}).encode())
+    row = {**ACCESS, "service_id": 999999}
+    planted = {"name": other, "is_active": True, "role_service_access_by_role_id": [row]}
+    df.call("POST", "/api/v2/system/role", json.dumps({"resource": [planted]}).encode())
+    df.reset_log()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_journey_ends_in_the_same_state_elsewhere(
+    scenario: Callable[[RecordedSession], None], format: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        prepare(recorded, "bystander")
+        prepare(target, "bystander")
+        session = RecordedSession(recorded)
+        scenario(session)
+        recording = tmp_path / "session.har"
+        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(recording, format, tmp_path)
+        told = json.loads(dfrecord("show", recording, "--json").stdout)
+        assert not [v["name"] for v in told["variables"] if v["kind"] == "parameter" and v["type"] == "integer"]
+        secrets = {v["env"]: PASSWORD for v in told["variables"] if v["secret"] and v["required"]}
+        environment = {
+            **secrets,
+            "DF_BASE_URL": target.url,
+            "DF_EMAIL": target.email,
+            "DF_PASSWORD": target.password,
+            "DF_YES": "1",
+        }
+        done = run(script, format, environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert without_secrets(portable(target.state())) == without_secrets(portable(recorded.state()))
+
+
+def without_secrets(state: Any) -> Any:
+    """The state without the values that the run was given anew."""
+    if isinstance(state, dict):
+        return {
+            key: without_secrets(value)
+            for key, value in state.items()
+            if not (key == "value" and "name" in state and value in ("Header-Secret-1234", PASSWORD))
+        }
+    return [without_secrets(item) for item in state] if isinstance(state, list) else state
