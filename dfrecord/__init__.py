@@ -9,7 +9,7 @@ Each function takes and gives immutable values and can be used alone. Everything
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from dfrecord.errors import DfrecordError, SecretInOutput, UnreadableInput, UsageError, WorkFailed
@@ -42,17 +42,19 @@ def read(
     source: str | os.PathLike[str] | BinaryIO,
     *,
     filters: Sequence[str] = DEFAULT_FILTERS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
     """The exchanges of a HAR (any dialect, also gzip, zip, zlib) or a mitmproxy flow file.
 
     `source` is a path, a folder, a binary stream, or `-` for standard input. Only exchanges under one of the path
-    prefixes `filters` (after the host), and logins, are decoded; the others are counted. Raises UnreadableInput.
+    prefixes `filters` (after the host), and logins, are decoded; the others are counted. `progress` is told the bytes
+    done and the bytes in all. Raises UnreadableInput.
     """
     from dfrecord.normalise.select import wanted_by
     from dfrecord.recording.reader import read as read_source
     from dfrecord.system_api.catalog import load
 
-    return read_source(source, wanted_by(filters, load()))
+    return read_source(source, wanted_by(filters, load()), progress)
 
 
 def plan(

@@ -220,8 +220,10 @@ def test_journey_ends_in_the_same_state_elsewhere(
     with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
         prepare(recorded, "bystander")
         prepare(target, "bystander")
+        untouched = portable(recorded.state())
         session = RecordedSession(recorded)
         scenario(session)
+        assert portable(recorded.state()) != untouched
         recording = tmp_path / "session.har"
         recording.write_bytes(b"".join(har_chunks(session.exchanges)))
         script = rendered(recording, format, tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dfrecord.cli.options import filter_option, quiet_option, write_file
+from dfrecord.cli.options import filter_option, quiet_option, read_source, write_file
 
 
 @click.command("import")
@@ -22,12 +22,11 @@ def command(sources: tuple[str, ...], output: str, filters: tuple[str, ...], kee
     INPUT is a HAR of any browser or tool, a mitmproxy flow file, an archive or folder of these, or - for standard
     input. Several inputs are joined by time.
     """
-    import dfrecord
     from dfrecord.normalise.redact import joined, redacted
     from dfrecord.recording.har_writer import har_chunks
     from dfrecord.system_api.catalog import load
 
-    recordings = [dfrecord.read(source, filters=filters) for source in sources]
+    recordings = [read_source(source, filters, quiet) for source in sources]
     recording = joined(recordings)
     kept, replaced = redacted(recording, filters, load(), keep_secrets=keep_secrets)
     content = b"".join(har_chunks(kept))

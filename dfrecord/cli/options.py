@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from dfrecord.recording.exchange import Recording
 
 Decorated = Callable[..., Any]
 
@@ -62,10 +69,36 @@ def quiet_option(function: Decorated) -> Decorated:
 
 def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Read the input and plan the journey; says on standard error when entries of the input were lost."""
-    recording = dfrecord.read(source, filters=filters)
+    recording = read_source(source, filters, quiet)
     if recording.lost and not quiet:
         click.echo(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost", err=True)
     return dfrecord.plan(recording, filters=filters, **choices)
+
+
+def read_source(source: str, filters: Sequence[str], quiet: bool) -> Recording:
+    """Read the input, with a progress bar on a terminal when it takes longer than a second."""
+    if quiet or not sys.stderr.isatty():
+        return dfrecord.read(source, filters=filters)
+    started = time.monotonic()
+    bar: list[Progress] = []
+
+    def progress(done: int, total: int) -> None:
+        if not bar and time.monotonic() - started < 1:
+            return
+        if not bar:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            bar.append(Progress(console=Console(stderr=True), transient=True))
+            bar[0].add_task("reading", total=total)
+            bar[0].start()
+        bar[0].update(bar[0].task_ids[0], completed=done, total=total)
+
+    try:
+        return dfrecord.read(source, filters=filters, progress=progress)
+    finally:
+        for shown in bar:
+            shown.stop()
 
 
 def write_file(path: Path, content: bytes, *, executable: bool = False, private: bool = False) -> None:

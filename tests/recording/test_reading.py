@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from haralyzer import HarParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -148,6 +149,14 @@ def test_what_the_writer_writes_the_reader_reads(
     ]
     stream = io.BytesIO(b"".join(har_chunks(exchanges)))
     assert list(read(stream).exchanges) == exchanges
+
+
+def test_other_programs_read_what_is_written() -> None:
+    exchanges = read(SOURCE).exchanges
+    entries = HarParser(json.loads(b"".join(har_chunks(exchanges)))).har_data["entries"]
+    assert [
+        (entry["request"]["method"], entry["request"]["url"], entry["response"]["status"]) for entry in entries
+    ] == [(exchange.request.method, exchange.request.url, exchange.response.status) for exchange in exchanges]
 
 
 def test_the_file_is_a_valid_har_after_every_append(tmp_path: Path) -> None:
