@@ -26,6 +26,7 @@ def canary(place: str) -> str:
 PLACES = (
     *("login", "token", "cookie", "setcookie", "apikey", "query", "user", "answer", "smtp", "mysql", "dbuser"),
     *("oauth", "header", "parameter", "lookup", "rolelookup", "madekey", "unknown", "form", "script", "license"),
+    *("broken", "nested", "csv"),
 )
 
 
@@ -131,11 +132,24 @@ def recording() -> list[Exchange]:
         Headers((("Content-Type", "application/x-www-form-urlencoded"),)),
         Body.recorded(f"password={quote(canary('form'))}".encode()),
     )
+    broken = b'{"name":"a"b","password":' + json.dumps(canary("broken")).encode() + b',"x":'
+    table = f'email,password\r\nx@b.c,"{canary("csv").replace(chr(34), chr(34) * 2)}"\r\n'.encode()
+    extra = [
+        Request("POST", "http://h/api/v2/system/user", Headers((JSON,)), Body.recorded(broken)),
+        Request("POST", "http://h/api/v2/system/user", Headers((("Content-Type", "text/csv"),)), Body.recorded(table)),
+        Request(
+            "POST",
+            "http://h/api/v2/system/scheduler",
+            Headers((JSON,)),
+            Body.recorded(json.dumps({"resource": [{"payload": json.dumps({"api_key": canary("nested")})}]}).encode()),
+        ),
+    ]
+    made += [Exchange(len(made) + n + 2, request, Response(200)) for n, request in enumerate(extra)]
     error = json.dumps({"error": {"code": 400, "message": f"no {leaks['html']} here"}}).encode()
-    refused = Exchange(len(made) + 1, form, Response(400, Headers((JSON,)), Body.recorded(error)))
+    refused = Exchange(98, form, Response(400, Headers((JSON,)), Body.recorded(error)))
     return [
         *made,
-        Exchange(len(made), form, Response(200, Headers((JSON,)), Body.recorded(b'{"success":true}'))),
+        Exchange(99, form, Response(200, Headers((JSON,)), Body.recorded(b'{"success":true}'))),
         refused,
     ]
 

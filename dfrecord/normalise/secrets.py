@@ -258,6 +258,18 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
                 yield name_of_field(resource, name), name, value
+    else:
+        yield from _in_broken_json(body.content.decode("utf-8", "replace"), resource, catalog)
+
+
+def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """Secrets among the members of what looks like JSON but is none, or stands as text inside a string."""
+    for name, written in re.findall(r'"([^"\\]{1,80})"\s*:\s*"((?:[^"\\]|\\.)*)"', text):
+        if catalog.is_secret_parameter(name):
+            try:
+                yield name_of_field(resource, name), name, json.loads(f'"{written}"')
+            except ValueError:
+                yield name_of_field(resource, name), name, written
 
 
 def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
@@ -277,6 +289,8 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
     for leaf in leaves(tree, resource, catalog):
         if not isinstance(leaf.value, (str, Number)):
             continue
+        if isinstance(leaf.value, str) and '":' in leaf.value.replace(" ", ""):
+            yield from _in_broken_json(leaf.value, leaf.resource, catalog)
         key = (leaf.resource, leaf.path)
         if key not in rules:
             rules[key] = catalog.secret_rule(*key)
@@ -319,6 +333,7 @@ def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
         re.sub(rb"%[0-9A-F]{2}", lambda match: match.group().lower(), uri),
         quote_plus(value, errors="surrogatepass").encode(),
         quote(value, errors="surrogatepass").encode(),
+        value.replace('"', '""').encode("utf-8", "surrogatepass"),  # in CSV
     }
     for text in (value, html.escape(value), html.escape(value, quote=False)):
         escaped.update(_json_forms(text))

@@ -281,7 +281,6 @@ def _description(journey: Journey, shop: Workshop, options: RenderOptions) -> st
         rows.append((variable.env, need, "secret" if variable.secret else "", markdown(variable.description)))
     template = shop.templates.get_template("postman/description.md.j2")
     return template.render(
-        title=journey.title,
         source=journey.source,
         entries=journey.entry_count,
         steps=len(journey.steps),

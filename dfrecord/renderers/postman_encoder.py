@@ -239,7 +239,7 @@ def clean(text: str, limit: int = 200) -> str:
 
 def markdown(text: str, limit: int = 200) -> str:
     """Recorded text as one line of Markdown that shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>|~#&!])", r"\\\1", clean(text, limit))
+    return re.sub(r"([\\`*{}\[\]<>|~#&!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", clean(text, limit))
 
 
 def collection_json(value: Any) -> str:
