@@ -29,6 +29,13 @@ FORMAT = "dfrecord-journey/1"
 
 def account(journey: Journey) -> dict[str, Any]:
     """The journey as JSON-ready data. It holds no secret; recorded text in it is data, not markup."""
+    used_by: dict[str, list[str]] = {}
+    for step in journey.steps:
+        for name in dict.fromkeys(variables_of_step(step)):
+            used_by.setdefault(name, []).append(step.name)
+    for variable in journey.variables:
+        for name in dict.fromkeys(variables_of_lookup(variable)):
+            used_by.setdefault(name, []).append(variable.name)
     return {
         "format": FORMAT,
         "name": journey.name,
@@ -36,7 +43,7 @@ def account(journey: Journey) -> dict[str, Any]:
         "entries": journey.entry_count,
         "literal": journey.literal,
         "steps": [_step(number, step) for number, step in enumerate(journey.steps, 1)],
-        "variables": [_variable(journey, variable) for variable in journey.variables],
+        "variables": [_variable(variable, used_by.get(variable.name, [])) for variable in journey.variables],
         "residue": [
             {"kind": r.kind.value, "reason": r.reason, "entry": r.entry, "step": r.step, "subject": r.subject}
             for r in journey.residue
@@ -63,7 +70,7 @@ def _step(number: int, step: Step) -> dict[str, Any]:
     }
 
 
-def _variable(journey: Journey, variable: Variable) -> dict[str, Any]:
+def _variable(variable: Variable, used_by: list[str]) -> dict[str, Any]:
     return {
         "name": variable.name,
         "env": variable.env or None,
@@ -72,8 +79,7 @@ def _variable(journey: Journey, variable: Variable) -> dict[str, Any]:
         "required": variable.required,
         "default": _tree(variable.default),
         "type": variable.type,
-        "used_by": [step.name for step in journey.steps if variable.name in set(variables_of_step(step))]
-        + [v.name for v in journey.variables if variable.name in set(variables_of_lookup(v))],
+        "used_by": used_by,
         "description": variable.description,
         "lookup": _lookup(variable),
     }

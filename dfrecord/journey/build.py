@@ -90,6 +90,8 @@ class _Build:
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.linker = Linker(self.catalog, self.sightings, self.namer, headers)
         self.written: dict[tuple[str, str], int] = {}
+        self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
+        self.unchanging: set[int] = set()
         self._prepare_sessions()
         step_names = Namer()
         if self.needs_login:
@@ -145,8 +147,9 @@ class _Build:
         anonymous = [e for e in self.kept if self._needs_session(e)]
         self.add_session_to = {e.number for e in anonymous}
         homeless = [exchange for exchange, _ in strangers] + anonymous
-        first_login = self.kept.index(logins[0]) if logins else len(self.kept)
-        self.needs_login = any(self.kept.index(exchange) < first_login for exchange in homeless)
+        position = {exchange.number: place for place, exchange in enumerate(self.kept)}
+        first_login = position[logins[0].number] if logins else len(self.kept)
+        self.needs_login = any(position[exchange.number] < first_login for exchange in homeless)
         for _, token in strangers:
             self.variables.session_token(token)
         if self.needs_login:
@@ -200,11 +203,11 @@ class _Build:
         title = self._title(exchange, location, kind, entry)
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
-        note = next((d.note for d in self.decisions if d.number == exchange.number and d.note), "")
+        note = self.notes.get(exchange.number, "")
         if kind is StepKind.UPDATE and not self.options.literal:
             body_tree = self._changes(body_tree, location, entry)
             if body_tree == Object(()):
-                self._drop(exchange, "an update that changes nothing")
+                self.unchanging.add(exchange.number)
                 return None
         answer = json_of(exchange.response.body)
         step = Step(
@@ -340,14 +343,12 @@ class _Build:
 
     # ---------------------------------------------------------------- what is said about it
 
-    def _drop(self, exchange: Exchange, reason: str) -> None:
-        self.decisions = [replace(d, reason=reason) if d.number == exchange.number else d for d in self.decisions]
-
     def _explain_decisions(self) -> None:
         for decision in self.decisions:
-            if not decision.kept:
+            reason = "an update that changes nothing" if decision.number in self.unchanging else decision.reason
+            if reason:
                 subject = self.secrets.redact_text(decision.url)
-                self.residue.append(Residue(ResidueKind.DROPPED, decision.reason, decision.number, subject=subject))
+                self.residue.append(Residue(ResidueKind.DROPPED, reason, decision.number, subject=subject))
 
     def _warn(self) -> None:
         for step in self.steps:

@@ -6,6 +6,7 @@ lists, single records, and the related records inside them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -74,8 +75,9 @@ class Sightings:
 
     def latest(self, resource: str, identifier: str, entry: int) -> Sighting | None:
         """The record as an answer last showed it before `entry`, None when none did."""
-        seen = [s for s in self._answered.get((resource, identifier), ()) if s.entry < entry]
-        return seen[-1] if seen else None
+        seen = self._answered.get((resource, identifier), [])
+        place = bisect_left(seen, entry, key=lambda sighting: sighting.entry)
+        return seen[place - 1] if place else None
 
     def _has_key(self, sighting: Sighting) -> bool:
         resource = self._catalog.resources[sighting.resource]

@@ -22,6 +22,7 @@ class Namer:
 
     def __init__(self) -> None:
         self._given: set[str] = set(_RESERVED)
+        self._numbers: dict[str, int] = {}
 
     def give(self, *wishes: str) -> str:
         """The first wish that is free, else the last one with the lowest free number behind it."""
@@ -29,8 +30,10 @@ class Namer:
             if wish not in self._given:
                 self._given.add(wish)
                 return wish
-        number = 2
-        while f"{wishes[-1]}_{number}" in self._given:
+        last = wishes[-1]
+        number = self._numbers.get(last, 2)
+        while f"{last}_{number}" in self._given:
             number += 1
-        self._given.add(f"{wishes[-1]}_{number}")
-        return f"{wishes[-1]}_{number}"
+        self._numbers[last] = number + 1
+        self._given.add(f"{last}_{number}")
+        return f"{last}_{number}"

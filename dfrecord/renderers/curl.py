@@ -154,7 +154,7 @@ class _Script:
 
     def _capture(self, name: str, pointer: tuple[str | int, ...]) -> tuple[str, str, bool, bool]:
         """Shell variable, place in the answer, whether it may be given instead, whether it is secret."""
-        variable = self._journey.variable(name)
+        variable = self._scope.variables[name]
         return shell_name(variable), quote(jq_path(pointer)), bool(variable.env), variable.secret
 
     def _target(self, target: Text) -> str:
