@@ -85,15 +85,20 @@ def test_formats_lists_what_render_writes() -> None:
 
 
 def test_help_takes_less_than_twice_the_time_of_importing_click() -> None:
-    def best(*command: str) -> float:
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            times.append(time.perf_counter() - start)
-        return min(times)
+    """The best of interleaved runs on both sides: on a busy machine only the fastest runs tell what the work costs."""
 
-    assert best("-m", "dfrecord", "--help") < 2 * best("-c", "import click")
+    def seconds(*command: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    ours, peer = [], []
+    for _ in range(30):
+        peer.append(seconds("-c", "import click"))
+        ours.append(seconds("-m", "dfrecord", "--help"))
+        if len(ours) >= 5 and min(ours) < 2 * min(peer):
+            break
+    assert min(ours) < 2 * min(peer)
 
 
 def test_help_loads_no_heavy_module() -> None:
