@@ -107,3 +107,48 @@ def test_hostile_names_do_not_run_in_a_linked_journey(format: str, tmp_path: Pat
     assert b"12345678901234567890" in created.body
     assert updated.target == "/api/v2/system/role/4711"
     assert not list(tmp_path.rglob("CANARY"))
+
+
+TOKEN = ("X-DreamFactory-Session-Token", "recorded-token-0123456789")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_is_added_when_the_recording_holds_no_login(format: str, tmp_path: Path) -> None:
+    recording = tmp_path / "token.har"
+    exchange = call(0, "PUT", "/api/v2/system/role/1", (*JSON, TOKEN), Body.recorded(b'{"id":1, "name":"x"}'))
+    recording.write_bytes(b"".join(har_chunks([exchange])))
+    script = rendered(recording, format, tmp_path, "--literal")
+    with EchoServer() as echo:
+        done = run(script, format, {"DF_BASE_URL": echo.url, "DF_SESSION_TOKEN": "given"})
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert [(r.method, r.target, r.body) for r in echo.received] == [
+        ("PUT", "/api/v2/system/role/1", b'{"id":1, "name":"x"}')
+    ]
+    assert "given" in [value for name, value in echo.received[0].headers if name.lower() == TOKEN[0].lower()]
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("format", FORMATS)
+def test_recorded_login_is_sent_and_its_token_used_unless_one_is_given(
+    format: str, given: bool, tmp_path: Path
+) -> None:
+    login = call(
+        0, "POST", "/api/v2/system/admin/session", JSON, Body.recorded(b'{"email":"a@b.c", "password":"Recorded-1"}')
+    )
+    answer = Response(200, Headers(JSON), Body.recorded(b'{"session_token":"recorded-token-0123456789"}'))
+    use = call(1, "DELETE", "/api/v2/system/role/1", (TOKEN,), ABSENT)
+    recording = tmp_path / "login.har"
+    recording.write_bytes(b"".join(har_chunks([Exchange(0, login.request, answer), use])))
+    script = rendered(recording, format, tmp_path, "--literal")
+    with EchoServer({("POST", "/api/v2/system/admin/session"): (200, '{"session_token":"fresh"}')}) as echo:
+        environment = {"DF_BASE_URL": echo.url, "DF_PASSWORD": "New-1"} | (
+            {"DF_SESSION_TOKEN": "given"} if given else {}
+        )
+        done = run(script, format, environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert [(r.method, r.target, r.body) for r in echo.received] == [
+        ("POST", "/api/v2/system/admin/session", b'{"email":"a@b.c", "password":"New-1"}'),
+        ("DELETE", "/api/v2/system/role/1", b""),
+    ]
+    tokens = [value for name, value in echo.received[1].headers if name.lower() == TOKEN[0].lower()]
+    assert tokens == ["given" if given else "fresh"]

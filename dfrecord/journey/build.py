@@ -145,6 +145,8 @@ class _Build:
             if token not in given
         ]
         anonymous = [e for e in self.kept if self._needs_session(e)]
+        if self.options.literal:  # nothing is added: a token that no kept login gives is a secret like any other
+            strangers, anonymous = [], []
         self.add_session_to = {e.number for e in anonymous}
         homeless = [exchange for exchange, _ in strangers] + anonymous
         position = {exchange.number: place for place, exchange in enumerate(self.kept)}
@@ -159,7 +161,7 @@ class _Build:
 
     def _needs_session(self, exchange: Exchange) -> bool:
         """A system call that succeeded without any credential in sight: the recording program took it away."""
-        if self.options.literal or tokens_sent(exchange, self.catalog):
+        if tokens_sent(exchange, self.catalog):
             return False
         location = self._locate(exchange)
         public = ("admin_password", "user_password", "user_register", "environment", "admin_session", "user_session")

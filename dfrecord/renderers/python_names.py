@@ -64,7 +64,7 @@ class Names:
     arguments: tuple[Argument, ...]
     results: tuple[tuple[str, str, bool], ...]
     logs_in: bool
-    account: tuple[Variable, ...]
+    account: tuple[str, ...]
     environment: tuple[Variable, ...]
     account_always_needed: bool
 
@@ -98,7 +98,7 @@ def name_variables(journey: Journey) -> Names:
     skipped = [step for step in journey.steps if is_skipped_with_token(step, session)]
     always = {name for step in journey.steps if step not in skipped for name in variables_of_step(step)}
     always |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
-    account = tuple(v for v in journey.variables if v.name in ("email", "password"))
+    account = tuple(v.name for v in journey.variables if v.name in ("email", "password"))
     return Names(
         function=_local(journey.name),
         expressions=expressions,
@@ -112,7 +112,7 @@ def name_variables(journey: Journey) -> Names:
         logs_in=bool(skipped),
         account=account,
         environment=tuple(v for v in journey.variables if v.env),
-        account_always_needed=any(v.name in always for v in account),
+        account_always_needed=any(name in always for name in account),
     )
 
 
