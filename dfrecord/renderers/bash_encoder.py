@@ -23,13 +23,19 @@ wait curl jq histchars auto_resume http_proxy https_proxy ftp_proxy all_proxy no
 and or not def reduce foreach try catch label import include end as null
 """
 _SCRIPT_WORDS = """
-main usage step note die fetch call send expect_success explain curl_config quoted capture found typed exact_answer
-find_by_key find_by_match rows_matching uri_text json_text base64_text require default_to check_type
-title status answer reply body match problems agreed argument found_value hits count
-resource field value pick path rows what target joint name text rest out byte code line method url header input words
+main note die usage check_environment fetch send curl_config quoted expect_success explain
+exact_answer capture find_record query matching is_digits is_integer is_number is_boolean is_string
+uri_text json_text base64_text body json content
+step status answer found wanted given_token
+argument name missing reply method target header text type value what path rows field fields hits line
 """
 _RESERVED = frozenset(f"{_SHELL_WORDS} {_SCRIPT_WORDS}".split())
-_RESERVED_PREFIXES = ("find_", "own_", "uri_of_", "json_of_", "base64_of_")
+_RESERVED_PREFIXES = ("find_", "is_", "uri_of_", "json_of_", "base64_of_")
+
+
+def reserved_names() -> frozenset[str]:
+    """The names that mean something else in bash, in jq or in the script's own functions."""
+    return _RESERVED
 
 
 def safe_name(name: str) -> str:
@@ -54,20 +60,20 @@ def shell_name(variable: Variable) -> str:
 
 # ---------------------------------------------------------------- texts
 
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
     "\u205f-\u206f\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a"
     "\U000e0000-\U0010ffff]"
 )
 """Characters that cannot be seen, that move others, or that are none. A table of our own: Python's changes."""
-_TYPOGRAPHIC = re.compile("[\u00b4\u2010-\u201f\u2032\u2033]")  # shellcheck takes these quotes and dashes for errors
+TYPOGRAPHIC = re.compile("[\u00b4\u2010-\u201f\u2032\u2033]")  # shellcheck takes these quotes and dashes for errors
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
 
 
 def quote(text: str) -> str:
     """One bash word with exactly this value: `'…'` where that is readable, `$'…'` otherwise. NUL cannot be in it."""
     text = text.replace("\0", "")
-    if not (_INVISIBLE.search(text) or _TYPOGRAPHIC.search(text) or re.search(r"['\\$`]", text)):
+    if not (INVISIBLE.search(text) or TYPOGRAPHIC.search(text) or re.search(r"['\\$`]", text)):
         return f"'{text}'"
     return "$'" + "".join(map(_escaped, text)) + "'"
 
@@ -75,7 +81,7 @@ def quote(text: str) -> str:
 def _escaped(char: str) -> str:
     if char in _ESCAPES:
         return _ESCAPES[char]
-    if _INVISIBLE.match(char):
+    if INVISIBLE.match(char):
         return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
     return char
 
@@ -90,7 +96,7 @@ def _formatted(char: str) -> str:
         return "%%"
     if char in "\n\r\t\\":
         return _ESCAPES[char]
-    if char in "'$`" or _INVISIBLE.match(char) or _TYPOGRAPHIC.match(char):
+    if char in "'$`" or INVISIBLE.match(char) or TYPOGRAPHIC.match(char):
         return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
     return char
 
@@ -166,6 +172,7 @@ def printf_call(parts: Iterable[bytes | str]) -> str:
     """A printf command that writes the bytes and, for each `str` among them, the shell variable of that name."""
     parts = list(parts)
     text = "".join(printf_format(part) if isinstance(part, bytes) else "%s" for part in parts)
+    text = re.sub(r"\\\\\Z", r"\\134", text)  # shellcheck would take it for an escaped quote
     options = "-- " if text.startswith("-") else ""
     return " ".join([f"printf {options}'{text}'", *(f'"${part}"' for part in parts if isinstance(part, str))])
 
@@ -192,7 +199,7 @@ _ORDERS = re.compile(r"(?i)\b(shellcheck|vim?|ex|local variables)(?=[\s:<=>\d])"
 def shown(text: str, limit: int = 160) -> str:
     """A recorded text for people, on one line: nothing in it moves the cursor, turns the writing or hides."""
     line = " ".join(text.split())
-    line = _INVISIBLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}" if found[0] != " " else " ", line)
+    line = INVISIBLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}" if found[0] != " " else " ", line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -7,23 +7,27 @@ URLs, headers and bodies go to curl through file descriptors, secrets to jq thro
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
+    Number,
     Object,
-    RawBody,
+    RequestBody,
     Step,
     StepKind,
     Text,
     Tree,
+    Var,
     Variable,
     VariableKind,
     variables_of_lookup,
     variables_of_step,
+    variables_of_tree,
 )
 from dfrecord.renderers import OutputFile, RenderOptions
 from dfrecord.renderers.bash_encoder import (
@@ -46,19 +50,33 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A capture: the shell variable, its type, its place in the answer."""
+
+    shell: str
+    type: str
+    place: str
+    may_be_given: bool
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
-    """One function of the script, as source fragments. `body` are the commands that write the request's body."""
+    """One function of the script, as source fragments: `command` sends with `headers`, after `json` was made by jq or
+    with `bytes` as the command that writes the body; a lookup's find goes to the variable `result`."""
 
     name: str
     title: str
-    arguments: tuple[str, ...]
+    command: str
+    headers: tuple[str, ...]
     guarded: bool = False
     notes: tuple[str, ...] = ()
     encoded: tuple[Encoded, ...] = ()
-    body: tuple[str, ...] | None = None
-    captures: tuple[tuple[str, str, bool, bool], ...] = ()
-    match: tuple[str, ...] = ()
+    json: str = ""
+    bytes: str = ""
+    captures: tuple[Taken, ...] = ()
     result: str = ""
+    exported: bool = False
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
@@ -66,20 +84,28 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     script = _Script(journey)
     env = environment(options.template_dir, {"comment": comment, "quote": quote, "shown": shown})
     functions = [script.step(item) if isinstance(item, Step) else script.lookup(item) for item in journey.schedule()]
+    from_outside = [v for v in journey.variables if v.env and v.kind is not VariableKind.CAPTURE]
+    typed = [(v.env, script.type(v)) for v in from_outside if v.type != "string"]
+    captures = [capture for function in functions for capture in function.captures]
+    looked_up = [script.type(v) for v in journey.variables if v.lookup is not None]
     source = env.get_template("curl/script.sh.j2").render(
         journey=journey,
         functions=functions,
         session=script.session,
-        logs_in=any(function.guarded for function in functions),
-        environment=[variable for variable in journey.variables if variable.env],
+        environment=script.environment(),
         required=script.required(given_token=False),
         required_with_token=script.required(given_token=True),
-        integers=[v.env for v in journey.variables if v.env and v.type == "integer"],
+        typed=typed,
+        defaults=[(v.env, script.default(v)) for v in from_outside if not v.required],
+        exported=[v.env for v in journey.variables if v.env and v.secret],
         dangers=[quote(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         residue=residue_lines(journey.residue),
-        made=[shell for function in functions for shell, _, _, secret in function.captures if not secret],
-        has_lookups=any(function.result for function in functions),
-        has_captures=any(function.captures for function in functions),
+        made=list(dict.fromkeys(capture.shell for capture in captures if not capture.secret)),
+        has_json=any(function.json for function in functions if not function.result),
+        has_bytes=any(function.bytes for function in functions),
+        has_lookups=bool(looked_up),
+        has_captures=bool(captures),
+        types={*(type for _, type in typed), *looked_up, *(capture.type for capture in captures)},
         helpers={encoded.helper for function in functions for encoded in function.encoded},
     )
     return (OutputFile(source.encode("utf-8"), executable=True),)
@@ -94,6 +120,37 @@ class _Script:
         given = (v for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env)
         self._session = next(given, None)
         self.session = shell_name(self._session) if self._session else ""
+        trees = [step.request.body.tree for step in journey.steps if isinstance(step.request.body, JsonBody)]
+        trees += [Object(variable.lookup.match) for variable in journey.variables if variable.lookup is not None]
+        self._in_json = {name for tree in trees for name in variables_of_tree(tree)}
+
+    def environment(self) -> list[tuple[str, str]]:
+        """The environment variables, all of one width, and what to say about each."""
+        rows = []
+        for v in self._journey.variables:
+            if v.env:
+                words = ["secret"] * v.secret
+                if v.kind is VariableKind.CAPTURE:
+                    words.append("optional")
+                elif not v.required:
+                    words.append("optional" if v.default is None else f"default: {_text(v.default)}")
+                rows.append((v.env, v.description + (f" ({', '.join(words)})" if words else "")))
+        if any(step.danger for step in self._journey.steps):
+            rows.append(("DF_YES", "1: go ahead with the steps that need your consent (or --yes)"))
+        width = max((len(name) for name, _ in rows), default=0)
+        return [(name.ljust(width), about.strip()) for name, about in rows]
+
+    def default(self, variable: Variable) -> str:
+        """What an optional variable is when it is not given: its default, else nothing."""
+        if variable.default is None:
+            return "''" if variable.type == "string" else "null"
+        return quote(_text(variable.default))
+
+    def type(self, variable: Variable) -> str:
+        """The check that its value has to pass: `is_…` of the script."""
+        if variable.type == "integer" and variable.name not in self._in_json:
+            return "digits"  # any number of them, since jq never rounds it
+        return variable.type
 
     def required(self, *, given_token: bool) -> list[str]:
         """The environment variables a run needs, when the session token is given and when it is not."""
@@ -117,17 +174,23 @@ class _Script:
         request = step.request
         notes = list(step.notes)
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _HEADER_NAME.fullmatch(name)]
-        target = self._target(request.target)
-        headers = self._headers(request.headers)
-        body = self._body(request.body)
+        has_body = request.body is not None
+        if has_body and request.method == "HEAD":  # curl waits for an answer's body to anything but a plain --head
+            notes.append("the body of this HEAD request is not sent")
+            has_body = False
+        made, raw = self._body(request.body) if has_body else ("", "")
+        content = "with_json" if made else "with_body" if raw else "without_body"
+        method = request.method if re.fullmatch("[A-Z]+", request.method) else quote(request.method)
         return Function(
             name=safe_name(step.name),
             title=step.title,
-            arguments=(quote(request.method), target, *headers),
+            command=f"send {content} {method} {self._target(request.target)}",
+            headers=self._headers(request.headers),
             guarded=self._is_skipped(step),
             notes=tuple(notes),
             encoded=self._scope.take_encoded(),
-            body=body,
+            json=made,
+            bytes=raw,
             captures=tuple(self._capture(c.variable, c.pointer) for c in step.captures),
         )
 
@@ -135,27 +198,37 @@ class _Script:
         """The function of a lookup."""
         lookup = variable.lookup
         assert lookup is not None
-        arguments = (
-            quote(lookup.resource),
-            self._target(lookup.path),
-            quote(jq_path(lookup.rows)),
-            quote(lookup.pick),
-            *self._headers(lookup.headers),
-        )
-        match = self._json(Object(lookup.match))
+        what = word((lookup.resource, " with ", *self._named(lookup.match)), self._scope)
+        place = f"{self._target(lookup.path)} {quote(jq_path(lookup.rows))} {quote(lookup.pick)}"
+        made, raw = self._json(Object(lookup.match))
         return Function(
             name=f"find_{variable.name}",
             title=lookup.title,
-            arguments=arguments,
+            command=f"find_record {self.type(variable)} {what} {place}",
+            headers=self._headers(lookup.headers),
             encoded=self._scope.take_encoded(),
-            match=match,
+            json=made or raw,
             result=shell_name(variable),
+            exported=variable.secret,
         )
 
-    def _capture(self, name: str, pointer: tuple[str | int, ...]) -> tuple[str, str, bool, bool]:
-        """Shell variable, place in the answer, whether it may be given instead, whether it is secret."""
+    def _named(self, match: tuple[tuple[str, Tree], ...]) -> Iterator[str | Var]:
+        """The looked-for values in words for a message, secrets only by name."""
+        for number, (field, value) in enumerate(match):
+            yield f"{', ' if number else ''}{shown(field)} "
+            if any(self._scope.variables[name].secret for name in variables_of_tree(value)):
+                yield "(a secret)"
+            elif isinstance(value, Var):
+                yield Var(value.name)
+            elif isinstance(value, Text):
+                yield from (part if isinstance(part, Var) else shown(part) for part in value.parts)
+            else:
+                yield f'"{shown(value)}"' if isinstance(value, str) else _text(value)
+
+    def _capture(self, name: str, pointer: tuple[str | int, ...]) -> Taken:
         variable = self._scope.variables[name]
-        return shell_name(variable), quote(jq_path(pointer)), bool(variable.env), variable.secret
+        place = quote(jq_path(pointer))
+        return Taken(shell_name(variable), self.type(variable), place, bool(variable.env), variable.secret)
 
     def _target(self, target: Text) -> str:
         """The target with what HTTP forbids in it percent-encoded."""
@@ -165,45 +238,59 @@ class _Script:
         ]
         return word(parts, self._scope)
 
-    def _headers(self, headers: tuple[tuple[str, Text], ...]) -> list[str]:
+    def _headers(self, headers: tuple[tuple[str, Text], ...]) -> tuple[str, ...]:
         words = []
         for name, value in headers:
             if _HEADER_NAME.fullmatch(name):
                 parts = [re.sub("[\r\n\0]", " ", p) if isinstance(p, str) else p for p in value.parts]
-                empty = all(part == "" for part in parts)
-                words.append(word([f"{name};" if empty else f"{name}: ", *parts], self._scope))
-        return words
+                empty = all(isinstance(part, str) and not part.strip(" \t") for part in parts)
+                words.append(word([f"{name};"] if empty else [f"{name}: ", *parts], self._scope))
+        return tuple(words)
 
-    def _body(self, body: JsonBody | RawBody | None) -> tuple[str, ...] | None:
-        if body is None:
-            return None
+    def _body(self, body: RequestBody) -> tuple[str, str]:
+        """The command whose output becomes the variable json, or else the one that writes the body."""
         if isinstance(body, JsonBody):
             return self._json(body.tree)
-        if not body.parts:
-            return (":",)
-        return (
-            printf_call(
-                part if isinstance(part, bytes) else self._scope.reference(part.name, part.encoding)
-                for part in body.parts
-            ),
-        )
+        parts = body.parts if body else ()
+        if not parts:
+            return "", ":"
+        named = (p if isinstance(p, bytes) else self._scope.reference(p.name, p.encoding) for p in parts)
+        return "", printf_call(_merged(named))
 
-    def _json(self, tree: Tree) -> tuple[str, ...]:
+    def _json(self, tree: Tree) -> tuple[str, str]:
         program = jq_program(tree, self._scope, "    ")
         if program is None:
-            return (printf_call(_merged(json_parts(tree, self._scope))),)
-        arguments = "".join(f' {option} {name} "${shell}"' for option, name, shell in program.arguments)
-        return (f"jq --null-input --compact-output --join-output{arguments} {program.source}",)
+            return "", printf_call(_merged(json_parts(tree, self._scope)))
+        if not program.arguments:
+            return f"jq -nc {program.source}", ""
+        arguments = "".join(f' \\\n    {option} {name} "${shell}"' for option, name, shell in program.arguments)
+        return f"jq -nc{arguments} \\\n    {program.source}", ""
+
+
+def _text(value: Tree) -> str:
+    """A single value as the text that a shell variable holds."""
+    match value:
+        case str():
+            return value
+        case Number(text=text):
+            return text
+        case Text(literal=str(literal)):
+            return literal
+        case None | bool():
+            return json.dumps(value)
+    raise TypeError(f"not a single value: {value!r}")
 
 
 def _merged(parts: Iterable[bytes | str]) -> list[bytes | str]:
     merged: list[bytes | str] = []
+    literal = bytearray()
     for part in parts:
-        if isinstance(part, bytes) and merged and isinstance(merged[-1], bytes):
-            merged[-1] += part
-        else:
-            merged.append(part)
-    return merged
+        if isinstance(part, bytes):
+            literal += part
+            continue
+        merged += [bytes(literal), part]
+        literal.clear()
+    return [part for part in (*merged, bytes(literal)) if part]
 
 
 def _percent(match: re.Match[str]) -> str:

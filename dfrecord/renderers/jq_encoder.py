@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var
-from dfrecord.renderers.bash_encoder import _INVISIBLE, _TYPOGRAPHIC, Scope, safe_name
+from dfrecord.renderers.bash_encoder import INVISIBLE, TYPOGRAPHIC, Scope, safe_name
 
 WIDTH = 100
 LONGEST_PROGRAM = 100_000
@@ -123,7 +123,7 @@ def json_inside(text: str, shell_quoted: bool = False) -> str:
         return inside
     if re.search("[\ud800-\udfff]", text):
         raise _Altered  # jq replaces lone surrogates
-    return re.sub("'", _unicode_escape, _TYPOGRAPHIC.sub(_unicode_escape, _INVISIBLE.sub(_unicode_escape, inside)))
+    return re.sub("'", _unicode_escape, TYPOGRAPHIC.sub(_unicode_escape, INVISIBLE.sub(_unicode_escape, inside)))
 
 
 def _unicode_escape(found: re.Match[str]) -> str:
