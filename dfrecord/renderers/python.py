@@ -16,6 +16,7 @@ from dfrecord.journey.model import (
     Journey,
     JsonBody,
     RawBody,
+    RequestBody,
     RequestTemplate,
     Step,
     StepKind,
@@ -30,6 +31,12 @@ from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 
 LINE_LENGTH = 88
+
+# The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
+_LONG_LINES = """\
+# ruff: noqa: E501
+# Recorded values stay on one line each, however long they are, so that they can be searched for.
+"""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 # What requests and urllib3 leave as it is: no dot or empty segments, and of %XX only upper case that does not stand
@@ -50,6 +57,7 @@ class Call:
     arguments: tuple[str, ...]
     title: str = ""
     guard: str = ""
+    keeps_token: bool = False  # a login that runs even with a session token given does not replace that token
     notes: tuple[str, ...] = ()
     captures: tuple[tuple[str, str], ...] = ()  # target of the assignment, path into the answer
     result: str = ""
@@ -77,6 +85,9 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
         names=names,
+        signature=_signature(names),
+        environment_table=_environment_table(journey, names),
+        parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
         token_value=body.token_value,
         exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
@@ -101,9 +112,14 @@ def _formatted(source: str) -> str:
         text = black.format_str(source, mode=mode)
     except InvalidInput as error:
         raise UsageError(f"the python template does not make valid Python: {str(error).splitlines()[0]}") from error
-    if any(len(line) > LINE_LENGTH for line in text.splitlines()):
-        text = text.replace("# ///\n", "# ///\n# ruff: noqa: E501 (recorded values are kept on one line)\n", 1)
+    if any(_width(line) > LINE_LENGTH for line in text.splitlines()):
+        text = text.replace("# ///\n", f"# ///\n{_LONG_LINES}", 1)
     return text
+
+
+def _width(line: str) -> int:
+    """The columns a line takes at most: linters count wide characters twice."""
+    return len(line) + sum(not character.isascii() for character in line)
 
 
 class _Body:
@@ -142,11 +158,8 @@ class _Body:
         notes = list(step.notes)
         if shown := self._shown_target(request.target):
             arguments.append(f"shown={shown}")
-        if isinstance(request.body, JsonBody) and request.body.tree is not None:
-            arguments.append(self._json(request.body))
-        elif request.body is not None:
-            body = RawBody((b"null",)) if isinstance(request.body, JsonBody) else request.body
-            arguments.append(f"body={self._encoder.raw(body)}")
+        body = self._body(request.body)
+        arguments += [body] if body else []
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
@@ -154,22 +167,29 @@ class _Body:
                 pairs = ", ".join(f"({string(name)}, {self._header(value)})" for name, value in headers)
                 arguments.append(f"headers=[{pairs}]")
         else:
-            arguments += self._changed_headers(headers, isinstance(request.body, JsonBody), step.kind)
+            arguments += self._changed_headers(headers, body.startswith("json="), step.kind)
         return Call(
             method="call",
             arguments=tuple(arguments),
             title=step.title,
             guard=self._names.guard(step),
+            keeps_token=(step.kind is StepKind.LOGIN or self._journey.literal) and not self._names.guard(step),
             notes=tuple(notes),
             captures=tuple(
                 (self._names.assigned(capture.variable), _pointer(capture.pointer)) for capture in step.captures
             ),
         )
 
-    def _json(self, body: JsonBody) -> str:
-        if python_encoder.is_large(body.tree):
-            return f"body={self._encoder.json_text(body.tree)}"
-        return f"json={self._encoder.tree(body.tree)}"
+    def _body(self, body: RequestBody) -> str:
+        """The `json=` or `body=` argument, empty for no body; a null or an unreadably large tree is given as bytes."""
+        match body:
+            case RawBody():
+                return f"body={self._encoder.raw(body)}"
+            case JsonBody(tree=tree) if tree is None or python_encoder.is_large(tree):
+                return f"body={self._encoder.json_text(tree)}"
+            case JsonBody(tree=tree):
+                return f"json={self._encoder.tree(tree)}"
+        return ""
 
     def _target(self, target: Text) -> str:
         """The target with what HTTP forbids in it percent-encoded."""
@@ -237,6 +257,33 @@ class _Body:
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
+
+
+def _signature(names: Names) -> str:
+    """The parameters of the journey function; those with a default can stand anywhere, as all are keyword-only."""
+    arguments = [
+        f"{argument.name}: {argument.annotation}" + (f" = {argument.default}" if argument.default else "")
+        for argument in names.arguments
+    ]
+    return ", ".join(["df: DreamFactory", *(["*", *arguments] if arguments else [])])
+
+
+def _environment_table(journey: Journey, names: Names) -> list[tuple[str, str]]:
+    """Each environment variable, padded, and what to know about it."""
+    rows = [("DF_BASE_URL", "required", "the instance, or --base-url")]
+    for setting in names.settings:
+        need = "required" if setting.required else f"default {setting.default_text}" if setting.default else "optional"
+        if setting.required and setting.only_to_log_in:
+            need = f"required unless {names.session_env} is set"
+        facts = ["secret" if setting.secret else "", setting.description, f"or {setting.option}".replace('"', "")]
+        rows.append((setting.env.strip('"'), need, ", ".join(filter(None, facts[: 2 if setting.secret else 3]))))
+    if names.session:
+        need = "required" if names.session_required else "optional"
+        rows.append((names.session_env, need, "secret, a session token to use instead of logging in"))
+    if any(step.danger for step in journey.steps):
+        rows.append(("DF_YES", "required", "1 to agree to the dangerous steps, or --yes"))
+    width = max(len(name) for name, _, _ in rows)
+    return [(name.ljust(width), f"{need}; {facts}" if facts else need) for name, need, facts in rows]
 
 
 def _joined(values: list[Text]) -> Text:

@@ -26,12 +26,17 @@ _ESCAPED = re.compile(f'[\\\\"{_HIDDEN}]')
 _INVISIBLE = re.compile(f"[{_HIDDEN}]")
 _SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+# What tools obey inside a comment: after a `#`, and black's and isort's switches anywhere.
+_PRAGMA = re.compile(r"(?i)(?:#\s*)+(?=(?:fmt|yapf|isort|noqa|type|ruff|mypy|flake8|pylint|pyright|nosec)\b)")
+_SWITCH = re.compile(r"(?i)\b(fmt|yapf|isort)\s*:\s*")
+
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")
 _PLAIN_FLOAT = re.compile(r"-?(0|[1-9][0-9]{0,15})\.[0-9]{1,17}")
 
 LARGEST_LITERAL = 4000  # members; a larger JSON body is written as text
 DEEPEST_LITERAL = 20
 _LONGEST_ESCAPED_BINARY = 120
+_MOST_LINES = 400  # of a text body that is shown line by line
 
 
 def clean(text: str) -> str:
@@ -40,8 +45,8 @@ def clean(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Recorded text as it may stand in a comment that has words of ours before it: no line end, no formatter switch."""
-    return re.sub(r"(?i)\b(fmt|yapf|isort)\s*:\s*", r"\1 ", clean(text))
+    """Recorded text as it may stand in a comment that has words of ours before it: no line end, no tool's switch."""
+    return _SWITCH.sub(r"\1 ", _PRAGMA.sub("", clean(text)))
 
 
 def docstring(text: str) -> str:
@@ -170,6 +175,7 @@ class PythonEncoder:
     def _bytes(self, data: bytes) -> str:
         """Text as one literal a line, binary as escapes or, when it is long, as Base64."""
         lines = re.findall(rb"[^\n]*\n|[^\n]+", data)
+        lines = lines if len(lines) <= _MOST_LINES else [data]
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:

@@ -1,20 +1,22 @@
-"""Which Python name each variable of a journey has in the script, and which variables a run needs.
+"""Which Python name each variable of a journey has in the script, who holds it, and when a run needs it.
 
-The base URL, the account, its password and the session token belong to the client; captured and looked-up values are
-local names; everything else is a keyword argument of the journey's function.
+The base URL, the session token and what only the login uses belong to the client (`df.email`); captured and looked-up
+values are local names; everything else a person gives is a keyword argument of the journey's function.
 """
 
 from __future__ import annotations
 
-import builtins
 import keyword
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dfrecord.journey.model import (
     Journey,
+    Number,
     Step,
     StepKind,
+    Tree,
     Variable,
     VariableKind,
     variables_of_lookup,
@@ -22,36 +24,59 @@ from dfrecord.journey.model import (
 )
 from dfrecord.renderers.python_encoder import string
 
-_CLIENT = {"base_url": "df.base_url", "email": "df.email", "password": "df.password"}
-_SCRIPT_WORDS = {
-    *("df", "answer", "argparse", "base64", "html", "http", "json", "main", "os", "pick", "requests", "sys", "uri"),
-    *(
-        "as_text",
-        "base64_text",
-        "dataclass",
-        "field",
-        "json_inside",
-        "to_json",
-        "urlsplit",
-        "quote",
-        "Any",
-        "annotations",
-    ),
-    *("asdict", "arguments", "missing", "parser", "result", "dangers"),
-}
+_BASE_URL = "base_url"
+_ACCOUNT = ("email", "username", "password")
 _TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
+_PARSERS = {"integer": "int", "number": "number", "boolean": "boolean", "string": "str"}
+
+# What the journey function relies on, and names too easily misread (ruff E741).
+_FUNCTION_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        df answer pick uri as_text base64_text json_inside to_json base64 l
+        str int float bool bytes object print
+        """,
+    )
+)
+# What stands beside it in the module, and the names inside `main`.
+_MODULE_WORDS = _FUNCTION_WORDS | frozenset(
+    re.findall(
+        r"\w+",
+        """
+        parsed explain readable reason_of as_given number boolean main annotations
+        argparse html json os sys quote requests asdict dataclass field
+        argv environment parser arguments token needed problems missing result shown error name value
+        isinstance type set dict list tuple next iter map filter any all len enumerate super str ValueError
+        """,
+    )
+)
+_CLIENT_WORDS = frozenset(
+    {"base_url", "session_token", "logs_in", "timeout", "verbose", "http", "call", "find", "self"}
+)
+_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes"})
 
 
 @dataclass(frozen=True)
-class Argument:
-    """A keyword argument of the function, which is also an option or an environment variable of the script."""
+class Setting:
+    """A value that a person gives: through the environment and, unless it is secret, through an option.
+
+    `name` is the argument of the function or of the client. `default` is its Python literal, `default_text` the same as
+    typed on a command line; both are empty when there is none.
+    """
 
     name: str
     annotation: str
     env: str
     option: str
+    dest: str
+    parser: str
     secret: bool
+    required: bool
+    default: str
+    default_text: str
     description: str
+    only_to_log_in: bool
 
 
 @dataclass(frozen=True)
@@ -61,72 +86,130 @@ class Names:
     function: str
     expressions: Mapping[str, str]
     session: str
-    arguments: tuple[Argument, ...]
+    session_env: str
+    session_required: bool
+    credentials: tuple[Setting, ...]
+    arguments: tuple[Setting, ...]
     results: tuple[tuple[str, str, bool], ...]
+    skippable: frozenset[str]
     logs_in: bool
-    account: tuple[str, ...]
-    environment: tuple[Variable, ...]
-    account_always_needed: bool
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """All settings but the base URL and the session token."""
+        return self.credentials + self.arguments
 
     def guard(self, step: Step) -> str:
         """The condition under which a step runs, empty when it always does."""
-        return "df.logs_in" if is_skipped_with_token(step, self.session) else ""
+        return "df.logs_in" if step.name in self.skippable else ""
 
     def assigned(self, variable: str) -> str:
         """What the value of a captured or looked-up variable is assigned to."""
         return self.expressions[variable]
 
 
-def is_skipped_with_token(step: Step, session: str) -> bool:
-    """Whether the step is left out when the session token is given: the login that captures it, and every logout."""
-    if not session:
-        return False
-    captured = {capture.variable for capture in step.captures}
-    return step.kind is StepKind.LOGOUT or (step.kind is StepKind.LOGIN and captured == {session})
-
-
 def name_variables(journey: Journey) -> Names:
     """Decide on every name of the journey's script."""
-    session = next((v.name for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env), "")
-    expressions = {
-        variable.name: (
-            "df.session_token" if variable.name == session else _CLIENT.get(variable.name) or _local(variable.name)
-        )
-        for variable in journey.variables
-    }
-    given = [v for v in journey.variables if v.env and v.name not in _CLIENT and v.name != session]
-    skipped = [step for step in journey.steps if is_skipped_with_token(step, session)]
-    always = {name for step in journey.steps if step not in skipped for name in variables_of_step(step)}
+    session = next((v for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+    captured = {capture.variable for step in journey.steps for capture in step.captures}
+    skippable = {step.name for step in journey.steps if session and _is_skipped_with_token(step, session.name)}
+    to_log_in = {name for step in journey.steps if step.name in skippable for name in variables_of_step(step)}
+    always = {name for step in journey.steps if step.name not in skippable for name in variables_of_step(step)}
     always |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
-    account = tuple(v.name for v in journey.variables if v.name in ("email", "password"))
+    used = to_log_in | always
+
+    function = _free(journey.name, _MODULE_WORDS)
+    local, attributes, options = (
+        {*_FUNCTION_WORDS, function},
+        set(_CLIENT_WORDS),
+        {"base_url", "timeout", "verbose", "yes"},
+    )
+    expressions: dict[str, str] = {}
+    credentials, arguments = [], []
+    for variable in journey.variables:
+        name = variable.name
+        given = bool(variable.env) and name not in captured and name in used
+        only_to_log_in = name in to_log_in - always
+        if name == _BASE_URL:
+            expressions[name] = "df.base_url"
+        elif session and name == session.name:
+            expressions[name] = "df.session_token"
+        elif given and (only_to_log_in or (name in _ACCOUNT and name in to_log_in)):
+            own = _add(name, attributes)
+            expressions[name] = f"df.{own}"
+            credentials.append(_setting(variable, own, _add(name, options), only_to_log_in))
+        else:
+            own = _add(name, local)
+            expressions[name] = own
+            if given:
+                arguments.append(_setting(variable, own, _add(name, options), False))
     return Names(
-        function=_local(journey.name),
+        function=function,
         expressions=expressions,
-        session=session,
-        arguments=tuple(_argument(variable) for variable in given),
+        session=session.name if session else "",
+        session_env=session.env if session else "",
+        session_required=session is not None and session.name not in captured and session.name in always,
+        credentials=tuple(credentials),
+        arguments=tuple(arguments),
         results=tuple(
-            (expressions[v.name], _TYPES[v.type], v.secret)
+            (expressions[v.name], _TYPES.get(v.type, "Any"), v.secret)
             for v in journey.variables
-            if v.kind is VariableKind.CAPTURE and "session_token" not in v.name
+            if v.name in captured and v is not session and "session_token" not in v.name
         ),
-        logs_in=bool(skipped),
-        account=account,
-        environment=tuple(v for v in journey.variables if v.env),
-        account_always_needed=any(name in always for name in account),
+        skippable=frozenset(skippable),
+        logs_in=session is not None and session.name in captured,
     )
 
 
-def _argument(variable: Variable) -> Argument:
-    return Argument(
-        name=_local(variable.name),
-        annotation=_TYPES[variable.type],
+def _is_skipped_with_token(step: Step, session: str) -> bool:
+    """Whether the step is left out when the session token is given: the login that captures it, and its logout."""
+    if step.kind is StepKind.LOGOUT:
+        return session in variables_of_step(step)
+    return step.kind is StepKind.LOGIN and {capture.variable for capture in step.captures} == {session}
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken or keyword.iskeyword(name):
+        name += "_"
+    return name
+
+
+def _add(name: str, taken: set[str]) -> str:
+    free = _free(name, taken)
+    taken.add(free)
+    return free
+
+
+def _setting(variable: Variable, name: str, dest: str, only_to_log_in: bool) -> Setting:
+    option = variable.name.replace("_", "-")
+    option = f"set-{option}" if option in _OPTION_WORDS else option
+    default, text = _default(variable.default)
+    optional = not variable.required and variable.default is None
+    annotation = _TYPES.get(variable.type, "Any")
+    return Setting(
+        name=name,
+        annotation=f"{annotation} | None" if optional else annotation,
         env=string(variable.env),
-        option=string("--" + variable.name.replace("_", "-")),
+        option=string(f"--{option}"),
+        dest=dest,
+        parser=_PARSERS.get(variable.type, "parsed"),
         secret=variable.secret,
+        required=variable.default is None and variable.required,
+        default="None" if optional else default,
+        default_text=text,
         description=variable.description,
+        only_to_log_in=only_to_log_in,
     )
 
 
-def _local(name: str) -> str:
-    taken = name in _SCRIPT_WORDS or keyword.iskeyword(name) or keyword.issoftkeyword(name) or hasattr(builtins, name)
-    return f"{name}_" if taken else name
+def _default(value: Tree) -> tuple[str, str]:
+    """A recorded default as a Python literal, and as a string literal of what one would type; empty for none."""
+    match value:
+        case str():
+            return string(value), string(value)
+        case bool():
+            return repr(value), string("true" if value else "false")
+        case Number(text=text):
+            plain = re.fullmatch(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,15})?", text)
+            return text if plain else f"float({string(text)})", string(text)
+    return "", ""
