@@ -9,7 +9,7 @@ Each function takes and gives immutable values and can be used alone. Everything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from dfrecord.errors import DfrecordError, SecretInOutput, UnreadableInput, UsageError, WorkFailed
@@ -65,11 +65,17 @@ def plan(
     literal: bool = False,
     whole_records: bool = False,
     name: str = "",
+    parameters: Mapping[str, str] | None = None,
+    upsert: bool = False,
+    teardown: bool = False,
 ) -> Journey:
     """The journey that a recording shows: steps, variables and residue.
 
     `reads` is `used`, `all` or `none`; `literal` keeps every request verbatim; `whole_records` sends updates whole
-    instead of only what changed; `name` names the journey (the source's name otherwise). Raises UsageError.
+    instead of only what changed; `name` names the journey (the source's name otherwise). `parameters` maps the name of
+    a parameter to the recorded text it takes the place of, wherever a value holds it (`{"tenant": "acme"}`). With
+    `upsert`, each write looks first and sends only what differs; with `teardown`, the script can also delete what it
+    created. Raises UsageError.
     """
     from dfrecord.journey.build import PlanOptions, build
     from dfrecord.normalise.select import Reads
@@ -77,7 +83,11 @@ def plan(
 
     if reads not in [choice.value for choice in Reads]:
         raise UsageError(f"reads: {reads!r} is not one of used, all, none")
-    return build(recording, PlanOptions(tuple(filters), Reads(reads), literal, whole_records, name), load())
+    if literal and (parameters or upsert or teardown):
+        raise UsageError("literal: nothing is linked, so there can be no parameters, no upsert and no teardown")
+    chosen = tuple((parameters or {}).items())
+    options = PlanOptions(tuple(filters), Reads(reads), literal, whole_records, name, chosen, upsert, teardown)
+    return build(recording, options, load())
 
 
 def render(

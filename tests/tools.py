@@ -33,6 +33,11 @@ def rendered(recording: Path, format: str, folder: Path, *options: str) -> Path:
     return script
 
 
+def torn_down(script: Path, format: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a script so that it deletes what its earlier runs created."""
+    return run(script, format, {**environment, "DF_TEARDOWN": "1"})
+
+
 def run(
     script: Path, format: str, environment: Mapping[str, str], *, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
@@ -46,6 +51,8 @@ def run(
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
     }[format]
     if format == "postman":
+        file = f"{script.stem}.postman_environment.json"
+        command += ["--export-environment", file]  # what the run notes there is for the next one
         command += [word for name, value in environment.items() for word in ("--env-var", f"{name}={value}")]
     base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(

@@ -35,7 +35,10 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.names import Namer, identifier
+from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.secret_variables import SecretVariables
+from dfrecord.journey.teardown import teardown
+from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_of, json_text, parse_json, records_of
 from dfrecord.normalise.headers import sent_headers
 from dfrecord.normalise.secrets import Secrets, find
@@ -55,20 +58,32 @@ from dfrecord.system_api.catalog import Catalog, Location
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """The user's choices: path prefixes to keep, which reads stay, verbatim or linked, and the journey's name."""
+    """The user's choices: path prefixes to keep, which reads stay, verbatim or linked, and the journey's name.
+
+    `parameters` are chosen stems, name to recorded text; `upsert` and `teardown` as in architecture.md section 5.
+    """
 
     filters: tuple[str, ...] = (DEFAULT_FILTER,)
     reads: Reads = Reads.USED
     literal: bool = False
     whole_records: bool = False
     name: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    upsert: bool = False
+    teardown: bool = False
 
 
 def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journey:
-    """The journey that a recording shows."""
+    """The journey that a recording shows. Raises UsageError when a chosen parameter stands nowhere."""
     decisions, kept = select(recording, options.filters, options.reads, catalog)
     secrets = find(recording.exchanges, catalog)
-    return _Build(recording, options, catalog, decisions, kept, secrets).run()
+    journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
+    if options.literal:
+        return journey
+    journey = parameterise(journey, dict(options.parameters), catalog)
+    if options.upsert:
+        journey = upsert(journey, catalog)
+    return teardown(journey, catalog) if options.teardown else journey
 
 
 @dataclass

@@ -32,6 +32,7 @@ from dfrecord.journey.model import (
     VariableKind,
 )
 from dfrecord.journey.names import Namer, identifier
+from dfrecord.journey.rewrite import joined
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Location, Resource
 
@@ -268,7 +269,7 @@ class _Linking:
                 parts += self._path(path)
             parts += [mark] if mark else []
             parts += self._query(query)
-        return Text(_joined(parts))
+        return Text(joined(parts))
 
     def _path(self, path: str) -> list[str | Var]:
         record = self.location.record
@@ -435,15 +436,3 @@ _FILTER_SAFE = "=()*,!<>'"
 def label(resource: str) -> str:
     """A resource's name for people."""
     return resource.replace("_", " ")
-
-
-def _joined(parts: Iterable[str | Var]) -> tuple[str | Var, ...]:
-    joined: list[str | Var] = []
-    for part in parts:
-        if part == "":
-            continue
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return tuple(joined)

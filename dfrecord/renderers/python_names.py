@@ -34,7 +34,7 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json base64 l
+        df answer pick uri as_text base64_text json_inside to_json base64 l upper lower capitalized
         str int float bool bytes object print
         """,
     )
@@ -44,7 +44,8 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     re.findall(
         r"\w+",
         """
-        parsed explain readable reason_of as_given number boolean main annotations
+        parsed explain readable reason_of named whole changes row_change differs plain tear_down
+        as_given number boolean main annotations
         argparse html json os sys quote requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
         isinstance type set dict list tuple next iter map filter any all len enumerate super str ValueError
@@ -52,9 +53,15 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     )
 )
 _CLIENT_WORDS = frozenset(
-    {"base_url", "session_token", "logs_in", "timeout", "verbose", "http", "call", "find", "self"}
+    re.findall(
+        r"\w+",
+        """
+        base_url session_token logs_in timeout verbose http self call find ensure change remove
+        tear_down created created_file outcomes summary wrote
+        """,
+    )
 )
-_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes"})
+_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes", "teardown", "created-file"})
 
 
 @dataclass(frozen=True)
@@ -116,13 +123,14 @@ def name_variables(journey: Journey) -> Names:
     to_log_in = {name for step in journey.steps if step.name in skippable for name in variables_of_step(step)}
     always = {name for step in journey.steps if step.name not in skippable for name in variables_of_step(step)}
     always |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
+    always |= {variable.follows for variable in journey.variables if variable.follows}
     used = to_log_in | always
 
     function = _free(journey.name, _MODULE_WORDS)
     local, attributes, options = (
         {*_FUNCTION_WORDS, function},
         set(_CLIENT_WORDS),
-        {"base_url", "timeout", "verbose", "yes"},
+        {"base_url", "timeout", "verbose", "yes", "teardown", "created_file"},
     )
     expressions: dict[str, str] = {}
     credentials, arguments = [], []

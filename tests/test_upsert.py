@@ -1,0 +1,127 @@
+"""Scripts that can be run twice, undone and given other names: `--upsert`, `--teardown`, `--parameter`; all formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfrecord.recording.har_writer import har_chunks
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.test_end_to_end import CASES, environment, prepare
+from tests.test_journeys import INSTALLED, PASSWORD, SCENARIOS, without_secrets
+from tests.test_journeys import prepare as prepare_made
+from tests.tools import FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("case", CASES)
+def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, format: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / case / "recording.har", format, tmp_path, "--upsert", "--teardown")
+    with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
+        df.reset_log()
+        before = df.state()
+        first = run(script, format, environment(df))
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert portable(df.state()) == portable(json.loads((FIXTURES / case / "state.json").read_text()))
+        made = {call.path for call in df.writes if call.method == "POST"}
+        df.reset_log()
+        again = run(script, format, environment(df))
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert df.writes == []
+        assert "unchanged" in again.stdout + again.stderr
+        undone = torn_down(script, format, environment(df))
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+        assert made_records(df.state(), before) == []
+        assert made == set() or df.writes != []
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path, "--upsert", "--teardown")
+    with DreamFactoryDouble(id_offset=1000) as df:
+        before = df.state()
+        for _ in range(2):
+            done = run(script, format, environment(df))
+            assert done.returncode == 0, done.stdout + done.stderr
+        df.reset_log()
+        undone = torn_down(script, format, environment(df))
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+        assert [call.method for call in df.writes] == ["DELETE"] * 3
+        assert without_dates(df.state()) == without_dates(before)
+        df.reset_log()
+        assert torn_down(script, format, environment(df)).returncode == 0
+        assert df.writes == []
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_made_journey_can_be_upserted_twice(
+    scenario: Callable[[RecordedSession], None], format: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        prepare_made(recorded, "bystander")
+        prepare_made(target, "bystander")
+        session = RecordedSession(recorded)
+        scenario(session)
+        recording = tmp_path / "session.har"
+        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(recording, format, tmp_path, "--upsert")
+        told = json.loads(dfrecord("show", recording, "--json").stdout)
+        secrets = {v["env"]: PASSWORD for v in told["variables"] if v["secret"] and v["required"]}
+        for _ in range(2):
+            target.reset_log()
+            done = run(script, format, {**secrets, **environment(target), "DF_PASSWORD": target.password})
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert without_secrets(portable(target.state())) == without_secrets(portable(recorded.state()))
+        assert [(call.method, call.path) for call in target.writes] == []
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_second_tenant_beside_the_first(format: str, tmp_path: Path) -> None:
+    script = rendered(
+        FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path, "--parameter", "tenant=acme"
+    )
+    with DreamFactoryDouble(id_offset=1000) as df:
+        for extra in ({}, {"DF_TENANT": "globex"}):
+            done = run(script, format, {**environment(df), **extra})
+            assert done.returncode == 0, done.stdout + done.stderr
+        state = portable(df.state())
+        recorded = portable(json.loads((FIXTURES / "02-provision-tenant" / "state.json").read_text()))
+        renamed = json.loads(json.dumps(recorded).replace("acme", "globex").replace("ACME", "GLOBEX"))
+        for resource in ("service", "role", "app"):
+            assert state[resource] == {**recorded[resource], **renamed[resource]}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_natural_keys_are_parameters(format: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path)
+    with DreamFactoryDouble(id_offset=1000) as df:
+        role = "o\"th'er $(x) {{y}} role"
+        given = {"DF_SERVICE_NAME": "other_files", "DF_ROLE_NAME": role, "DF_APP_NAME": "other-app"}
+        done = run(script, format, {**environment(df), **given})
+        assert done.returncode == 0, done.stdout + done.stderr
+        state = portable(df.state())
+        assert "other_files" in state["service"]
+        assert state["app"]["other-app"]["role_id"] == f"role:{role}"
+
+
+def made_records(state: dict[str, Any], before: dict[str, Any]) -> list[tuple[str, int]]:
+    """The records that are in the state and were not before."""
+    known = {(resource, row["id"]) for resource, rows in before.items() if isinstance(rows, list) for row in rows}
+    now = [(resource, row["id"]) for resource, rows in state.items() if isinstance(rows, list) for row in rows]
+    return [record for record in now if record not in known]
+
+
+def without_dates(value: Any) -> Any:
+    """The state without what every login changes."""
+    if isinstance(value, dict):
+        dates = ("last_login_date", "last_modified_date")
+        return {key: without_dates(item) for key, item in value.items() if key not in dates}
+    return [without_dates(item) for item in value] if isinstance(value, list) else value
