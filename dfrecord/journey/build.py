@@ -7,6 +7,7 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import changed_only
@@ -35,6 +36,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.names import Namer, identifier
+from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.secret_variables import SecretVariables
 from dfrecord.journey.teardown import teardown
@@ -107,6 +109,7 @@ class _Build:
         self.written: dict[tuple[str, str], int] = {}
         self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
         self.unchanging: set[int] = set()
+        self._announce_creates(order)
         self._prepare_sessions()
         step_names = Namer()
         if self.needs_login:
@@ -137,13 +140,23 @@ class _Build:
             name=name,
             title=redact(self.options.name or name.replace("_", " ")),
             source=redact(re.split(r"[\\/]", self.recording.source)[-1]),
-            steps=tuple(self.steps),
+            steps=tuple(in_dependency_order(self.steps, {variable.name: variable for variable in wanted})),
             variables=(base, *wanted),
             residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.linker.residue)),
             entry_count=self.recording.entry_count,
             literal=self.options.literal,
             secrets=self.secrets.recorded,
         )
+
+    def _announce_creates(self, order: Mapping[int, int]) -> None:
+        for exchange in self.kept:
+            location, answer = self._locate(exchange), json_of(exchange.response.body)
+            if (
+                location.resource
+                and self._kind(exchange, location) is StepKind.CREATE
+                and not isinstance(answer, ValueError)
+            ):
+                self.linker.announce(location.resource, answer, order[exchange.number])
 
     # ---------------------------------------------------------------- sessions
 

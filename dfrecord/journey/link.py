@@ -33,7 +33,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.rewrite import joined
-from dfrecord.normalise.body import field_path
+from dfrecord.normalise.body import field_path, records_of
 from dfrecord.system_api.catalog import Catalog, Location, Resource
 
 LEFT_OUT = {
@@ -57,6 +57,15 @@ class Linker:
     _known: dict[tuple[str, str], str] = field(default_factory=dict)
     _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
     _captured: set[tuple[str, str]] = field(default_factory=set)
+    _coming: dict[tuple[str, str], int] = field(default_factory=dict)
+    _promised: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def announce(self, resource: str, answer: Tree, entry: int) -> None:
+        """Tell of a create before linking starts: a recording without times may show its use first."""
+        facts = self.catalog.resources[resource]
+        for row in records_of(answer, self.catalog.wrapper):
+            if isinstance(own := row.get(facts.id_field or ""), Number):
+                self._coming.setdefault((resource, own.text), entry)
 
     def link(self, step: Step, location: Location, entry: int, answer: Tree) -> Step:
         """The step with every id a variable, and with captures of the ids it creates.
@@ -90,7 +99,8 @@ class Linker:
                 self._captured.add((facts.name, own))
             if not isinstance(own, Number):
                 continue
-            name = self._name(facts, row if isinstance(row, Object) else None)
+            promised = self._promised.pop((facts.name, own.text), None)
+            name = promised or self._name(facts, row if isinstance(row, Object) else None)
             self._known[(facts.name, own.text)] = name
             self._captured.add((facts.name, own.text))
             self.variables.append(
@@ -104,10 +114,20 @@ class Linker:
             if (resource, value) in self._known:
                 return self._known[(resource, value)]
         for resource in resources:
-            name = self._looked_up(resource, value, entry)
+            name = self._made_later(resource, value, entry) or self._looked_up(resource, value, entry)
             if name is not None:
                 return name
         return self._asked_for(resources[0], value, where)
+
+    def _made_later(self, resource: str, value: str, entry: int) -> str | None:
+        """The variable that a create further on will capture, when nothing shows the record before that create."""
+        coming = self._coming.get((resource, value), -1)
+        sighting = self.sightings.of(resource, value, entry, self._deleted.get((resource, value), -1))
+        if coming <= entry or (sighting is not None and sighting.entry < coming):
+            return None
+        name = self._name(self.catalog.resources[resource], sighting.row if sighting else None)
+        self._promised[(resource, value)] = self._known[(resource, value)] = name
+        return name
 
     def _looked_up(self, resource: str, value: str, entry: int) -> str | None:
         facts = self.catalog.resources[resource]
