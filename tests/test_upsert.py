@@ -112,6 +112,93 @@ def test_natural_keys_are_parameters(format: str, tmp_path: Path) -> None:
         assert state["app"]["other-app"]["role_id"] == f"role:{role}"
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_failed_run_goes_on_where_it_stopped_and_can_be_undone(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "first", "is_active": True})
+        session.create("user", {"email": "u@example.com", "name": "U", "password": PASSWORD})
+        session.create("role", {"name": "last", "is_active": True})
+        script = scripted(session, tmp_path, format, "--upsert", "--teardown")
+        RecordedSession(target).create("role", {"name": "last", "is_active": True, "description": "was there"})
+        before = target.state()
+        given = environment(target)
+        failed = run(script, format, {**given, "DF_USER_PASSWORD": "short"})
+        assert failed.returncode == 1
+        assert "password" in failed.stdout + failed.stderr
+        assert set(portable(target.state())["role"]) >= {"first", "last"}
+        target.reset_log()
+        done = run(script, format, {**given, "DF_USER_PASSWORD": PASSWORD})
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [call.path.rpartition("/")[2] for call in target.writes] == ["user"]
+        assert torn_down(script, format, given).returncode == 0
+        assert without_dates(target.state()) == without_dates(before)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_plain_batch_that_fails_is_named_and_what_it_made_is_undone(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "new", "is_active": True}, {"name": "taken", "is_active": True})
+        script = scripted(session, tmp_path, format, "--teardown")
+        RecordedSession(target).create("role", {"name": "taken", "is_active": True})
+        before = target.state()
+        failed = run(script, format, environment(target))
+        assert failed.returncode == 1
+        assert "record 2 (taken)" in failed.stdout + failed.stderr
+        assert "new" in portable(target.state())["role"]
+        assert torn_down(script, format, environment(target)).returncode == 0
+        assert without_dates(target.state()) == without_dates(before)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(9, installed=INSTALLED) as target:
+        session = RecordedSession(recorded)
+        service = {"name": "shop", "label": "shop", "description": "", "type": "local_file", "is_active": True}
+        session.create("service", {**service, "config": {"container": "shop/"}})
+        script_name = "shop.get.pre_process"
+        script_body = {"name": script_name, "type": "nodejs", "content": "//", "is_active": True}
+        session.call("POST", f"system/event_script/{script_name}", script_body)
+        session.call("DELETE", "system/cache/shop")
+        script = scripted(session, tmp_path, format, "--upsert")
+        for expected in ("created", "unchanged"):
+            target.reset_log()
+            done = run(script, format, {**environment(target), "DF_SERVICE_NAME": "store"})
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert expected in done.stdout + done.stderr
+            paths = [call.path for call in target.writes]
+            made = ["system/service", "system/event_script/store.get.pre_process", "system/cache/store"]
+            assert paths == ([f"/api/v2/{path}" for path in made] if expected == "created" else [])
+        state = portable(target.state())
+        assert state["service"]["store"]["label"] == "store"
+        assert list(state["event_script"]) == ["store.get.pre_process"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_imported_users_are_upserted_one_by_one(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        rows = [f"u{n}@example.com,User {n},First,{PASSWORD}" for n in range(3)]
+        table = "\r\n".join(["email,name,first_name,password", *rows])
+        session.upload("system/user", "text/csv", b"\xef\xbb\xbf" + table.encode())
+        script = scripted(session, tmp_path, format, "--upsert")
+        RecordedSession(target).create("user", {"email": "u1@example.com", "name": "Before", "password": PASSWORD})
+        for writes in (3, 0):
+            target.reset_log()
+            done = run(script, format, {**environment(target), "DF_USER_PASSWORD": PASSWORD})
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert len(target.writes) == writes
+        assert portable(target.state())["user"] == portable(recorded.state())["user"]
+
+
+def scripted(session: RecordedSession, folder: Path, format: str, *options: str) -> Path:
+    """The script of what a session made."""
+    recording = folder / "session.har"
+    recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+    return rendered(recording, format, folder, *options)
+
+
 def made_records(state: dict[str, Any], before: dict[str, Any]) -> list[tuple[str, int]]:
     """The records that are in the state and were not before."""
     known = {(resource, row["id"]) for resource, rows in before.items() if isinstance(rows, list) for row in rows}
