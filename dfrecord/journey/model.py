@@ -319,6 +319,20 @@ class Journey:
                 return variable
         raise KeyError(name)
 
+    @property
+    def session(self) -> Variable | None:
+        """The captured session token that may be given instead of logging in, None when the journey has none."""
+        return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+
+    def is_sign_on(self, step: Step) -> bool:
+        """Whether a step only opens or closes the session, so that it is left out when the session token is given."""
+        session = self.session
+        if session is None:
+            return False
+        if step.kind is StepKind.LOGOUT:
+            return session.name in variables_of_step(step)
+        return step.kind is StepKind.LOGIN and {capture.variable for capture in step.captures} == {session.name}
+
     def schedule(self) -> list[Step | Variable]:
         """Steps and lookup variables in the order they run.
 

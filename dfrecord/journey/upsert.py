@@ -47,9 +47,13 @@ REPLACED = "deleted and made anew in the recording: an upsert changes what is th
 _Match = tuple[tuple[str, Tree], ...]
 
 
-def upsert(journey: Journey, catalog: Catalog) -> Journey:
-    """The journey with every write repeatable."""
-    return _Upsert(journey, catalog).run()
+def upsert(journey: Journey, catalog: Catalog, *, every_write: bool = False) -> Journey:
+    """The journey with every write repeatable.
+
+    With `every_write`, records that are made and deleted again, or deleted and made anew, stay: what a run of the
+    plain journey does, told as wanted states.
+    """
+    return _Upsert(journey, catalog, every_write).run()
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,15 @@ class _Write:
 
 
 class _Upsert:
-    def __init__(self, journey: Journey, catalog: Catalog) -> None:
-        self._journey, self._catalog = journey, catalog
+    def __init__(self, journey: Journey, catalog: Catalog, every_write: bool) -> None:
+        self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
 
     def run(self) -> Journey:
         parts = [part for step in self._journey.steps for part in self._split(step)]
-        parts = self._without_replaced(self._without_short_lived(parts))
+        if not self._every_write:
+            parts = self._without_replaced(self._without_short_lived(parts))
         later = _LaterWrites(part for part in parts if isinstance(part, _Write))
         self._prepare_lookups(later)
         steps: list[Step] = []
