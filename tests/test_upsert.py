@@ -212,3 +212,26 @@ def without_dates(value: Any) -> Any:
         dates = ("last_login_date", "last_modified_date")
         return {key: without_dates(item) for key, item in value.items() if key not in dates}
     return [without_dates(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("options", [[], ["--upsert"]], ids=["plain", "upsert"])
+@pytest.mark.parametrize("case", CASES)
+def test_plan_of_a_python_script_tells_what_it_then_does(case: str, options: list[str], tmp_path: Path) -> None:
+    script = rendered(FIXTURES / case / "recording.har", "python", tmp_path, *options)
+    with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
+        df.reset_log()
+        given = {**environment(df), "DF_USER_PASSWORD": PASSWORD}
+        planned = run(script, "python", given, options=["--plan"])
+        assert planned.returncode == 3, planned.stdout + planned.stderr
+        assert df.writes == []
+        assert PASSWORD not in planned.stdout + planned.stderr
+        assert run(script, "python", given).returncode == 0
+        verbs = [call.verb for call in df.writes]
+        changed = verbs.count("PUT") + verbs.count("PATCH")
+        counts = f"{verbs.count('POST')} to create, {changed} to change, {verbs.count('DELETE')} to delete"
+        assert f"Plan: {counts}" in planned.stdout
+        if options:
+            again = run(script, "python", given, options=["--plan"])
+            assert again.returncode == 0, again.stdout + again.stderr
+            assert "Plan: 0 to create, 0 to change, 0 to delete" in again.stdout

@@ -107,7 +107,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=_reconcile() if journey.upsert else "",
+        reconcile=_reconcile(),
     )
     return (OutputFile(_formatted(source).encode("utf-8"), executable=True),)
 
@@ -175,6 +175,8 @@ class _Body:
         else:
             method, arguments = self._wanted(step, wanted, title)
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
+        if not self._journey.literal and (step.resource or "").endswith("_session"):
+            arguments.append("signs_on=True")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:

@@ -44,7 +44,7 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     re.findall(
         r"\w+",
         """
-        parsed explain readable reason_of named whole changes row_change differs plain tear_down
+        parsed explain readable reason_of named whole changes row_change differs plain tear_down Unknown New
         as_given number boolean main annotations
         argparse html json os sys quote requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
@@ -57,11 +57,11 @@ _CLIENT_WORDS = frozenset(
         r"\w+",
         """
         base_url session_token logs_in timeout verbose http self call find ensure change remove
-        tear_down created created_file outcomes summary wrote
+        tear_down created created_file outcomes summary wrote planning planned plan_summary predicted secrets
         """,
     )
 )
-_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes", "teardown", "created-file"})
+_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes", "plan", "teardown", "created-file"})
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def name_variables(journey: Journey) -> Names:
     local, attributes, options = (
         {*_FUNCTION_WORDS, function},
         set(_CLIENT_WORDS),
-        {"base_url", "timeout", "verbose", "yes", "teardown", "created_file"},
+        {"base_url", "timeout", "verbose", "yes", "plan", "teardown", "created_file"},
     )
     expressions: dict[str, str] = {}
     credentials, arguments = [], []

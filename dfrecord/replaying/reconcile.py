@@ -7,7 +7,6 @@ passwords, leaves out what it does not know, reads "" as null and "3306" as 3306
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 
@@ -50,7 +49,7 @@ def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[st
     return None
 
 
-def differs(wanted: Any, have: Any, later: Sequence[str] = (), place: str = "") -> bool:
+def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = "") -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
     if place in later or have == "**********":
         return False
