@@ -130,8 +130,7 @@ class _Script:
     def __init__(self, journey: Journey) -> None:
         self._journey = journey
         self._scope = Scope({variable.name: variable for variable in journey.variables})
-        given = (v for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env)
-        self._session = next(given, None)
+        self._session = journey.session
         self.session = shell_name(self._session) if self._session else ""
         trees = [step.request.body.tree for step in journey.steps if isinstance(step.request.body, JsonBody)]
         trees += [step.wanted.document for step in journey.steps if step.wanted is not None]
@@ -174,7 +173,7 @@ class _Script:
 
     def required(self, *, given_token: bool) -> list[str]:
         """The environment variables a run needs, when the session token is given and when it is not."""
-        steps = [step for step in self._journey.steps if not (given_token and self._is_skipped(step))]
+        steps = [step for step in self._journey.steps if not (given_token and self._journey.is_sign_on(step))]
         used = {name for step in steps for name in variables_of_step(step)} | {"base_url"}
         used |= {name for variable in self._journey.variables for name in variables_of_lookup(variable)}
         needed = [v.env for v in self._journey.variables if v.required and v.name in used]
@@ -182,12 +181,6 @@ class _Script:
         if self._session and self._session.name in used and self._session.name not in captured:
             needed.append(self._session.env)
         return needed
-
-    def _is_skipped(self, step: Step) -> bool:
-        if self._session is None:
-            return False
-        captured = {capture.variable for capture in step.captures}
-        return step.kind is StepKind.LOGOUT or (step.kind is StepKind.LOGIN and captured == {self._session.name})
 
     def step(self, step: Step) -> Function:
         """The function of a step."""
@@ -212,7 +205,7 @@ class _Script:
             shown_title=heading,
             command=command,
             headers=self._headers(request.headers),
-            guarded=self._is_skipped(step),
+            guarded=self._journey.is_sign_on(step),
             notes=tuple(notes),
             encoded=self._scope.take_encoded(),
             json=made,
@@ -254,7 +247,9 @@ class _Script:
 
     def required_to_log_in(self) -> list[str]:
         """The environment variables that only the login needs."""
-        used = {name for step in self._journey.steps if self._is_skipped(step) for name in variables_of_step(step)}
+        used = {
+            name for step in self._journey.steps if self._journey.is_sign_on(step) for name in variables_of_step(step)
+        }
         return [v.env for v in self._journey.variables if v.required and v.name in used and v.env != "DF_BASE_URL"]
 
     def teardown_headers(self) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from dfrecord.errors import UsageError
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
@@ -29,12 +28,11 @@ from dfrecord.journey.model import (
 )
 from dfrecord.renderers import OutputFile, RenderOptions, python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
+from dfrecord.renderers.python_format import LINE_LENGTH, formatted
 from dfrecord.renderers.python_names import Names, name_variables
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 from dfrecord.replaying import reconcile
-
-LINE_LENGTH = 88
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -109,19 +107,11 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         letters=_letters(journey),
         reconcile=_reconcile(),
     )
-    return (OutputFile(_formatted(source).encode("utf-8"), executable=True),)
+    return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
 
 
-def _formatted(source: str) -> str:
-    import black
-    from black.mode import TargetVersion
-    from black.parsing import InvalidInput
-
-    mode = black.Mode(line_length=LINE_LENGTH, target_versions={TargetVersion.PY311})
-    try:
-        text = black.format_str(source, mode=mode)
-    except InvalidInput as error:
-        raise UsageError(f"the python template does not make valid Python: {str(error).splitlines()[0]}") from error
+def _with_long_lines(text: str) -> str:
+    """The formatted script, with a word to linters when lines of it are long."""
     if any(_width(line) > LINE_LENGTH for line in text.splitlines()):
         text = text.replace("# ///\n", f"# ///\n{_LONG_LINES}", 1)
     return text

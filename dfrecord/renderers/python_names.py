@@ -15,10 +15,8 @@ from dfrecord.journey.model import (
     Journey,
     Number,
     Step,
-    StepKind,
     Tree,
     Variable,
-    VariableKind,
     variables_of_lookup,
     variables_of_step,
 )
@@ -117,9 +115,9 @@ class Names:
 
 def name_variables(journey: Journey) -> Names:
     """Decide on every name of the journey's script."""
-    session = next((v for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+    session = journey.session
     captured = {capture.variable for step in journey.steps for capture in step.captures}
-    skippable = {step.name for step in journey.steps if session and _is_skipped_with_token(step, session.name)}
+    skippable = {step.name for step in journey.steps if journey.is_sign_on(step)}
     to_log_in = {name for step in journey.steps if step.name in skippable for name in variables_of_step(step)}
     always = {name for step in journey.steps if step.name not in skippable for name in variables_of_step(step)}
     always |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
@@ -167,13 +165,6 @@ def name_variables(journey: Journey) -> Names:
         skippable=frozenset(skippable),
         logs_in=session is not None and session.name in captured,
     )
-
-
-def _is_skipped_with_token(step: Step, session: str) -> bool:
-    """Whether the step is left out when the session token is given: the login that captures it, and its logout."""
-    if step.kind is StepKind.LOGOUT:
-        return session in variables_of_step(step)
-    return step.kind is StepKind.LOGIN and {capture.variable for capture in step.captures} == {session}
 
 
 def _free(name: str, taken: Collection[str]) -> str:

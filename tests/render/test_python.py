@@ -705,3 +705,14 @@ def test_any_json_and_any_bytes_arrive(values: list[object], blobs: list[bytes])
         for value in values
     ]
     assert [got.body for got in echo.received] == expected + blobs
+
+
+def test_long_script_is_the_same_from_several_processes_as_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = PROVISION.steps[-1]
+    steps = tuple(replace(step, name=f"step_{n}", title=f"7. # 8. step {n}") for n in range(60))
+    journey = replace(PROVISION, steps=PROVISION.steps + steps)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("dfrecord.renderers.python_format.LONG", 10**9)
+    whole = render(journey, RenderOptions())[0].content
+    monkeypatch.setattr("dfrecord.renderers.python_format.LONG", 0)
+    assert render(journey, RenderOptions())[0].content == whole
