@@ -14,10 +14,12 @@ import click
 from dfrecord import DfrecordError, WorkFailed, __version__
 
 COMMANDS = {
+    "record": ("record", "record live what is clicked in a browser"),
     "import": ("import_", "HARs, flow files, archives -> one small redacted recording"),
     "show": ("show", "what was recorded: steps, variables, and what was left out and why"),
     "render": ("render", "write the script: curl, python or postman"),
     "replay": ("replay", "run it again on an instance and compare; --plan tells what would change"),
+    "addon": ("addon", "where the addon for your own mitmproxy is"),
     "formats": ("formats", "the formats that render can write"),
 }
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from dfrecord.cli.options import filter_option, quiet_option, read_source, write_file
+from dfrecord.cli.options import filter_option, quiet_option, read_source
+from dfrecord.outputs import write_file
 
 
 @click.command("import")

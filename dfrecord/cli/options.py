@@ -1,14 +1,10 @@
-"""Options and arguments that several commands share, and how they open inputs and write outputs."""
+"""Options and arguments that several commands share, and how they open inputs."""
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,22 +112,3 @@ def read_source(source: str, filters: Sequence[str], quiet: bool) -> Recording:
     finally:
         for shown in bar:
             shown.stop()
-
-
-def write_file(path: Path, content: bytes, *, executable: bool = False, private: bool = False) -> None:
-    """Write beside, then rename, so that a file is whole or not there. Raises UsageError when it cannot be written."""
-    try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            umask = os.umask(0)
-            os.umask(umask)
-            mode = 0o600 if private else (0o777 if executable else 0o666) & ~umask
-            Path(beside).chmod(stat.S_IMODE(mode))
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place with -o") from None

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 import dfrecord
-from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option, write_file
+from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
 from dfrecord.errors import UsageError
+from dfrecord.outputs import stem_of, write_script
 
 
 @click.command("render")
@@ -44,14 +45,12 @@ def command(
     if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
         raise UsageError(f"{output}: is the input itself; choose another output")
     journey = plan_from(source, filters, quiet, **choices)
-    stem = "journey" if output == "-" else _stem(Path(output).name)
+    stem = "journey" if output == "-" else stem_of(Path(output))
     files = dfrecord.render(journey, format, stem=stem, template_dir=template_dir)
     if output == "-":
         sys.stdout.buffer.write(files[0].content)
         return
-    paths = [Path(output).with_name(stem + file.suffix) if file.suffix else Path(output) for file in files]
-    for path, file in zip(paths, files, strict=True):
-        write_file(path, file.content, executable=file.executable)
+    paths = write_script(files, Path(output))
     if not quiet:
         count = len(journey.steps)
         click.echo(
@@ -61,9 +60,3 @@ def command(
             click.echo(
                 f"no request under {', '.join(filters)} is worth doing again; see: dfrecord show {source}", err=True
             )
-
-
-def _stem(name: str) -> str:
-    return (
-        name.removesuffix(".postman_collection.json") if name.endswith(".postman_collection.json") else Path(name).stem
-    )

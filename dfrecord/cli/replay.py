@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 import dfrecord
-from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option, write_file
+from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
 from dfrecord.errors import UsageError
+from dfrecord.outputs import write_file
 
 WOULD_CHANGE = 3
 INTERRUPTED = 130

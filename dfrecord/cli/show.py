@@ -11,6 +11,7 @@ import click
 from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
 from dfrecord.journey.account import account
 from dfrecord.journey.model import Journey, Residue, ResidueKind, Variable, VariableKind
+from dfrecord.outputs import plain
 
 
 @click.command("show")
@@ -25,7 +26,7 @@ def command(source: str, as_json: bool, filters: tuple[str, ...], quiet: bool, *
         click.echo(json.dumps(account(journey), indent=2, ensure_ascii=True))
         return
     click.echo(
-        f"{journey.title}: {len(journey.steps)} steps from {journey.entry_count} entries of {_plain(journey.source)}"
+        f"{journey.title}: {len(journey.steps)} steps from {journey.entry_count} entries of {plain(journey.source)}"
     )
     _show_steps(journey)
     _show_variables(journey)
@@ -37,8 +38,8 @@ def _show_steps(journey: Journey) -> None:
     made_by = {c.variable: f"step {n}" for n, step in enumerate(journey.steps, 1) for c in step.captures}
     for number, (step, told) in enumerate(zip(journey.steps, account(journey)["steps"], strict=True), 1):
         target = "".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in step.request.target.parts)
-        click.echo(f"{number:4}. {_plain(step.title)}")
-        click.echo(f"      {step.request.method} {_plain(target)}")
+        click.echo(f"{number:4}. {plain(step.title)}")
+        click.echo(f"      {step.request.method} {plain(target)}")
         uses = [f"{name} ← {made_by.get(name, _origin(journey.variable(name)))}" for name in told["uses"]]
         _show_line("uses", [use for use in uses if not use.startswith("session_token")])
         _show_line("makes", [capture.variable for capture in step.captures])
@@ -48,7 +49,7 @@ def _show_steps(journey: Journey) -> None:
 
 def _show_line(label: str, values: list[str]) -> None:
     if values:
-        click.echo(f"      {label}: {_plain('; '.join(values))}")
+        click.echo(f"      {label}: {plain('; '.join(values))}")
 
 
 def _origin(variable: Variable) -> str:
@@ -66,7 +67,7 @@ def _show_variables(journey: Journey) -> None:
             need = "required" if variable.required else "instead of logging in"
             if variable.kind is VariableKind.SECRET or variable.name == "password":
                 need = "required"
-            click.echo(f"  export {variable.env}=…  # {what}, {need}: {_plain(variable.description)}")
+            click.echo(f"  export {variable.env}=…  # {what}, {need}: {plain(variable.description)}")
 
 
 def _show_residue(journey: Journey) -> None:
@@ -83,7 +84,7 @@ def _show_residue(journey: Journey) -> None:
         for (reason, step), count in Counter((line.reason, line.step) for line in lines).items():
             where = f"{step}: " if step else ""
             click.echo(
-                f"  {count:5} × {where}{_plain(reason)}{_example(lines, reason) if kind is ResidueKind.DROPPED else ''}"
+                f"  {count:5} × {where}{plain(reason)}{_example(lines, reason) if kind is ResidueKind.DROPPED else ''}"
             )
 
 
@@ -91,8 +92,3 @@ def _example(lines: list[Residue], reason: str) -> str:
     numbers = [line.entry for line in lines if line.reason == reason and line.entry is not None]
     shown = ", ".join(str(number) for number in numbers[:8])
     return f" (entries {shown}{', …' if len(numbers) > 8 else ''})" if numbers else ""
-
-
-def _plain(text: str) -> str:
-    """Recorded text on one line, without characters that could steer a terminal or turn the reading direction."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import changed_only
-from dfrecord.journey.link import Linker, label
+from dfrecord.journey.link import Linker
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
     Answer,
@@ -19,7 +19,6 @@ from dfrecord.journey.model import (
     Encoding,
     Journey,
     JsonBody,
-    Number,
     Object,
     RawBody,
     RequestBody,
@@ -40,8 +39,9 @@ from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.secret_variables import SecretVariables
 from dfrecord.journey.teardown import teardown
+from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
-from dfrecord.normalise.body import json_of, json_text, parse_json, records_of
+from dfrecord.normalise.body import json_of, json_text, parse_json
 from dfrecord.normalise.headers import sent_headers
 from dfrecord.normalise.secrets import Secrets, find
 from dfrecord.normalise.select import (
@@ -153,7 +153,7 @@ class _Build:
             location, answer = self._locate(exchange), json_of(exchange.response.body)
             if (
                 location.resource
-                and self._kind(exchange, location) is StepKind.CREATE
+                and kind_of(exchange, location, self.catalog) is StepKind.CREATE
                 and not isinstance(answer, ValueError)
             ):
                 self.linker.announce(location.resource, answer, order[exchange.number])
@@ -229,8 +229,8 @@ class _Build:
 
     def _step(self, exchange: Exchange, entry: int, names: Namer) -> Step | None:
         location = self._locate(exchange)
-        kind = self._kind(exchange, location)
-        title = self._title(exchange, location, kind, entry)
+        kind = kind_of(exchange, location, self.catalog)
+        title = title_of(exchange, location, kind, self.sightings, entry, self.catalog)
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
         note = self.notes.get(exchange.number, "")
@@ -320,56 +320,9 @@ class _Build:
     def _locate(self, exchange: Exchange) -> Location:
         return self.catalog.locate(exchange.request.decoded_path)
 
-    def _kind(self, exchange: Exchange, location: Location) -> StepKind:
-        method = effective_method(exchange, self.catalog)
-        if method in ("GET", "HEAD"):
-            return StepKind.READ
-        if self.catalog.is_session(exchange.request.decoded_path):
-            return {"POST": StepKind.LOGIN, "DELETE": StepKind.LOGOUT}.get(method, StepKind.CALL)
-        facts = self.catalog.resources.get(location.resource or "")
-        if facts is None or facts.id_field is None or facts.name in ("cache", "limit_cache"):
-            return StepKind.CALL
-        kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
-        return kinds.get(method, StepKind.CALL)
-
     def _step_name(self, kind: StepKind, location: Location) -> str:
         plain = {StepKind.LOGIN: "log_in", StepKind.LOGOUT: "log_out"}.get(kind)
         return plain or f"{kind.value}_{location.resource or 'api'}"
-
-    def _title(self, exchange: Exchange, location: Location, kind: StepKind, entry: int) -> str:
-        if kind is StepKind.LOGIN:
-            return "Log in as an administrator" if location.resource == "admin_session" else "Log in"
-        if kind is StepKind.LOGOUT:
-            return "Log out"
-        resource = label(location.resource or "")
-        method = exchange.request.method
-        if kind is StepKind.CALL or not resource:
-            shown = f"{method} {exchange.request.decoded_path}"
-            return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
-        keys = self._keys(exchange, location, entry)
-        if kind is StepKind.READ:
-            return f"Read {resource} {keys[0]}" if location.record and keys else f"Read the list of {resource} records"
-        count = f"{len(keys)} {resource} records:" if len(keys) > 1 else resource
-        shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
-        return f"{kind.value.capitalize()} {count} {shown}".rstrip()
-
-    def _keys(self, exchange: Exchange, location: Location, entry: int) -> list[str]:
-        """The natural keys of the records a request is about, an id where the recording does not show the key."""
-        facts = self.catalog.resources[location.resource or ""]
-        tree = json_of(exchange.request.body)
-        records = [] if isinstance(tree, ValueError) else records_of(tree, self.catalog.wrapper)
-        ids = [location.record] if location.record else []
-        ids += [i.text for record in records if isinstance(i := record.get("id"), Number) and i.text != "0" and not ids]
-        ids += (
-            re.findall(r"\d+", match[1]) if (match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query)) else []
-        )
-        field_name = facts.key_field or "name"
-        if ids and exchange.request.method != "POST":
-            seen = [(i, self.sightings.of(facts.name, i, entry)) for i in ids]
-            keys = [sighting.row.get(field_name) if sighting else i for i, sighting in seen]
-        else:
-            keys = [record.get(field_name) for record in records] or list(ids)
-        return [key if isinstance(key, str) else "?" for key in keys if key is not None]
 
     # ---------------------------------------------------------------- what is said about it
 

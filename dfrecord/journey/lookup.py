@@ -45,17 +45,21 @@ class Sightings:
         self._keys: dict[str, Sighting] = {}
         self._sent: dict[tuple[str, str], list[Sighting]] = {}
         for entry, exchange in enumerate(exchanges):
-            location = catalog.locate(exchange.request.decoded_path)
-            resource = "admin" if location.resource == "admin_session" else location.resource
-            if resource is None or not 200 <= exchange.response.status < 300:
-                continue
-            answer = json_of(exchange.response.body)
-            if not isinstance(answer, ValueError):
-                self._see_all(answer, resource, entry, self._answered)
-            if location.record and exchange.request.method in ("PUT", "PATCH"):
-                sent = json_of(exchange.request.body)
-                if isinstance(sent, Object):
-                    self._see(sent, resource, entry, self._sent, None, location.record)
+            self.add(exchange, entry)
+
+    def add(self, exchange: Exchange, entry: int) -> None:
+        """Takes in the records of one more exchange, at its place in running order."""
+        location = self._catalog.locate(exchange.request.decoded_path)
+        resource = "admin" if location.resource == "admin_session" else location.resource
+        if resource is None or not 200 <= exchange.response.status < 300:
+            return
+        answer = json_of(exchange.response.body)
+        if not isinstance(answer, ValueError):
+            self._see_all(answer, resource, entry, self._answered)
+        if location.record and exchange.request.method in ("PUT", "PATCH"):
+            sent = json_of(exchange.request.body)
+            if isinstance(sent, Object):
+                self._see(sent, resource, entry, self._sent, None, location.record)
 
     def of(self, resource: str, identifier: str, entry: int, since: int = -1) -> Sighting | None:
         """The record as it was first seen with its natural key before `entry` (and after `since`), else soonest after.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dfrecord.errors import SecretInOutput
-from dfrecord.normalise.secrets import Secrets, find, redact_exchange, standing_in
+from dfrecord.normalise.secrets import Secrets, content_of, find, redact_exchange, standing_in
 from dfrecord.normalise.select import Decision, Reads, in_running_order, select
 from dfrecord.recording.exchange import Exchange, PassedOver, Recording
 from dfrecord.system_api.catalog import Catalog
@@ -53,7 +53,8 @@ def redacted(
         return kept, 0
     secrets = find(recording.exchanges, catalog)
     result = [redact_exchange(exchange, secrets, catalog) for exchange in kept]
-    _check(result, secrets)
+    for exchange in result:
+        check(exchange, secrets)
     return result, len(secrets.by_value)
 
 
@@ -66,11 +67,7 @@ def _tells_records(decision: Decision, catalog: Catalog) -> bool:
     return facts is not None and facts.id_field == "id" and facts.key_field is not None
 
 
-def _check(exchanges: list[Exchange], secrets: Secrets) -> None:
-    for exchange in exchanges:
-        request, response = exchange.request, exchange.response
-        headers = "\n".join(f"{name}: {value}" for name, value in (*request.headers, *response.headers))
-        texts = (request.url, headers, exchange.error, response.reason)
-        content = b"\n".join([*(text.encode("utf-8", "surrogatepass") for text in texts), request.body.content])
-        if standing_in(secrets.recorded, content + b"\n" + response.body.content):
-            raise SecretInOutput(f"entry {exchange.number}: a secret would still stand in it; nothing was written")
+def check(exchange: Exchange, secrets: Secrets) -> None:
+    """Raises SecretInOutput when one of the secrets still stands in the exchange."""
+    if standing_in(secrets.recorded, content_of(exchange)):
+        raise SecretInOutput(f"entry {exchange.number}: a secret would still stand in it; nothing was written")

@@ -132,19 +132,60 @@ class Secrets:
 
 def find(exchanges: Iterable[Exchange], catalog: Catalog) -> Secrets:
     """Every secret of the exchanges, requests and answers, in order."""
-    seen: dict[str, tuple[str, set[str]]] = {}
+    finder = SecretFinder(catalog)
     for exchange in exchanges:
-        for name, field, value in _secrets_of(exchange, catalog):
-            if value and value != catalog.mask and not _is_lookup_reference(value):
-                seen.setdefault(value, (name, set()))[1].add(field)
-    counts: dict[str, int] = {}
-    secrets = []
-    for value, (name, fields) in seen.items():
-        counts[name] = counts.get(name, 0) + 1
-        placeholder = value if PLACEHOLDER.fullmatch(value) else f"DFSECRET_{name}_{counts[name]}"
-        everywhere = _is_unmistakable(value, catalog) and fields != {"username"}  # accounts are named after things
-        secrets.append(Secret(value, name, placeholder, everywhere, frozenset(fields)))
-    return Secrets(secrets)
+        finder.add(exchange)
+    return finder.secrets()
+
+
+class SecretFinder:
+    """Finds the secrets of exchanges that come one after the other; each placeholder stays what it was at first."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._seen: dict[str, tuple[str, int, set[str]]] = {}
+        self._counts: dict[str, int] = {}
+        self._forms: dict[str, list[bytes]] = {}
+
+    def add(self, exchange: Exchange) -> bool:
+        """Takes in the secrets of one more exchange; gives whether anything in it was not known before."""
+        known = len(self._seen), sum(len(fields) for _, _, fields in self._seen.values())
+        for name, field, value in _secrets_of(exchange, self._catalog):
+            if not value or value == self._catalog.mask or _is_lookup_reference(value):
+                continue
+            if value not in self._seen:
+                self._counts[name] = self._counts.get(name, 0) + 1
+                self._seen[value] = (name, self._counts[name], set())
+            self._seen[value][2].add(field)
+        return known != (len(self._seen), sum(len(fields) for _, _, fields in self._seen.values()))
+
+    def secrets(self) -> Secrets:
+        """All of them, in the order in which they were first seen."""
+        return Secrets(self._secret(value) for value in self._seen)
+
+    def secrets_in(self, content: bytes) -> Secrets:
+        """Those that may stand in the bytes: `secrets()` for this content, in time that hardly grows with their number.
+
+        Secrets that are looked for in their own fields only are always among them.
+        """
+        return Secrets(
+            secret
+            for secret in map(self._secret, self._seen)
+            if not secret.everywhere or any(form in content for form in self._forms_of(secret.value))
+        )
+
+    def _forms_of(self, value: str) -> list[bytes]:
+        if value not in self._forms:
+            self._forms[value] = [form for form, _ in _written_forms(value)]
+        return self._forms[value]
+
+    def _secret(self, value: str) -> Secret:
+        name, number, fields = self._seen[value]
+        placeholder = value if PLACEHOLDER.fullmatch(value) else f"DFSECRET_{name}_{number}"
+        everywhere = _is_unmistakable(value, self._catalog) and fields != {
+            "username"
+        }  # accounts are named after things
+        return Secret(value, name, placeholder, everywhere, frozenset(fields))
 
 
 def _is_unmistakable(value: str, catalog: Catalog) -> bool:
@@ -162,6 +203,15 @@ def is_console_key(value: str, catalog: Catalog) -> bool:
     """Whether this is the fixed API key of a seeded console app, or the placeholder of one."""
     placeholder = PLACEHOLDER.fullmatch(value)
     return placeholder.group(1) == "console_api_key" if placeholder else catalog.is_console_key(value)
+
+
+def content_of(exchange: Exchange) -> bytes:
+    """All text and bytes of an exchange in which a secret may stand, one after the other."""
+    request, response = exchange.request, exchange.response
+    headers = [f"{name}: {value}" for name, value in (*request.headers, *response.headers)]
+    texts = [request.url, *headers, exchange.error, response.reason]
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"\n".join([*parts, request.body.content, response.body.content])
 
 
 def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> Exchange:

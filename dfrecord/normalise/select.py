@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -87,12 +88,15 @@ def select(
 
 
 def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    """The exchanges by start time when all of them give one in the same notation, else as they are."""
-    times = [exchange.started for exchange in exchanges]
-    shapes = {(len(time), time[19:20], time[-1:]) for time in times}
-    if not all(times) or len(shapes) > 1 or any(not time.endswith("Z") for time in times):
+    """The exchanges by start time when all of them give one with its zone, else as they are."""
+    try:
+        times = [datetime.fromisoformat(exchange.started) for exchange in exchanges]
+    except ValueError:
         return list(exchanges)
-    return sorted(exchanges, key=lambda exchange: exchange.started)
+    if any(time.tzinfo is None for time in times):
+        return list(exchanges)
+    order = sorted(range(len(times)), key=times.__getitem__)
+    return [exchanges[place] for place in order]
 
 
 def _decide(exchange: Exchange, prefixes: list[tuple[str, ...]], catalog: Catalog) -> Decision:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import unquote, urlsplit
 
+# What a HAR says where the start is not known: the field is required (HAR 1.2, entries).
+UNKNOWN_START = "1970-01-01T00:00:00.000Z"
+
 
 @dataclass(frozen=True, slots=True)
 class Headers:

@@ -2,9 +2,9 @@
 
 In: a buffer with flows, each a length-prefixed tnetstring. Out: a Recording. One flow is decoded at a time, and the
 length before each tells where the next one begins, so a flow that cannot be read costs no other. Bodies are content-
-decoded; a body that was streamed or dropped is not recorded, which is not the same as empty. Facts: mitmproxy 11
-`mitmproxy/io/tnetstring.py`, `mitmproxy/http.py`; dialects/mitm.flow. mitmproxy is imported here and only when a flow
-file is read.
+decoded; a body that was streamed or dropped is not recorded, which is not the same as empty. The same conversion
+serves live recording. Facts: mitmproxy 11 `mitmproxy/io/tnetstring.py`, `mitmproxy/http.py`; dialects/mitm.flow.
+mitmproxy is imported here and only when a flow file is read.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def read_flows(
             flow = _flow(bytes(buffer[start:position]))
             if not isinstance(flow, HTTPFlow):
                 notes.add("it is not HTTP and was left out", number)
-            elif wanted(url := _url(flow)):
-                exchanges.append(_exchange(number, url, flow))
+            elif wanted(url := url_of(flow)):
+                exchanges.append(exchange_of(number, url, flow))
             else:
                 passed_over.append(PassedOver(number, url))
         except Exception as error:  # a hostile state dict makes mitmproxy raise nearly anything
@@ -98,7 +98,7 @@ def _flow(raw: bytes) -> Flow:
     raise ValueError("it is empty")
 
 
-def _url(flow: HTTPFlow) -> str:
+def url_of(flow: HTTPFlow) -> str:
     """The URL as the server saw it: through a reverse proxy the upstream server, not the proxy's own address."""
     if flow.request.method.upper() == "CONNECT":
         url = f"https://{flow.request.pretty_url}/"
@@ -109,7 +109,8 @@ def _url(flow: HTTPFlow) -> str:
     return _ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", url)
 
 
-def _exchange(number: int, url: str, flow: HTTPFlow) -> Exchange:
+def exchange_of(number: int, url: str, flow: HTTPFlow) -> Exchange:
+    """The flow, ended or failed, as an exchange; `url` is that of `url_of`. Raises ValueError when that is no URL."""
     urlsplit(url)  # raises ValueError: a URL that makes no sense costs this flow, not a later stage
     request, response = flow.request, flow.response
     headers = _headers(request)

@@ -34,14 +34,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from dfrecord.recording.attachments import Attachments, no_attachments
-from dfrecord.recording.exchange import ABSENT, Exchange, Headers, PassedOver, Recording, Request, Response
+from dfrecord.recording.exchange import (
+    ABSENT,
+    UNKNOWN_START,
+    Exchange,
+    Headers,
+    PassedOver,
+    Recording,
+    Request,
+    Response,
+)
 from dfrecord.recording.har_bodies import Facts, request_body, response_body
 from dfrecord.recording.har_entries import Lost, RawEntry, open_har
 from dfrecord.recording.lenient import clean, decoded
 from dfrecord.recording.notes import Notes
-
-# What the writer puts where the start is not known: the field is required (HAR 1.2, entries).
-UNKNOWN_START = "1970-01-01T00:00:00.000Z"
 
 _VERSIONS = {
     "http/1.0": "HTTP/1.0",

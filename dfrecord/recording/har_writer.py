@@ -10,49 +10,82 @@ ours, as it allows: `_encoding` (`postData` has no `encoding`) and `_body: "not 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl
 
-from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers, Request, Response
-from dfrecord.recording.har_reader import UNKNOWN_START
+from dfrecord.recording.exchange import UNKNOWN_START, Body, BodyState, Exchange, Headers, Request, Response
 
 _CLOSING = b"\n    ]\n  }\n}\n"
 
 
 class HarWriter:
-    """A HAR file that grows; after each `append` it is a whole, valid HAR.
+    """A HAR file that grows; at every moment, even when the process is killed, the file is a whole, valid HAR.
+
+    A killed write may stop at any page, so nothing is written into the file that a reader sees: each entry goes into
+    a second copy beside it, and the two change places by renaming. Where that cannot be (a device, a folder that
+    takes no files, no hard links) the entry is written into the file itself, in one go.
 
     `private` makes the file readable by its owner only (0600), for recordings that hold secrets. An existing file is
     replaced. Raises OSError when it cannot be written; what was appended before stays readable.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, private: bool = False) -> None:
-        mode = 0o600 if private else 0o666
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode)
-        self._file = os.fdopen(descriptor, "w+b", buffering=0)
-        self._end = 0
+        self._path = Path(path).resolve()
+        self._asides = [self._path.with_name(f".{self._path.name}.{os.getpid()}-{n}") for n in (0, 1)]
+        self._shown = _Copy(self._path, private)
+        self._other: _Copy | None = None
+        self._owed = _opening()  # what the other copy lacks
         self._count = 0
         try:
-            if private:
-                Path(path).chmod(0o600)
-            self._put(_opening())
+            self._shown.put(self._owed)
+            if stat.S_ISREG(os.fstat(self._shown.file.fileno()).st_mode):
+                self._other = _second_copy(self._asides[0], private)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def append(self, exchange: Exchange) -> None:
         """Adds one exchange at the end."""
-        self._put((b"," if self._count else b"") + _entry_bytes(exchange))
+        addition = (b"," if self._count else b"") + _entry_bytes(exchange)
+        if self._other is None:
+            self._shown.put(addition)
+        else:
+            self._other.put(self._owed + addition)
+            self._owed = addition
+            self._swap()
         self._count += 1
+
+    def rewrite(self, exchanges: Iterable[Exchange]) -> None:
+        """Puts these exchanges in the place of all that was appended before."""
+        entries = [_entry_bytes(exchange) for exchange in exchanges]
+        whole = _opening() + b",".join(entries)
+        if self._other is None:
+            self._shown.clear()
+            self._shown.put(whole)
+        else:
+            self._other.clear()
+            try:
+                self._other.put(whole)
+            except OSError:
+                self._drop_other()
+                raise
+            self._owed = whole
+            self._swap()
+            if self._other is not None:
+                self._other.clear()
+        self._count = len(entries)
 
     def close(self) -> None:
         """Closes the file; it is complete already."""
-        self._file.close()
+        self._shown.file.close()
+        self._drop_other()
 
     def __enter__(self) -> HarWriter:
         return self
@@ -62,23 +95,74 @@ class HarWriter:
     ) -> None:
         self.close()
 
-    def _put(self, addition: bytes) -> None:
+    def _swap(self) -> None:
+        """The copy that is ahead becomes the file; the one that was the file keeps a name beside it."""
+        assert self._other is not None
+        ahead, aside = self._asides
+        try:
+            aside.hardlink_to(self._path)
+            ahead.replace(self._path)
+        except OSError:  # moved away, or no such renaming here: from now on in place
+            self._shown.clear()
+            self._shown.put(self._other.content())
+            self._drop_other()
+            return
+        self._asides.reverse()
+        self._shown, self._other = self._other, self._shown
+
+    def _drop_other(self) -> None:
+        if self._other is not None:
+            self._other.file.close()
+            self._other = None
+        for aside in self._asides:
+            with contextlib.suppress(OSError):  # a folder that takes no files has none of them
+                aside.unlink(missing_ok=True)
+
+
+class _Copy:
+    """A file with HAR text in it: `end` is where the next entry goes, over the closing brackets."""
+
+    def __init__(self, path: Path, private: bool) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
+        self.file = os.fdopen(descriptor, "w+b", buffering=0)
+        self._end = 0
+        if private and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)
+
+    def put(self, addition: bytes) -> None:
         """Writes over the closing brackets: the addition and new brackets, in one go, or takes all of it back."""
         block = addition + _CLOSING
         try:
             self._write(block)
         except OSError:
-            self._file.truncate(self._end)
             if self._end:
                 self._write(_CLOSING)
+                self.file.truncate(self._end + len(_CLOSING))
             raise
         self._end += len(addition)
 
+    def clear(self) -> None:
+        """Takes everything out of the file."""
+        self.file.truncate(0)
+        self._end = 0
+
+    def content(self) -> bytes:
+        """Everything in the file but the closing brackets."""
+        self.file.seek(0)
+        return self.file.read(self._end)
+
     def _write(self, block: bytes) -> None:
-        self._file.seek(self._end)
+        self.file.seek(self._end)
         view = memoryview(block)
         while view:  # one write, unless the system takes less than all of it
-            view = view[self._file.write(view) :]
+            view = view[self.file.write(view) :]
+
+
+def _second_copy(path: Path, private: bool) -> _Copy | None:
+    try:
+        return _Copy(path, private)
+    except OSError:  # the folder takes no new files
+        return None
 
 
 def har_chunks(exchanges: Iterable[Exchange]) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
+from dfrecord.outputs import plain
 from dfrecord.replaying.plan import Action, Plan
 from dfrecord.replaying.run import Outcome, Replayed, StepResult
 
@@ -31,21 +32,16 @@ _SIGNS = {
 }
 
 
-def visible(text: str) -> str:
-    """A recorded or a server's text on one line, without what could steer a terminal."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-
-
 def result_lines(result: StepResult, total: int) -> Iterator[tuple[str, str | None]]:
     """The lines of one result, each with its colour."""
     number = f"[{result.number}/{total}]" if result.number else "[look up]" if result.name != "tear_down" else "[undo]"
     more = f": {result.message}" if result.message else ""
     seconds = f" ({result.seconds * 1000:.0f} ms)" if result.outcome is not Outcome.SKIPPED else ""
-    yield visible(f"{number} {result.title}: {result.outcome.value}{more}{seconds}"), _COLOURS.get(result.outcome)
+    yield plain(f"{number} {result.title}: {result.outcome.value}{more}{seconds}"), _COLOURS.get(result.outcome)
     for difference in result.differences:
-        yield visible(f"      {difference.place}"), None
-        yield visible(f"    - {difference.recorded}"), "red"
-        yield visible(f"    + {difference.found}"), "green"
+        yield plain(f"      {difference.place}"), None
+        yield plain(f"    - {difference.recorded}"), "red"
+        yield plain(f"    + {difference.found}"), "green"
 
 
 def summary(replayed: Replayed, source: str) -> str:
@@ -122,17 +118,17 @@ def plan_lines(plan: Plan) -> list[str]:
         if step.action is Action.NONE:
             continue
         already = ": it is there already (use --upsert)" if step.action is Action.REFUSED else ""
-        lines.append(f"  {_SIGNS[step.action]} {visible(step.title)}{already}")
+        lines.append(f"  {_SIGNS[step.action]} {plain(step.title)}{already}")
         for change in step.fields:
             old = "" if step.action is Action.CREATE else f"{_shown(change.old)} → "
-            lines.append(f"      {visible(change.name)}: {old}{_shown(change.new)}")
+            lines.append(f"      {plain(change.name)}: {old}{_shown(change.new)}")
     return (
         [*lines, "" if lines else "Nothing to change.", plan.summary] if lines else ["Nothing to change.", plan.summary]
     )
 
 
 def _shown(value: Any) -> str:
-    text = visible(json.dumps(value, ensure_ascii=False))
+    text = plain(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 

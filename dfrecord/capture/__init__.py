@@ -1,0 +1,1 @@
+"""Live recording: the mitmproxy addon, the proxy that `dfrecord record` runs, and the browser in front of it."""

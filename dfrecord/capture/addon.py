@@ -1,0 +1,176 @@
+"""The mitmproxy addon that records: `mitmdump -s "$(dfrecord addon)" --set dfrecord_output=tenant.har`.
+
+It works in mitmdump, mitmweb and mitmproxy, and is what `dfrecord record` runs. Exchanges under the filter and session
+calls are buffered and written to the HAR before their answer goes to the client, so that a call whose answer was seen
+is on disk. All others are streamed through, whatever their size, and only counted.
+
+From mitmproxy's own console: `dfrecord.render python @marked FILE` writes the script of the marked flows.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+try:
+    import dfrecord
+except ImportError:  # the user's own mitmproxy runs in another environment than dfrecord
+    sys.path.append(str(Path(__file__).parents[2]))
+    import dfrecord
+
+from mitmproxy import command, ctx, exceptions, flow, http, types
+from mitmproxy.addonmanager import Loader
+
+from dfrecord import DEFAULT_FILTERS, DfrecordError, UsageError
+from dfrecord.capture.live import Call, LiveRecording
+from dfrecord.recording.flow_reader import exchange_of, url_of
+
+_KEPT = "dfrecord_url"  # in a flow's metadata: its URL, when it is being recorded
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Records into one file. `tell` gets each recorded call; `origin`, when given, is the only one recorded.
+
+    An existing file is refused unless `overwrite`. `filtered_out` counts the exchanges that passed unrecorded, `lost`
+    those that could not be written.
+    """
+
+    name = "dfrecord"
+
+    def __init__(
+        self, tell: Callable[[Call], None] | None = None, origin: str = "", *, overwrite: bool = False
+    ) -> None:
+        self._tell = tell or _log_call
+        self._origin = origin.lower()
+        self._overwrite = overwrite
+        self._live: LiveRecording | None = None
+        self.recorded = self.filtered_out = self.lost = 0
+
+    def load(self, loader: Loader) -> None:
+        """Declares the options."""
+        loader.add_option("dfrecord_output", str, "", "Record API calls into this HAR file")
+        loader.add_option(
+            "dfrecord_filter", Sequence[str], DEFAULT_FILTERS, "Record calls under these paths, and logins."
+        )
+        loader.add_option("dfrecord_redact", bool, True, "Replace secrets by placeholders before writing")
+
+    def configure(self, updated: set[str]) -> None:
+        """Starts, changes or ends the recording; raises OptionsError, and changes nothing, when the options make none.
+
+        After an OptionsError mitmproxy calls this again with the options as they were.
+        """
+        if not updated & {"dfrecord_output", "dfrecord_filter", "dfrecord_redact"}:
+            return
+        path, live = Path(ctx.options.dfrecord_output).expanduser(), self._live
+        try:
+            if live is not None and live.path == path:
+                if live.redact != ctx.options.dfrecord_redact:
+                    raise UsageError("dfrecord_redact: cannot change within one file; set another dfrecord_output too")
+                live.filter(ctx.options.dfrecord_filter)
+            else:
+                started = self._start(path) if ctx.options.dfrecord_output else None
+                self.done()
+                self._live = started
+        except DfrecordError as error:
+            raise exceptions.OptionsError(str(error)) from error
+
+    def _start(self, path: Path) -> LiveRecording:
+        if not self._overwrite and path.is_file() and path.stat().st_size:
+            raise UsageError(f"{path}: exists already; remove it or choose another name")
+        try:
+            live = LiveRecording(path, ctx.options.dfrecord_filter, redact=ctx.options.dfrecord_redact)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
+        if not live.redact:
+            _log.warning("%s will hold passwords and tokens in clear; do not share it", path)
+        return live
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Decides whether the exchange is recorded or streamed."""
+        if self._live is None:
+            return
+        url = url_of(flow)
+        if self._wants(flow.request, url):
+            flow.metadata[_KEPT] = url
+        else:
+            self.filtered_out += 1
+            flow.request.stream = True
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Streams the answers that are not recorded, and those that never end."""
+        assert flow.response is not None
+        endless = flow.response.headers.get("content-type", "").startswith("text/event-stream")
+        if self._live is not None and (endless or _KEPT not in flow.metadata):
+            flow.response.stream = True
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Records an exchange that has its answer."""
+        url = flow.metadata.pop(_KEPT, None)
+        if self._live is None or url is None:
+            return
+        try:
+            call = self._live.append(exchange_of(0, url, flow))
+        except OSError as error:
+            self._lose(f"{self._live.path}: cannot be written: {error.strerror or error}")
+        except (DfrecordError, ValueError) as error:
+            self._lose(f"{url.partition('?')[0]}: was not recorded: {error}")
+        else:
+            self.recorded += 1
+            self._tell(call)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Records an exchange that was aborted or failed."""
+        self.response(flow)
+
+    def done(self) -> None:
+        """Closes the file."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+    @command.command("dfrecord.formats")
+    def formats(self) -> Sequence[str]:
+        """The formats that dfrecord.render writes."""
+        from dfrecord.renderers import FORMATS
+
+        return list(FORMATS)
+
+    @command.command("dfrecord.render")
+    @command.argument("format", type=types.Choice("dfrecord.formats"))
+    def render(self, format: str, flows: Sequence[flow.Flow], path: types.Path) -> None:
+        """Write the script that does again what these flows show, e.g. dfrecord.render python @marked FILE."""
+        from dfrecord.outputs import stem_of, write_script
+        from dfrecord.recording.exchange import Recording
+
+        output = Path(path).expanduser()
+        try:
+            exchanges = [
+                exchange_of(n, url_of(f), f) for n, f in enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
+            ]
+            recording = Recording(output.name, tuple(exchanges))
+            journey = dfrecord.plan(recording, filters=tuple(ctx.options.dfrecord_filter))
+            paths = write_script(dfrecord.render(journey, format, stem=stem_of(output)), output)
+        except (DfrecordError, ValueError) as error:
+            raise exceptions.CommandError(str(error)) from error
+        _log.info("%s steps -> %s", len(journey.steps), ", ".join(map(str, paths)))
+
+    def _wants(self, request: http.Request, url: str) -> bool:
+        assert self._live is not None
+        here = url[: len(self._origin) + 1].lower() == f"{self._origin}/" if self._origin else True
+        upgrade = request.headers.get("upgrade", "").lower() == "websocket"
+        return here and not upgrade and self._live.wants(request.method, url)
+
+    def _lose(self, why: str) -> None:
+        self.lost += 1
+        if self.lost == 1:
+            _log.error("%s; the browser goes on working, but what fails to be written is not recorded", why)
+
+
+def _log_call(call: Call) -> None:
+    _log.info("recorded: %s (%s)", call.title, call.status or call.failure)
+
+
+addons = [Recorder()]

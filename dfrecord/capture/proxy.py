@@ -1,0 +1,300 @@
+"""Runs mitmproxy in this process for `dfrecord record`: three modes, one recording, until something ends it.
+
+In: `ProxyOptions`. Out: a `Summary` when Ctrl-C, SIGTERM, the duration or the browser's end stops it. Only the addons
+that a recording needs are loaded; exchanges that are not recorded stream through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import re
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from mitmproxy import http
+from mitmproxy.addons import block, core, disable_h2c, next_layer, proxyserver, tlsconfig, update_alt_svc
+from mitmproxy.exceptions import OptionsError
+from mitmproxy.master import Master
+from mitmproxy.net import server_spec
+from mitmproxy.options import CONF_DIR, Options
+
+from dfrecord.capture.addon import Recorder
+from dfrecord.capture.browser import browser, find_browser
+from dfrecord.capture.live import Call
+from dfrecord.capture.reverse import Inward, Outward
+from dfrecord.capture.target import Target, target_of
+from dfrecord.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """What to record, how, and where from. `duration` is in seconds, None for no end."""
+
+    target: Target
+    output: Path
+    mode: str
+    listen: tuple[str, int]
+    filters: tuple[str, ...]
+    redact: bool = True
+    overwrite: bool = False
+    insecure: bool = False
+    upstream_proxy: str | None = None
+    ca_file: Path | None = None
+    browser: str | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many exchanges were recorded, passed unrecorded, and could not be recorded."""
+
+    recorded: int
+    filtered_out: int
+    lost: int
+
+
+class Audience(Protocol):
+    """Whoever watches the recording."""
+
+    def listening(self, host: str, port: int, ca: Path | None) -> None:
+        """The proxy listens; `ca` is the certificate that a browser must trust, when one must be trusted."""
+
+    def call(self, call: Call) -> None:
+        """A call was recorded."""
+
+    def filtered_out(self, count: int) -> None:
+        """So many exchanges passed unrecorded until now."""
+
+    def note(self, line: str) -> None:
+        """Something that the person should know."""
+
+    def ended(self, summary: Summary) -> None:
+        """The recording is over and its file is closed."""
+
+
+def run(options: ProxyOptions, audience: Audience) -> Summary:
+    """Records until it is ended. Raises UsageError when it cannot start."""
+    upstream = _upstream_of(options.upstream_proxy)
+    program = find_browser(options.browser) if options.mode == "browser" else None
+    with tempfile.TemporaryDirectory(prefix="dfrecord-") as throw_away, _ended_by_signals() as enders:
+        # Only a browser that the user configures needs a certificate that is the same next time.
+        confdir = Path(CONF_DIR).expanduser() if options.mode == "proxy" else Path(throw_away)
+        summary = asyncio.run(_record(options, audience, upstream, program, confdir, enders))
+        audience.ended(summary)
+    return summary
+
+
+async def _record(
+    options: ProxyOptions,
+    audience: Audience,
+    upstream: _Upstream | None,
+    program: str | None,
+    confdir: Path,
+    enders: list[Callable[[], None]],
+) -> Summary:
+    recorder = Recorder(audience.call, options.target.origin, overwrite=options.overwrite)
+    master = Master(Options(), asyncio.get_running_loop())
+    enders.append(master.shutdown)
+    reverse = options.mode == "reverse"
+    own = [
+        *([Inward(options.target)] if reverse else []),
+        recorder,
+        *([Outward(options.target)] if reverse else []),
+        *([upstream] if upstream else []),
+    ]
+    with _log_to(audience) as log:
+        session = _Session(options, audience, recorder, log)
+        try:
+            master.addons.add(
+                core.Core(),
+                block.Block(),
+                disable_h2c.DisableH2C(),
+                proxyserver.Proxyserver(),
+                next_layer.NextLayer(),
+                tlsconfig.TlsConfig(),
+                update_alt_svc.UpdateAltSvc(),
+                *own,
+                session,
+            )
+            master.options.update(**_mitmproxy_options(options, upstream, confdir))
+        except OptionsError as error:
+            raise UsageError(str(error)) from None
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                running = asyncio.create_task(master.run())
+                stack.push_async_callback(_finished, master, running)
+                host, port = await session.listens(running)
+                ca = confdir / "mitmproxy-ca-cert.pem"
+                audience.listening(host, port, ca if options.mode == "proxy" else None)
+                if options.duration is not None:
+                    asyncio.get_running_loop().call_later(options.duration, master.shutdown)
+                if program is not None:
+                    url = options.target.origin + options.target.start
+                    process = await stack.enter_async_context(browser(program, url, (host, port), ca))
+                    await asyncio.wait(
+                        [running, asyncio.create_task(process.wait())], return_when=asyncio.FIRST_COMPLETED
+                    )
+                else:
+                    await running
+        finally:
+            recorder.done()
+    return Summary(recorder.recorded, recorder.filtered_out, recorder.lost)
+
+
+async def _finished(master: Master, running: asyncio.Task[None]) -> None:
+    master.shutdown()
+    await running
+
+
+class _Session:
+    """The addon that knows when the proxy listens, and tells of what passes unrecorded or fails."""
+
+    name = "dfrecord_session"
+
+    def __init__(self, options: ProxyOptions, audience: Audience, recorder: Recorder, log: _Log) -> None:
+        self._options = options
+        self._log = log
+        self._audience = audience
+        self._recorder = recorder
+        self._listens: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+
+    async def listens(self, running: asyncio.Task[None]) -> tuple[str, int]:
+        """Where the proxy listens, once it does. Raises UsageError when it cannot."""
+        waits: list[asyncio.Future[Any]] = [running, self._listens]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if not self._listens.done():
+            await running
+            raise UsageError("the recording was ended before it began")
+        return self._listens.result()
+
+    def running(self) -> None:
+        """The proxy has started, or has failed to."""
+        from mitmproxy import ctx
+
+        addresses = ctx.master.addons.get("proxyserver").listen_addrs()
+        if addresses:
+            self._listens.set_result(addresses[0][:2])
+        else:
+            where = ":".join(map(str, self._options.listen))
+            why = re.sub(r"^.*\] |\.$", "", self._log.last) or "cannot listen there"
+            self._listens.set_exception(UsageError(f"{where}: {why}; choose another place with --listen"))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Keeps the counter."""
+        self._audience.filtered_out(self._recorder.filtered_out)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Tells why the target cannot be reached."""
+        message = flow.error.msg if flow.error else ""
+        if "certificate verify failed" in message.lower():
+            message += "; trust its CA with --ca-file FILE, or any certificate with --insecure"
+        if flow.request.host == self._options.target.host and "disconnect" not in message:
+            self._audience.note(f"{self._options.target.origin}: {message}")
+
+
+class _Upstream:
+    """The addon that sends everything through an upstream proxy, with its credentials."""
+
+    name = "dfrecord_upstream"
+
+    def __init__(self, url: str, credentials: str) -> None:
+        self.url = url
+        self._spec = server_spec.parse(url, "http")
+        self._credentials = credentials
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Routes a request of reverse mode, and signs one that goes to the proxy in plain."""
+        if flow.client_conn.proxy_mode.type_name == "reverse":
+            flow.server_conn.via = self._spec
+        elif flow.request.scheme == "http" and self._credentials:
+            flow.request.headers["Proxy-Authorization"] = self._credentials
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """Signs a tunnel."""
+        if self._credentials:
+            flow.request.headers["Proxy-Authorization"] = self._credentials
+
+
+def _upstream_of(url: str | None) -> _Upstream | None:
+    if url is None:
+        return None
+    user_info, at, _ = urlsplit(url).netloc.rpartition("@")
+    target = target_of(url.replace(user_info + at, "", 1) if at else url, "--upstream-proxy")
+    credentials = "Basic " + base64.b64encode(unquote(user_info).encode()).decode("ascii") if at else ""
+    return _Upstream(f"{target.scheme}://{target.address}", credentials)
+
+
+def _mitmproxy_options(options: ProxyOptions, upstream: _Upstream | None, confdir: Path) -> dict[str, Any]:
+    target = options.target
+    through = f"upstream:{upstream.url}" if upstream else "regular"
+    return {
+        "mode": [f"reverse:{target.origin}" if options.mode == "reverse" else through],
+        "listen_host": options.listen[0],
+        "listen_port": options.listen[1],
+        "confdir": str(confdir),
+        "keep_host_header": True,  # `Inward` needs the browser's name for the proxy, and sets the target's itself
+        "ssl_insecure": options.insecure,
+        "ssl_verify_upstream_trusted_ca": str(options.ca_file) if options.ca_file else None,
+        "connection_strategy": "lazy" if upstream else "eager",
+        # All other hosts stay closed: their TLS is tunnelled.
+        "allow_hosts": [] if options.mode == "reverse" else [rf"^{re.escape(target.host)}:{target.port}$"],
+        "dfrecord_filter": list(options.filters),
+        "dfrecord_redact": options.redact,
+        "dfrecord_output": str(options.output),
+    }
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[list[Callable[[], None]]]:
+    """Ctrl-C and SIGTERM call what is in the list; doing it again changes nothing."""
+    enders: list[Callable[[], None]] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for ender in enders:
+            ender()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield enders
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Log(logging.Handler):
+    """Tells what dfrecord's own addon warns of; of mitmproxy's own log only the last line is kept."""
+
+    def __init__(self, audience: Audience) -> None:
+        super().__init__(logging.WARNING)
+        self._audience = audience
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("dfrecord."):
+            self._audience.note(record.getMessage())
+        else:
+            self.last = record.getMessage()
+
+
+@contextlib.contextmanager
+def _log_to(audience: Audience) -> Iterator[_Log]:
+    log = _Log(audience)
+    loggers = [logging.getLogger("mitmproxy"), logging.getLogger("dfrecord.capture")]
+    for logger in loggers:
+        logger.addHandler(log)
+        logger.propagate = False
+    try:
+        yield log
+    finally:
+        for logger in loggers:
+            logger.removeHandler(log)
+            logger.propagate = True

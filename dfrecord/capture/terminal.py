@@ -1,0 +1,147 @@
+"""What a person sees while a recording is made: a live table on a terminal, plain lines elsewhere.
+
+Everything recorded is shown without characters that could steer the terminal. All of it goes to standard error.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dfrecord.capture.live import Call
+from dfrecord.outputs import plain
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from dfrecord.capture.proxy import ProxyOptions, Summary
+
+_REFRESH = 0.25
+
+
+class Lines:
+    """One plain line for each call. With `quiet` only what went wrong."""
+
+    def __init__(self, options: ProxyOptions, *, quiet: bool = False) -> None:
+        self._options = options
+        self._quiet = quiet
+        self._noted: set[str] = set()
+
+    def listening(self, host: str, port: int, ca: Path | None) -> None:
+        """Says where to go."""
+        shown = f"[{host}]" if ":" in host else host
+        target = self._options.target
+        if self._options.mode == "browser":
+            self._say(f"recording {target.origin} in the browser that opens; close it or press Ctrl-C to end")
+        elif self._options.mode == "reverse":
+            self._say(f"recording {target.origin}: open http://{shown}:{port}{target.start} and press Ctrl-C to end")
+        else:
+            self._say(f"recording {target.origin}: set your browser's proxy to {shown}:{port}; press Ctrl-C to end")
+            if target.scheme == "https":
+                self._say(f"the browser must trust the certificate {ca}; take the trust away again afterwards")
+
+    def call(self, call: Call) -> None:
+        """One line: time, what it means, status, duration, and why it failed."""
+        self._say("  ".join(part for part in _columns(call) if part))
+
+    def filtered_out(self, count: int) -> None:
+        """Nothing until the end."""
+
+    def note(self, line: str) -> None:
+        """Said once, also when quiet."""
+        if line not in self._noted:
+            self._noted.add(line)
+            self._print(f"dfrecord: {plain(line)}")
+
+    def ended(self, summary: Summary) -> None:
+        """What was recorded, where it is, and what to type next."""
+        output = self._options.output
+        calls = f"{summary.recorded} call{'s' if summary.recorded != 1 else ''} recorded"
+        self._say(f"{calls}, {summary.filtered_out} filtered out -> {output}")
+        if summary.recorded:
+            self._say(f"next: dfrecord show {output}")
+            self._say(f"      dfrecord render {output} -f python -o {output.with_suffix('.py')}")
+            self._say(f"      dfrecord replay {output} --base-url https://df-test.example.com")
+        if not self._options.redact:
+            self._print(f"warning: {output} holds passwords and tokens in clear; do not share it")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        click.echo(line, err=True)
+
+
+class LiveTable(Lines):
+    """A table that grows, and below it how many calls were recorded and filtered out."""
+
+    def __init__(self, options: ProxyOptions) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(options)
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._shown = [0, 0, 0]
+        self._refreshed = 0.0
+
+    def listening(self, host: str, port: int, ca: Path | None) -> None:
+        """Says where to go and starts the table."""
+        super().listening(host, port, ca)
+        self._live.start()
+        self._row(("TIME", "CALL", "STATUS", "TOOK", ""), "bold")
+        self._footer()
+
+    def call(self, call: Call) -> None:
+        """One row; a refused or failed call stands out."""
+        self._shown[0] += 1
+        self._shown[1] += bool(call.failure)
+        self._row(_columns(call), "bold red" if call.failure else "")
+        self._footer()
+
+    def filtered_out(self, count: int) -> None:
+        """The counter below the table, not more often than a person can read."""
+        self._shown[2] = count
+        if time.monotonic() - self._refreshed > _REFRESH:
+            self._footer()
+
+    def ended(self, summary: Summary) -> None:
+        """Takes the counter away and sums up."""
+        self._live.stop()
+        super().ended(summary)
+
+    def _row(self, columns: tuple[str, ...], style: str) -> None:
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2), expand=True)
+        for width, ratio in ((8, None), (None, 3), (6, None), (8, None), (None, 2)):
+            table.add_column(width=width, ratio=ratio, overflow="ellipsis", no_wrap=True)
+        table.add_row(*(_text(column, style) for column in columns))
+        self._console.print(table)
+
+    def _footer(self) -> None:
+        recorded, failed, filtered_out = self._shown
+        line = f"{recorded} recorded · {failed} refused or failed · {filtered_out} filtered out · Ctrl-C ends"
+        self._live.update(_text(line, "dim"), refresh=True)
+        self._refreshed = time.monotonic()
+
+    def _print(self, line: str) -> None:
+        self._console.print(_text(line, ""), soft_wrap=True)
+
+
+def _text(content: str, style: str) -> Text:
+    from rich.text import Text
+
+    return Text(content, style=style)
+
+
+def _columns(call: Call) -> tuple[str, str, str, str, str]:
+    started = datetime.fromisoformat(call.started).astimezone().strftime("%H:%M:%S")
+    took = f"{call.milliseconds:.0f} ms" if call.milliseconds >= 0 else ""
+    status = str(call.status) if call.status > 0 else "failed"
+    return started, plain(call.title), status, took, plain(call.failure)

@@ -1,0 +1,82 @@
+"""`dfrecord record`: record live what is clicked in a browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dfrecord.capture.target import is_loopback, listen_address, target_of
+from dfrecord.cli.options import filter_option, quiet_option
+from dfrecord.errors import UsageError, WorkFailed
+
+
+@click.command("record")
+@click.argument("url", metavar="URL")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.har")
+@click.option(
+    "--mode",
+    type=click.Choice(["reverse", "browser", "proxy"]),
+    default="reverse",
+    show_default=True,
+    help="reverse: a local address for any browser; browser: starts Chromium, Chrome or Edge; proxy: for a browser "
+    "that you configure.",
+)
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@filter_option
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this time.")
+@click.option("--browser", metavar="PATH", help="The browser to start in browser mode (default: the first one found).")
+@click.option("--upstream-proxy", metavar="URL", help="Reach the target through this proxy.")
+@click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust these CAs (PEM).")
+@click.option("--insecure", is_flag=True, help="Do not check the target's certificate.")
+@click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")
+@click.option("--force", is_flag=True, help="Replace FILE.har when it exists.")
+@quiet_option
+def command(
+    url: str,
+    output: Path,
+    mode: str,
+    listen: str,
+    filters: tuple[str, ...],
+    duration: float | None,
+    browser: str | None,
+    upstream_proxy: str | None,
+    ca_file: Path | None,
+    insecure: bool,
+    keep_secrets: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Record what is clicked in the admin console at URL into one small HAR without secrets.
+
+    The file is a valid HAR at every moment. Ctrl-C ends the recording.
+    """
+    target, address = target_of(url), listen_address(listen)
+    if browser is not None and mode != "browser":
+        raise UsageError("--browser: is for --mode browser only")
+    if output.exists() and not force:
+        raise UsageError(f"{output}: exists already; choose another -o, or replace it with --force")
+    from dfrecord.capture.proxy import ProxyOptions, run  # mitmproxy takes most of a second to import
+    from dfrecord.capture.terminal import Lines, LiveTable
+
+    options = ProxyOptions(
+        target=target,
+        output=output,
+        mode=mode,
+        listen=address,
+        filters=filters,
+        redact=not keep_secrets,
+        overwrite=force,
+        insecure=insecure,
+        upstream_proxy=upstream_proxy,
+        ca_file=ca_file,
+        browser=browser,
+        duration=duration,
+    )
+    audience = LiveTable(options) if sys.stderr.isatty() and not quiet else Lines(options, quiet=quiet)
+    if not is_loopback(address[0]):
+        audience.note(f"warning: everybody who can reach {address[0]} can use this proxy while it runs")
+    summary = run(options, audience)
+    if summary.lost:
+        raise WorkFailed(f"{output}: {summary.lost} of {summary.lost + summary.recorded} calls could not be recorded")

@@ -1,0 +1,53 @@
+"""Writing what was made: files that are whole or not there, and recorded text on a terminal."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfrecord.errors import UsageError
+
+if TYPE_CHECKING:
+    from dfrecord.renderers import OutputFile
+
+
+def write_file(path: Path, content: bytes, *, executable: bool = False, private: bool = False) -> None:
+    """Write beside, then rename, so that a file is whole or not there. Raises UsageError when it cannot be written."""
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = 0o600 if private else (0o777 if executable else 0o666) & ~umask
+            Path(beside).chmod(stat.S_IMODE(mode))
+            Path(beside).replace(path)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place with -o") from None
+
+
+def stem_of(path: Path) -> str:
+    """The name that the files of a script share: the output's name without its ending."""
+    collection = ".postman_collection.json"
+    return path.name.removesuffix(collection) if path.name.endswith(collection) else path.stem
+
+
+def write_script(files: Sequence[OutputFile], output: Path) -> list[Path]:
+    """Writes a rendered script to `output` and its companions beside it; gives their paths. Raises UsageError."""
+    paths = [output.with_name(stem_of(output) + file.suffix) if file.suffix else output for file in files]
+    for path, file in zip(paths, files, strict=True):
+        write_file(path, file.content, executable=file.executable)
+    return paths
+
+
+def plain(text: str) -> str:
+    """Recorded text on one line, without characters that could steer a terminal or turn the reading direction."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
