@@ -181,7 +181,7 @@ class _Script:
         captured = {capture.variable for step in self._journey.steps for capture in step.captures}
         if self._session and self._session.name in used and self._session.name not in captured:
             needed.append(self._session.env)
-        return needed
+        return list(dict.fromkeys(needed))
 
     def _is_skipped(self, step: Step) -> bool:
         if self._session is None:
