@@ -14,6 +14,7 @@ from dfrecord.journey.changes import changed_only
 from dfrecord.journey.link import Linker
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
+    NOT_CREATED_HERE,
     Answer,
     Capture,
     Encoding,
@@ -259,7 +260,7 @@ class _Build:
         created_here = self.linker.was_created_here(location.resource or "", location.record)
         step = self.linker.link(step, location, entry, None if isinstance(answer, ValueError) else answer)
         if kind is StepKind.DELETE and not step.danger and not created_here:
-            step = replace(step, danger="it deletes something that this journey did not create")
+            step = replace(step, danger=NOT_CREATED_HERE)
         if kind in (StepKind.UPDATE, StepKind.DELETE, StepKind.CALL) and location.record:
             self.written[(location.resource or "", location.record)] = entry
         return step

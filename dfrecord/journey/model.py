@@ -7,7 +7,7 @@ renderers and the replay turn it into requests. Recorded values appear only as t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -273,6 +273,10 @@ class Step:
     makes: str = ""
 
 
+NOT_CREATED_HERE = "it deletes something that this journey did not create"
+"""The `danger` of a step that deletes what was there before."""
+
+
 class ResidueKind(StrEnum):
     """Why something is in the residue."""
 
@@ -418,3 +422,20 @@ def variables_of_lookup(variable: Variable) -> Iterator[str]:
     for match in (variable.lookup.match, *variable.lookup.newer):
         for _, tree in match:
             yield from variables_of_tree(tree)
+
+
+def used_variables(variables: Iterable[Variable], steps: Iterable[Step]) -> Iterator[Variable]:
+    """The variables that the steps use, directly or through lookups, or capture; and the base URL."""
+    known = {variable.name: variable for variable in variables}
+    needed: set[str] = set()
+    todo = [name for step in steps for name in (*variables_of_step(step), *(c.variable for c in step.captures))]
+    while todo:
+        name = todo.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        todo += variables_of_lookup(known[name])
+        todo += [known[name].follows] if known[name].follows else []
+    for variable in known.values():
+        if variable.name in needed or variable.env == "DF_BASE_URL":
+            yield variable

@@ -30,10 +30,8 @@ from dfrecord.journey.model import (
     Text,
     Tree,
     Var,
-    Variable,
     Wanted,
-    variables_of_lookup,
-    variables_of_step,
+    used_variables,
 )
 from dfrecord.journey.rewrite import as_value
 from dfrecord.normalise.body import records_of
@@ -81,7 +79,7 @@ class _Upsert:
         steps: list[Step] = []
         for part in parts:
             steps.append(self._write(part, later) if isinstance(part, _Write) else self._other(part, steps))
-        variables = tuple(_used(self._variables.values(), steps))
+        variables = tuple(used_variables(self._variables.values(), steps))
         residue = (*self._journey.residue, *self._residue)
         return replace(self._journey, steps=tuple(steps), variables=variables, residue=residue, upsert=True)
 
@@ -198,7 +196,7 @@ class _Upsert:
         while short_lived:
             left = [part for part in parts if not (isinstance(part, _Write) and part.id in short_lived)]
             steps = [part.step if isinstance(part, _Write) else part for part in left]
-            needed = {variable.name for variable in _used(self._variables.values(), steps)}
+            needed = {variable.name for variable in used_variables(self._variables.values(), steps)}
             if not short_lived & needed:
                 self._tell(NOT_MADE, (w.step for w in writes if w.id in short_lived))
                 return left
@@ -457,20 +455,3 @@ def _cell(text: str, holders: Mapping[str, Var]) -> Tree:
     parts = re.split("(\ue000\\d+\ue000)", text)
     whole = [holders.get(part, part) for part in parts if part]
     return whole[0] if len(whole) == 1 and isinstance(whole[0], Var) else as_value(tuple(whole))
-
-
-def _used(variables: Iterable[Variable], steps: Iterable[Step]) -> Iterator[Variable]:
-    """The variables that the steps use, directly or through lookups, or capture; and the base URL."""
-    known = {variable.name: variable for variable in variables}
-    needed: set[str] = set()
-    todo = [name for step in steps for name in (*variables_of_step(step), *(c.variable for c in step.captures))]
-    while todo:
-        name = todo.pop()
-        if name in needed:
-            continue
-        needed.add(name)
-        todo += variables_of_lookup(known[name])
-        todo += [known[name].follows] if known[name].follows else []
-    for variable in known.values():
-        if variable.name in needed or variable.env == "DF_BASE_URL":
-            yield variable

@@ -155,10 +155,10 @@ def word(parts: Iterable[str | Var], scope: Scope) -> str:
     pieces: list[str] = []
     open_quotes = ""
     merged = list(_merged(parts))
-    for part, following in zip(merged, [*merged[1:], ""], strict=True):
+    for part, following in zip(merged, [*merged, ""][1:], strict=True):
         if isinstance(part, Var):
             name = scope.reference(part.name, part.encoding)
-            glued = isinstance(following, str) and re.match(r"[A-Za-z0-9_\[]", following)
+            glued = name.isidentifier() and isinstance(following, str) and re.match(r"[A-Za-z0-9_\[]", following)
             open_quotes += f"${{{name}}}" if glued else f"${name}"
         elif quote(part).startswith("'") and '"' not in part:
             open_quotes += part

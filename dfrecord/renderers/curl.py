@@ -180,7 +180,7 @@ class _Script:
         captured = {capture.variable for step in self._journey.steps for capture in step.captures}
         if self._session and self._session.name in used and self._session.name not in captured:
             needed.append(self._session.env)
-        return needed
+        return list(dict.fromkeys(needed))
 
     def step(self, step: Step) -> Function:
         """The function of a step."""
@@ -301,21 +301,10 @@ class _Script:
         return Taken(shell_name(variable), self.type(variable), place, bool(variable.env), variable.secret)
 
     def _target(self, target: Text) -> str:
-        """The target with what HTTP forbids in it percent-encoded."""
-        parts = [
-            _FORBIDDEN_IN_TARGET.sub(_percent, part).replace("#", "%23") if isinstance(part, str) else part
-            for part in target.parts
-        ]
-        return word(parts, self._scope)
+        return word(target_parts(target), self._scope)
 
     def _headers(self, headers: tuple[tuple[str, Text], ...]) -> tuple[str, ...]:
-        words = []
-        for name, value in headers:
-            if _HEADER_NAME.fullmatch(name):
-                parts = [re.sub("[\r\n\0]", " ", p) if isinstance(p, str) else p for p in value.parts]
-                empty = all(isinstance(part, str) and not part.strip(" \t") for part in parts)
-                words.append(word([f"{name};"] if empty else [f"{name}: ", *parts], self._scope))
-        return tuple(words)
+        return tuple(word(parts, self._scope) for parts in header_parts(headers))
 
     def _body(self, body: RequestBody) -> tuple[str, str]:
         """The command whose output becomes the variable json, or else the one that writes the body."""
@@ -325,12 +314,12 @@ class _Script:
         if not parts:
             return "", ":"
         named = (p if isinstance(p, bytes) else self._scope.reference(p.name, p.encoding) for p in parts)
-        return "", printf_call(_merged(named))
+        return "", printf_call(merged(named))
 
     def _json(self, tree: Tree) -> tuple[str, str]:
         program = jq_program(tree, self._scope, "    ")
         if program is None:
-            return "", printf_call(_merged(json_parts(tree, self._scope)))
+            return "", printf_call(merged(json_parts(tree, self._scope)))
         if not program.arguments:
             return f"jq -nc {program.source}", ""
         arguments = "".join(f' \\\n    {option} {name} "${shell}"' for option, name, shell in program.arguments)
@@ -344,6 +333,23 @@ def _method(method: str) -> str:
 def _visible(part: str | Var) -> str | Var:
     """A part of a heading in which nothing hides; the blanks beside a variable stay."""
     return INVISIBLE.sub("?", part) if isinstance(part, str) else part
+
+
+def target_parts(target: Text) -> list[str | Var]:
+    """The target with what HTTP forbids in it percent-encoded."""
+    return [
+        _FORBIDDEN_IN_TARGET.sub(_percent, part).replace("#", "%23") if isinstance(part, str) else part
+        for part in target.parts
+    ]
+
+
+def header_parts(headers: tuple[tuple[str, Text], ...]) -> Iterator[list[str | Var]]:
+    """Each header that can be sent, as what curl's `--header` takes."""
+    for name, value in headers:
+        if _HEADER_NAME.fullmatch(name):
+            parts = [re.sub("[\r\n\0]", " ", p) if isinstance(p, str) else p for p in value.parts]
+            empty = all(isinstance(part, str) and not part.strip(" \t") for part in parts)
+            yield [f"{name};"] if empty else [f"{name}: ", *parts]
 
 
 def _text(value: Tree) -> str:
@@ -360,16 +366,17 @@ def _text(value: Tree) -> str:
     raise TypeError(f"not a single value: {value!r}")
 
 
-def _merged(parts: Iterable[bytes | str]) -> list[bytes | str]:
-    merged: list[bytes | str] = []
+def merged(parts: Iterable[bytes | str]) -> list[bytes | str]:
+    """The parts with neighbouring bytes joined and none empty."""
+    joined: list[bytes | str] = []
     literal = bytearray()
     for part in parts:
         if isinstance(part, bytes):
             literal += part
             continue
-        merged += [bytes(literal), part]
+        joined += [bytes(literal), part]
         literal.clear()
-    return [part for part in (*merged, bytes(literal)) if part]
+    return [part for part in (*joined, bytes(literal)) if part]
 
 
 def _percent(match: re.Match[str]) -> str:
