@@ -47,6 +47,7 @@ def account(journey: Journey) -> dict[str, Any]:
         "literal": journey.literal,
         "upsert": journey.upsert,
         "teardown": journey.teardown,
+        "offered_stem": journey.offered_stem or None,
         "steps": [_step(number, step) for number, step in enumerate(journey.steps, 1)],
         "variables": [
             _variable(variable, used_by.get(variable.name, []), made_by.get(variable.name))

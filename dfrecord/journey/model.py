@@ -301,6 +301,7 @@ class Residue:
 class Journey:
     """What the administrator did: steps in the order they run, the variables between them, and the residue.
 
+    `offered_stem` is a word that the keys of several created records share: a person may want it as a parameter.
     `secrets` holds every recorded secret that must not stand in any output; it never leaves the process.
     """
 
@@ -314,6 +315,7 @@ class Journey:
     literal: bool = False
     upsert: bool = False
     teardown: bool = False
+    offered_stem: str = ""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def variable(self, name: str) -> Variable:

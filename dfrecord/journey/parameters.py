@@ -47,21 +47,22 @@ def parameterise(journey: Journey, chosen: Mapping[str, str], catalog: Catalog) 
 
     Raises UsageError when a chosen name cannot be used or no typed value holds its text.
     """
+    offered = "" if chosen else offered_stem(journey, catalog)
     for name, value in sorted(chosen.items(), key=lambda item: -len(item[1])):
         journey = _choose(journey, name, value, catalog)
+    journey = replace(journey, offered_stem=offered)
     return _Keys(journey, catalog).run()
 
 
-def offered_stem(journey: Journey, catalog: Catalog) -> str | None:
-    """A word that the keys of several created records share, which a person may want to choose as a stem."""
+def offered_stem(journey: Journey, catalog: Catalog) -> str:
+    """A word that the keys of several created records share, which a person may want to choose; empty for none."""
     keys = [value for _, _, value in _created_keys(journey, catalog)]
-    keys += [variable.default for variable in journey.variables if isinstance(variable.default, str)]
     counts: Counter[str] = Counter()
     for key in dict.fromkeys(keys):
         words = {word for word in re.split(r"[^a-z0-9]+", key.partition("@")[0].lower()) if len(word) > 2}
         counts.update(word for word in words if not word.isdigit() and word not in _common_words(catalog))
     best = max(counts.items(), key=lambda item: (item[1], len(item[0])), default=("", 0))
-    return best[0] if best[1] > 1 else None
+    return best[0] if best[1] > 1 else ""
 
 
 def _common_words(catalog: Catalog) -> set[str]:

@@ -45,6 +45,8 @@ def told(journey: Journey) -> Iterator[str]:
         yield from _step(number, step, origins)
     yield from ("", "Set before you run the script")
     yield from (f"  {line}" for line in export_lines(journey.variables, needs_consent=_needs_consent(journey)))
+    if journey.offered_stem:
+        yield f"  (several names hold {journey.offered_stem}: --parameter tenant={journey.offered_stem} makes it one)"
     yield from _residue(journey.residue)
 
 
