@@ -153,6 +153,13 @@ async def _record(
 async def _finished(master: Master, running: asyncio.Task[None]) -> None:
     master.shutdown()
     await running
+    asyncio.get_running_loop().set_exception_handler(_on_exception)
+
+
+def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Connections that are still open when the recording ends are cancelled, which is no error."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 class _Session:
