@@ -12,8 +12,9 @@ import contextlib
 import logging
 import re
 import signal
+import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -82,15 +83,27 @@ class Audience(Protocol):
 
 
 def run(options: ProxyOptions, audience: Audience) -> Summary:
-    """Records until it is ended. Raises UsageError when it cannot start."""
+    """Records until it is ended; from then on the process takes no more notice of Ctrl-C and SIGTERM.
+
+    Raises UsageError when it cannot start.
+    """
     upstream = _upstream_of(options.upstream_proxy)
     program = find_browser(options.browser) if options.mode == "browser" else None
-    with tempfile.TemporaryDirectory(prefix="dfrecord-") as throw_away, _ended_by_signals() as enders:
+    _check_certificates(options.ca_file)
+    with tempfile.TemporaryDirectory(prefix="dfrecord-") as throw_away:
         # Only a browser that the user configures needs a certificate that is the same next time.
         confdir = Path(CONF_DIR).expanduser() if options.mode == "proxy" else Path(throw_away)
-        summary = asyncio.run(_record(options, audience, upstream, program, confdir, enders))
-        audience.ended(summary)
+        summary = asyncio.run(_record(options, audience, upstream, program, confdir))
+    audience.ended(summary)
     return summary
+
+
+def _check_certificates(ca_file: Path | None) -> None:
+    if ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except OSError:
+            raise UsageError(f"--ca-file {ca_file}: holds no certificate; give a PEM file") from None
 
 
 async def _record(
@@ -99,11 +112,9 @@ async def _record(
     upstream: _Upstream | None,
     program: str | None,
     confdir: Path,
-    enders: list[Callable[[], None]],
 ) -> Summary:
     recorder = Recorder(audience.call, options.target.origin, overwrite=options.overwrite)
     master = Master(Options(), asyncio.get_running_loop())
-    enders.append(master.shutdown)
     reverse = options.mode == "reverse"
     own = [
         *([Inward(options.target)] if reverse else []),
@@ -111,7 +122,7 @@ async def _record(
         *([Outward(options.target)] if reverse else []),
         *([upstream] if upstream else []),
     ]
-    with _log_to(audience) as log:
+    with _ended_by_signals(master), _log_to(audience) as log:
         session = _Session(options, audience, recorder, log)
         try:
             master.addons.add(
@@ -261,20 +272,19 @@ def _mitmproxy_options(options: ProxyOptions, upstream: _Upstream | None, confdi
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[list[Callable[[], None]]]:
-    """Ctrl-C and SIGTERM call what is in the list; doing it again changes nothing."""
-    enders: list[Callable[[], None]] = []
+def _ended_by_signals(master: Master) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the recording; again, they change nothing, not even the exit code."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        for ender in enders:
-            ender()
+        master.shutdown()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     try:
-        yield enders
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class _Log(logging.Handler):

@@ -29,8 +29,12 @@ _HEADLESS = (
 class Recording:
     """A running `dfrecord record`, and the lines it has printed."""
 
-    def __init__(self, url: str, output: Path, *options: str | Path, home: Path | None = None) -> None:
+    def __init__(
+        self, url: str, output: Path, *options: str | Path, home: Path | None = None, file_size: int | None = None
+    ) -> None:
         command = [sys.executable, "-m", "dfrecord", "record", url, "-o", output, "--listen", "127.0.0.1:0", *options]
+        if file_size is not None:  # Python ignores SIGXFSZ, so that a write beyond the limit fails as on a full disk
+            command = ["bash", "-c", f'ulimit -f {file_size // 1024}; exec "$@"', "bash", *command]
         environment = os.environ | ({"HOME": str(home)} if home else {})
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=environment)
         self.lines: list[str] = []
