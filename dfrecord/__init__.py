@@ -3,13 +3,14 @@
     recording = dfrecord.read("tenant.har")        # what was seen: a Recording of exchanges
     journey = dfrecord.plan(recording)             # what was done: a Journey of steps and variables
     files = dfrecord.render(journey, "python")     # how to do it again: the files of a script
+    result = dfrecord.replay(journey, "https://test.example.com", values)  # doing it again, compared with the recording
 
 Each function takes and gives immutable values and can be used alone. Everything raised is a `DfrecordError`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from dfrecord.errors import DfrecordError, SecretInOutput, UnreadableInput, UsageError, WorkFailed
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from dfrecord.journey.model import Journey
     from dfrecord.recording.exchange import Recording
     from dfrecord.renderers import OutputFile
+    from dfrecord.replaying.client import Connection
+    from dfrecord.replaying.plan import Plan
+    from dfrecord.replaying.run import Replayed, StepResult
 
 __version__ = "0.1.0"
 
@@ -31,8 +35,10 @@ __all__ = [
     "UsageError",
     "WorkFailed",
     "plan",
+    "preview",
     "read",
     "render",
+    "replay",
 ]
 
 DEFAULT_FILTERS = ("api/v2/system",)
@@ -65,11 +71,17 @@ def plan(
     literal: bool = False,
     whole_records: bool = False,
     name: str = "",
+    parameters: Mapping[str, str] | None = None,
+    upsert: bool = False,
+    teardown: bool = False,
 ) -> Journey:
     """The journey that a recording shows: steps, variables and residue.
 
     `reads` is `used`, `all` or `none`; `literal` keeps every request verbatim; `whole_records` sends updates whole
-    instead of only what changed; `name` names the journey (the source's name otherwise). Raises UsageError.
+    instead of only what changed; `name` names the journey (the source's name otherwise). `parameters` maps the name of
+    a parameter to the recorded text it takes the place of, wherever a value holds it (`{"tenant": "acme"}`). With
+    `upsert`, each write looks first and sends only what differs; with `teardown`, the script can also delete what it
+    created. Raises UsageError.
     """
     from dfrecord.journey.build import PlanOptions, build
     from dfrecord.normalise.select import Reads
@@ -77,7 +89,11 @@ def plan(
 
     if reads not in [choice.value for choice in Reads]:
         raise UsageError(f"reads: {reads!r} is not one of used, all, none")
-    return build(recording, PlanOptions(tuple(filters), Reads(reads), literal, whole_records, name), load())
+    if literal and (parameters or upsert or teardown):
+        raise UsageError("literal: nothing is linked, so there can be no parameters, no upsert and no teardown")
+    chosen = tuple((parameters or {}).items())
+    options = PlanOptions(tuple(filters), Reads(reads), literal, whole_records, name, chosen, upsert, teardown)
+    return build(recording, options, load())
 
 
 def render(
@@ -92,3 +108,45 @@ def render(
     from dfrecord.renderers import render as render_files
 
     return render_files(journey, format, RenderOptions(stem, template_dir))
+
+
+def replay(
+    journey: Journey,
+    base_url: str,
+    values: Mapping[str, str],
+    *,
+    connection: Connection | None = None,
+    yes: bool = False,
+    first_step: int = 1,
+    created_file: Path | None = None,
+    tell: Callable[[StepResult], None] | None = None,
+) -> Replayed:
+    """Run the journey on the instance at `base_url` and compare each answer with the recorded one.
+
+    `values` are the journey's variables by their `env` (`{"DF_EMAIL": "…", "DF_PASSWORD": "…"}`; `os.environ` is as
+    good). `yes` agrees to dangerous steps, `first_step` (from 1) goes on after an interrupted run, `created_file` notes
+    what is created, `tell` hears each result as it comes. Raises UsageError before anything is sent; a step that fails
+    is a result, no exception.
+    """
+    from dfrecord.replaying.client import Connection
+    from dfrecord.replaying.run import ReplayOptions
+    from dfrecord.replaying.run import replay as run
+    from dfrecord.system_api.catalog import load
+
+    options = ReplayOptions(base_url, values, connection or Connection(), yes, first_step, created_file)
+    return run(journey, options, load(), tell or (lambda result: None))
+
+
+def preview(
+    journey: Journey, base_url: str, values: Mapping[str, str], *, connection: Connection | None = None
+) -> Plan:
+    """What a replay would create, change and delete on the instance; only the login and reads are sent.
+
+    Arguments as for `replay`. Raises UsageError, and WorkFailed when the instance cannot be read.
+    """
+    from dfrecord.replaying.client import Connection
+    from dfrecord.replaying.plan import plan as make_plan
+    from dfrecord.replaying.run import ReplayOptions
+    from dfrecord.system_api.catalog import load
+
+    return make_plan(journey, ReplayOptions(base_url, values, connection or Connection()), load())

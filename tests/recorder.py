@@ -23,12 +23,18 @@ class RecordedSession:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One call with a JSON body; gives the answer's JSON."""
+        return self._send(method, path, "application/json", None if body is None else json.dumps(body).encode())
+
+    def upload(self, path: str, media_type: str, content: bytes) -> Any:
+        """One POST of a file's bytes; gives the answer's JSON."""
+        return self._send("POST", path, media_type, content)
+
+    def _send(self, method: str, path: str, media_type: str, content: bytes | None) -> Any:
         headers = {"Accept": "application/json"}
         if self._token:
             headers["X-DreamFactory-Session-Token"] = self._token
-        content = None if body is None else json.dumps(body).encode()
         if content is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media_type
         url = f"{self._df.url}/api/v2/{path}"
         got = requests.request(method, url, headers=headers, data=content, timeout=30)
         exchange = Exchange(

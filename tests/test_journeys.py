@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import dfrecord
+from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.tools import FORMATS, dfrecord, rendered, run
+from tests.tools import FORMATS, rendered, run
+from tests.tools import dfrecord as command
 
 INSTALLED = ("limit", "scheduler", "event_script")
 PASSWORD = "Another!pass-word-16"
@@ -227,7 +231,7 @@ def test_journey_ends_in_the_same_state_elsewhere(
         recording = tmp_path / "session.har"
         recording.write_bytes(b"".join(har_chunks(session.exchanges)))
         script = rendered(recording, format, tmp_path)
-        told = json.loads(dfrecord("show", recording, "--json").stdout)
+        told = json.loads(command("show", recording, "--json").stdout)
         assert not [v["name"] for v in told["variables"] if v["kind"] == "parameter" and v["type"] == "integer"]
         secrets = {v["env"]: PASSWORD for v in told["variables"] if v["secret"] and v["required"]}
         environment = {
@@ -240,6 +244,24 @@ def test_journey_ends_in_the_same_state_elsewhere(
         done = run(script, format, environment)
         assert done.returncode == 0, done.stdout + done.stderr
         assert without_secrets(portable(target.state())) == without_secrets(portable(recorded.state()))
+
+
+def test_a_create_recorded_after_its_use_runs_before_it(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        [role] = session.create("role", {"name": "late", "is_active": True})
+        [app] = session.create("app", {"name": "early", "type": "0", "role_id": role, "is_active": True})
+        session.call("PATCH", f"system/app/{app}", {"description": "first of all"})
+        login, *calls = session.exchanges
+        recording = Recording("turned.har", (login, *(replace(e, number=n) for n, e in enumerate(calls[::-1], 1))))
+        journey = dfrecord.plan(recording)
+        assert [step.name for step in journey.steps] == ["log_in", "create_role", "create_app", "update_app"]
+        script = tmp_path / "script.py"
+        script.write_bytes(dfrecord.render(journey, "python")[0].content)
+        environment = {"DF_BASE_URL": target.url, "DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        done = run(script, "python", environment)
+        assert done.returncode == 0, done.stderr
+        assert portable(target.state()) == portable(recorded.state())
 
 
 def without_secrets(state: Any) -> Any:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,13 @@ def rendered(recording: Path, format: str, folder: Path, *options: str) -> Path:
     return script
 
 
+def torn_down(script: Path, format: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a script so that it deletes what its earlier runs created."""
+    return run(script, format, {**environment, "DF_TEARDOWN": "1"})
+
+
 def run(
-    script: Path, format: str, environment: Mapping[str, str], *, timeout: float = 120
+    script: Path, format: str, environment: Mapping[str, str], *, timeout: float = 120, options: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
     """Run a rendered script with these variables and nothing else of ours; skips when its tool is missing."""
     for tool in _NEEDS[format]:
@@ -46,7 +51,10 @@ def run(
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
     }[format]
     if format == "postman":
+        file = f"{script.stem}.postman_environment.json"
+        command += ["--export-environment", file]  # what the run notes there is for the next one
         command += [word for name, value in environment.items() for word in ("--env-var", f"{name}={value}")]
+    command += options
     base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
         command, cwd=script.parent, env={**base, **environment}, capture_output=True, text=True, timeout=timeout

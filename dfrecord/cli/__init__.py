@@ -18,6 +18,7 @@ COMMANDS = {
     "import": ("import_", "HARs, flow files, archives -> one small redacted recording"),
     "show": ("show", "what was recorded: steps, variables, and what was left out and why"),
     "render": ("render", "write the script: curl, python or postman"),
+    "replay": ("replay", "run it again on an instance and compare; --plan tells what would change"),
     "addon": ("addon", "where the addon for your own mitmproxy is"),
     "formats": ("formats", "the formats that render can write"),
 }

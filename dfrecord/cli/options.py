@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dfrecord
+from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
 
 if TYPE_CHECKING:
@@ -26,8 +27,17 @@ def input_argument(function: Decorated) -> Decorated:
 
 
 def plan_options(function: Decorated) -> Decorated:
-    """--filter, --reads, --literal, --whole-records, --name."""
+    """--filter, --reads, --literal, --whole-records, --parameter, --upsert, --teardown, --name."""
     for option in (
+        click.option("--teardown", is_flag=True, help="Let the script also delete what it created, and only that."),
+        click.option("--upsert", is_flag=True, help="Look up, then create or change: a second run changes nothing."),
+        click.option(
+            "--parameter",
+            "parameters",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="Recorded text VALUE becomes the parameter NAME wherever a value holds it; repeatable.",
+        ),
         click.option("--name", default="", help="Name of the journey (default: from the input's name)."),
         click.option("--whole-records", is_flag=True, help="Send updates whole, not only what changed."),
         click.option("--literal", is_flag=True, help="Each kept request verbatim: no linking, nothing left out."),
@@ -67,7 +77,15 @@ def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) 
     recording = read_source(source, filters, quiet)
     if recording.lost and not quiet:
         click.echo(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost", err=True)
-    return dfrecord.plan(recording, filters=filters, **choices)
+    chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
+    return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--parameter {text}: write NAME=VALUE, such as tenant=acme")
+    return name, value
 
 
 def read_source(source: str, filters: Sequence[str], quiet: bool) -> Recording:

@@ -23,12 +23,14 @@ from dfrecord.outputs import stem_of, write_script
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Your own templates, looked at first.",
 )
+@click.option("--steps", metavar="1,3-5", help="Only these steps, numbered as dfrecord show numbers them.")
 @plan_options
 @quiet_option
 def command(
     source: str,
     format: str,
     output: str,
+    steps: str | None,
     template_dir: Path | None,
     filters: tuple[str, ...],
     quiet: bool,
@@ -38,6 +40,7 @@ def command(
 
     The script takes its target and its secrets from the environment; the top of it lists them.
     """
+    from dfrecord.journey.steps import only_steps, parse_steps
     from dfrecord.renderers import FORMATS
 
     if format not in FORMATS:
@@ -45,6 +48,8 @@ def command(
     if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
         raise UsageError(f"{output}: is the input itself; choose another output")
     journey = plan_from(source, filters, quiet, **choices)
+    if steps is not None:
+        journey = only_steps(journey, parse_steps(steps, len(journey.steps)))
     stem = "journey" if output == "-" else stem_of(Path(output))
     files = dfrecord.render(journey, format, stem=stem, template_dir=template_dir)
     if output == "-":

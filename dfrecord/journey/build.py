@@ -7,12 +7,14 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import changed_only
 from dfrecord.journey.link import Linker
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
+    NOT_CREATED_HERE,
     Answer,
     Capture,
     Encoding,
@@ -34,8 +36,12 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.names import Namer, identifier
+from dfrecord.journey.order import in_dependency_order
+from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.secret_variables import SecretVariables
+from dfrecord.journey.teardown import teardown
 from dfrecord.journey.titles import kind_of, title_of
+from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_of, json_text, parse_json
 from dfrecord.normalise.headers import sent_headers
 from dfrecord.normalise.secrets import Secrets, find
@@ -55,20 +61,32 @@ from dfrecord.system_api.catalog import Catalog, Location
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """The user's choices: path prefixes to keep, which reads stay, verbatim or linked, and the journey's name."""
+    """The user's choices: path prefixes to keep, which reads stay, verbatim or linked, and the journey's name.
+
+    `parameters` are chosen stems, name to recorded text; `upsert` and `teardown` as in architecture.md section 5.
+    """
 
     filters: tuple[str, ...] = (DEFAULT_FILTER,)
     reads: Reads = Reads.USED
     literal: bool = False
     whole_records: bool = False
     name: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    upsert: bool = False
+    teardown: bool = False
 
 
 def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journey:
-    """The journey that a recording shows."""
+    """The journey that a recording shows. Raises UsageError when a chosen parameter stands nowhere."""
     decisions, kept = select(recording, options.filters, options.reads, catalog)
     secrets = find(recording.exchanges, catalog)
-    return _Build(recording, options, catalog, decisions, kept, secrets).run()
+    journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
+    if options.literal:
+        return journey
+    journey = parameterise(journey, dict(options.parameters), catalog)
+    if options.upsert:
+        journey = upsert(journey, catalog)
+    return teardown(journey, catalog) if options.teardown else journey
 
 
 @dataclass
@@ -92,6 +110,7 @@ class _Build:
         self.written: dict[tuple[str, str], int] = {}
         self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
         self.unchanging: set[int] = set()
+        self._announce_creates(order)
         self._prepare_sessions()
         step_names = Namer()
         if self.needs_login:
@@ -122,13 +141,23 @@ class _Build:
             name=name,
             title=redact(self.options.name or name.replace("_", " ")),
             source=redact(re.split(r"[\\/]", self.recording.source)[-1]),
-            steps=tuple(self.steps),
+            steps=tuple(in_dependency_order(self.steps, {variable.name: variable for variable in wanted})),
             variables=(base, *wanted),
             residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.linker.residue)),
             entry_count=self.recording.entry_count,
             literal=self.options.literal,
             secrets=self.secrets.recorded,
         )
+
+    def _announce_creates(self, order: Mapping[int, int]) -> None:
+        for exchange in self.kept:
+            location, answer = self._locate(exchange), json_of(exchange.response.body)
+            if (
+                location.resource
+                and kind_of(exchange, location, self.catalog) is StepKind.CREATE
+                and not isinstance(answer, ValueError)
+            ):
+                self.linker.announce(location.resource, answer, order[exchange.number])
 
     # ---------------------------------------------------------------- sessions
 
@@ -231,7 +260,7 @@ class _Build:
         created_here = self.linker.was_created_here(location.resource or "", location.record)
         step = self.linker.link(step, location, entry, None if isinstance(answer, ValueError) else answer)
         if kind is StepKind.DELETE and not step.danger and not created_here:
-            step = replace(step, danger="it deletes something that this journey did not create")
+            step = replace(step, danger=NOT_CREATED_HERE)
         if kind in (StepKind.UPDATE, StepKind.DELETE, StepKind.CALL) and location.record:
             self.written[(location.resource or "", location.record)] = entry
         return step

@@ -32,7 +32,8 @@ from dfrecord.journey.model import (
     VariableKind,
 )
 from dfrecord.journey.names import Namer, identifier
-from dfrecord.normalise.body import field_path
+from dfrecord.journey.rewrite import joined
+from dfrecord.normalise.body import field_path, records_of
 from dfrecord.system_api.catalog import Catalog, Location, Resource
 
 LEFT_OUT = {
@@ -56,6 +57,15 @@ class Linker:
     _known: dict[tuple[str, str], str] = field(default_factory=dict)
     _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
     _captured: set[tuple[str, str]] = field(default_factory=set)
+    _coming: dict[tuple[str, str], int] = field(default_factory=dict)
+    _promised: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def announce(self, resource: str, answer: Tree, entry: int) -> None:
+        """Tell of a create before linking starts: a recording without times may show its use first."""
+        facts = self.catalog.resources[resource]
+        for row in records_of(answer, self.catalog.wrapper):
+            if isinstance(own := row.get(facts.id_field or ""), Number):
+                self._coming.setdefault((resource, own.text), entry)
 
     def link(self, step: Step, location: Location, entry: int, answer: Tree) -> Step:
         """The step with every id a variable, and with captures of the ids it creates.
@@ -89,7 +99,8 @@ class Linker:
                 self._captured.add((facts.name, own))
             if not isinstance(own, Number):
                 continue
-            name = self._name(facts, row if isinstance(row, Object) else None)
+            promised = self._promised.pop((facts.name, own.text), None)
+            name = promised or self._name(facts, row if isinstance(row, Object) else None)
             self._known[(facts.name, own.text)] = name
             self._captured.add((facts.name, own.text))
             self.variables.append(
@@ -103,10 +114,20 @@ class Linker:
             if (resource, value) in self._known:
                 return self._known[(resource, value)]
         for resource in resources:
-            name = self._looked_up(resource, value, entry)
+            name = self._made_later(resource, value, entry) or self._looked_up(resource, value, entry)
             if name is not None:
                 return name
         return self._asked_for(resources[0], value, where)
+
+    def _made_later(self, resource: str, value: str, entry: int) -> str | None:
+        """The variable that a create further on will capture, when nothing shows the record before that create."""
+        coming = self._coming.get((resource, value), -1)
+        sighting = self.sightings.of(resource, value, entry, self._deleted.get((resource, value), -1))
+        if coming <= entry or (sighting is not None and sighting.entry < coming):
+            return None
+        name = self._name(self.catalog.resources[resource], sighting.row if sighting else None)
+        self._promised[(resource, value)] = self._known[(resource, value)] = name
+        return name
 
     def _looked_up(self, resource: str, value: str, entry: int) -> str | None:
         facts = self.catalog.resources[resource]
@@ -268,7 +289,7 @@ class _Linking:
                 parts += self._path(path)
             parts += [mark] if mark else []
             parts += self._query(query)
-        return Text(_joined(parts))
+        return Text(joined(parts))
 
     def _path(self, path: str) -> list[str | Var]:
         record = self.location.record
@@ -435,15 +456,3 @@ _FILTER_SAFE = "=()*,!<>'"
 def label(resource: str) -> str:
     """A resource's name for people."""
     return resource.replace("_", " ")
-
-
-def _joined(parts: Iterable[str | Var]) -> tuple[str | Var, ...]:
-    joined: list[str | Var] = []
-    for part in parts:
-        if part == "":
-            continue
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return tuple(joined)

@@ -7,7 +7,7 @@ renderers and the replay turn it into requests. Recorded values appear only as t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
@@ -119,6 +119,8 @@ class Lookup:
     rows); the one record whose fields equal every pair of `match` gives its field `pick`. None or several stop the run.
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
+    `newer` are keys that the journey itself gives the record later, tried before `match`, the newest first; an
+    `optional` record may be missing, as it is deleted in the end: then the variable is null.
     """
 
     resource: str
@@ -128,6 +130,16 @@ class Lookup:
     pick: str
     title: str
     headers: tuple[tuple[str, Text], ...] = ()
+    newer: tuple[tuple[tuple[str, Tree], ...], ...] = ()
+    optional: bool = False
+
+
+class Letters(StrEnum):
+    """How the ASCII letters of another variable's value are written."""
+
+    UPPER = "upper"
+    LOWER = "lower"
+    CAPITALIZED = "capitalized"  # the first one upper, the rest as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ class Variable:
     """A typed name. `type` is a JSON type: string, integer, number, boolean.
 
     `env` is the environment variable that gives the value, empty when none does. A capture with an `env` (the session
-    token) may be given instead of captured.
+    token) may be given instead of captured. `follows` names the parameter whose value this one is, in other `letters`.
     """
 
     name: str
@@ -147,6 +159,8 @@ class Variable:
     default: Tree = None
     description: str = ""
     lookup: Lookup | None = None
+    follows: str = ""
+    letters: Letters | None = None
 
 
 # ---------------------------------------------------------------- steps
@@ -202,6 +216,34 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What shall be true after a step of an upsert: one record is there with these values (or is not there).
+
+    A step with a `Wanted` sends no body of its own. Its target is the list (create) or the record (update, delete).
+    `document` is one JSON value with variables that says all a run needs to compare and to write:
+
+        {"keys":   [{"name": "acme-role"}],        natural keys, the newest first; none when the target names the record
+         "record": {"description": "…"},           fields without nested rows
+         "later":  ["config.host"],                places in it that a later step sets, or that the server does not keep
+         "rows":   {"role_service_access_by_role_id": {
+                       "id": "id", "parent": "role_id",
+                       "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}}}
+
+    `record` is the variable of the record's id, empty when a name in the target takes its place.
+    """
+
+    document: Object
+    record: str = ""
+    resource_path: str = ""
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The names of the relations whose rows are compared."""
+        rows = self.document.get("rows")
+        return tuple(str(name) for name, _ in rows.members) if isinstance(rows, Object) else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One request of the journey.
 
@@ -209,6 +251,10 @@ class Step:
     A LOGIN step captures the session token and is left out when that token is given; a LOGOUT step runs only when the
     script itself logged in. `danger` says why the step runs only when the person agreed (`DF_YES=1`, `--yes`), empty
     for ordinary steps. `entry` is the exchange it comes from, None when dfrecord added it.
+
+    `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
+    upsert that is `only_after_changes` is sent when the run has changed something before it. `makes` is the path below
+    which a create's records stand, for the teardown.
     """
 
     name: str
@@ -221,6 +267,14 @@ class Step:
     danger: str = ""
     notes: tuple[str, ...] = ()
     entry: int | None = None
+    heading: Text | None = None
+    wanted: Wanted | None = None
+    only_after_changes: bool = False
+    makes: str = ""
+
+
+NOT_CREATED_HERE = "it deletes something that this journey did not create"
+"""The `danger` of a step that deletes what was there before."""
 
 
 class ResidueKind(StrEnum):
@@ -247,6 +301,7 @@ class Residue:
 class Journey:
     """What the administrator did: steps in the order they run, the variables between them, and the residue.
 
+    `offered_stem` is a word that the keys of several created records share: a person may want it as a parameter.
     `secrets` holds every recorded secret that must not stand in any output; it never leaves the process.
     """
 
@@ -258,6 +313,9 @@ class Journey:
     residue: tuple[Residue, ...] = ()
     entry_count: int = 0
     literal: bool = False
+    upsert: bool = False
+    teardown: bool = False
+    offered_stem: str = ""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def variable(self, name: str) -> Variable:
@@ -266,6 +324,20 @@ class Journey:
             if variable.name == name:
                 return variable
         raise KeyError(name)
+
+    @property
+    def session(self) -> Variable | None:
+        """The captured session token that may be given instead of logging in, None when the journey has none."""
+        return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+
+    def is_sign_on(self, step: Step) -> bool:
+        """Whether a step only opens or closes the session, so that it is left out when the session token is given."""
+        session = self.session
+        if session is None:
+            return False
+        if step.kind is StepKind.LOGOUT:
+            return session.name in variables_of_step(step)
+        return step.kind is StepKind.LOGIN and {capture.variable for capture in step.captures} == {session.name}
 
     def schedule(self) -> list[Step | Variable]:
         """Steps and lookup variables in the order they run.
@@ -336,6 +408,10 @@ def variables_of_step(step: Step) -> Iterator[str]:
             yield from variables_of_tree(tree)
         case RawBody(parts=parts):
             yield from (part.name for part in parts if isinstance(part, Var))
+    if step.wanted is not None:
+        yield from variables_of_tree(step.wanted.document)
+    if step.heading is not None:
+        yield from variables_of_tree(step.heading)
 
 
 def variables_of_lookup(variable: Variable) -> Iterator[str]:
@@ -345,5 +421,23 @@ def variables_of_lookup(variable: Variable) -> Iterator[str]:
     yield from variables_of_tree(variable.lookup.path)
     for _, value in variable.lookup.headers:
         yield from variables_of_tree(value)
-    for _, tree in variable.lookup.match:
-        yield from variables_of_tree(tree)
+    for match in (variable.lookup.match, *variable.lookup.newer):
+        for _, tree in match:
+            yield from variables_of_tree(tree)
+
+
+def used_variables(variables: Iterable[Variable], steps: Iterable[Step]) -> Iterator[Variable]:
+    """The variables that the steps use, directly or through lookups, or capture; and the base URL."""
+    known = {variable.name: variable for variable in variables}
+    needed: set[str] = set()
+    todo = [name for step in steps for name in (*variables_of_step(step), *(c.variable for c in step.captures))]
+    while todo:
+        name = todo.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        todo += variables_of_lookup(known[name])
+        todo += [known[name].follows] if known[name].follows else []
+    for variable in known.values():
+        if variable.name in needed or variable.env == "DF_BASE_URL":
+            yield variable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _RESERVED = {"df", "yes", "journey", "main", "base_url", "timeout", "verbose", "resource"}
 
@@ -18,10 +19,10 @@ def identifier(text: str, fallback: str = "value") -> str:
 
 
 class Namer:
-    """Gives every name once."""
+    """Gives every name once, and none that is `taken`."""
 
-    def __init__(self) -> None:
-        self._given: set[str] = set(_RESERVED)
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._given: set[str] = {*_RESERVED, *taken}
         self._numbers: dict[str, int] = {}
 
     def give(self, *wishes: str) -> str:

@@ -191,9 +191,14 @@ def tokens_answered(exchange: Exchange, catalog: Catalog) -> list[str]:
 def error_message(exchange: Exchange) -> str:
     """The server's own words for a refusal, each failing record's reason included; the status text when it has none."""
     tree = json_of(exchange.response.body)
-    error = tree.get("error") if isinstance(tree, Object) else None
+    return refusal(None if isinstance(tree, ValueError) else tree, exchange.response.reason)
+
+
+def refusal(answer: Tree, reason: str) -> str:
+    """The server's own words in the JSON of an answer, each failing record's included; `reason` when it has none."""
+    error = answer.get("error") if isinstance(answer, Object) else None
     if not isinstance(error, Object):
-        return exchange.response.reason or "no message"
+        return reason or "no message"
     messages = [_message(error)]
     context = error.get("context")
     failed = context.get("resource") if isinstance(context, Object) else None

@@ -64,14 +64,22 @@ def render(journey: Journey, format: str, options: RenderOptions) -> tuple[Outpu
     if format not in FORMATS:
         raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     renderer: Renderer = importlib.import_module(FORMATS[format].module).render
-    recorded = "\n".join(_strings(dataclasses.replace(journey, secrets=frozenset()))).encode("utf-8", "surrogatepass")
     files = renderer(journey, options)
-    if any(standing_in(journey.secrets, content) for content in (recorded, *(file.content for file in files))):
+    refuse_secrets(journey, format, *(file.content for file in files))
+    return files
+
+
+def refuse_secrets(journey: Journey, what: str, *contents: bytes) -> None:
+    """The last check. Raises SecretInOutput when a recorded secret stands in the contents, or in the journey itself.
+
+    `what` says in a word or two what the contents are.
+    """
+    recorded = "\n".join(_strings(dataclasses.replace(journey, secrets=frozenset()))).encode("utf-8", "surrogatepass")
+    if any(standing_in(journey.secrets, content) for content in (recorded, *contents)):
         raise SecretInOutput(
-            f"a recorded secret would stand in the {format} output, so nothing was written; please report this "
+            f"a recorded secret would stand in the {what} output, so nothing was written; please report this "
             "with the recording made by `dfrecord import`"
         )
-    return files
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -28,6 +28,8 @@ exact_answer capture find_record query matching is_digits is_integer is_number i
 uri_text json_text base64_text body json content
 step status answer found wanted given_token
 argument name missing reply method target header text type value what path rows field fields hits line
+search ensure change remove tell wrote summary tear_down note_records document keys key query have related there makes
+created changed deleted unchanged optional
 """
 _RESERVED = frozenset(f"{_SHELL_WORDS} {_SCRIPT_WORDS}".split())
 _RESERVED_PREFIXES = ("find_", "is_", "uri_of_", "json_of_", "base64_of_")
@@ -153,10 +155,10 @@ def word(parts: Iterable[str | Var], scope: Scope) -> str:
     pieces: list[str] = []
     open_quotes = ""
     merged = list(_merged(parts))
-    for part, following in zip(merged, [*merged[1:], ""], strict=True):
+    for part, following in zip(merged, [*merged, ""][1:], strict=True):
         if isinstance(part, Var):
             name = scope.reference(part.name, part.encoding)
-            glued = isinstance(following, str) and re.match(r"[A-Za-z0-9_\[]", following)
+            glued = name.isidentifier() and isinstance(following, str) and re.match(r"[A-Za-z0-9_\[]", following)
             open_quotes += f"${{{name}}}" if glued else f"${name}"
         elif quote(part).startswith("'") and '"' not in part:
             open_quotes += part

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dfrecord.journey.model import (
+    Array,
     Journey,
     JsonBody,
+    Letters,
     Number,
     Object,
     RequestBody,
@@ -25,12 +27,14 @@ from dfrecord.journey.model import (
     Var,
     Variable,
     VariableKind,
+    Wanted,
     variables_of_lookup,
     variables_of_step,
     variables_of_tree,
 )
 from dfrecord.renderers import OutputFile, RenderOptions
 from dfrecord.renderers.bash_encoder import (
+    INVISIBLE,
     Encoded,
     Scope,
     comment,
@@ -63,10 +67,12 @@ class Taken:
 @dataclass(frozen=True, slots=True)
 class Function:
     """One function of the script, as source fragments: `command` sends with `headers`, after `json` was made by jq or
-    with `bytes` as the command that writes the body; a lookup's find goes to the variable `result`."""
+    with `bytes` as the command that writes the body; a lookup's find goes to the variable `result`. `document` makes
+    the JSON that says what shall be true, `makes` is the path of what is created."""
 
     name: str
     title: str
+    shown_title: str
     command: str
     headers: tuple[str, ...]
     guarded: bool = False
@@ -77,6 +83,10 @@ class Function:
     captures: tuple[Taken, ...] = ()
     result: str = ""
     exported: bool = False
+    document: str = ""
+    makes: str = ""
+    only_after_changes: bool = False
+    opens_session: bool = False
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
@@ -95,6 +105,9 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         environment=script.environment(),
         required=script.required(given_token=False),
         required_with_token=script.required(given_token=True),
+        required_to_log_in=script.required_to_log_in(),
+        teardown_headers=script.teardown_headers() if journey.teardown else (),
+        followers=script.followers(),
         typed=typed,
         defaults=[(v.env, script.default(v)) for v in from_outside if not v.required],
         exported=[v.env for v in journey.variables if v.env and v.secret],
@@ -117,11 +130,12 @@ class _Script:
     def __init__(self, journey: Journey) -> None:
         self._journey = journey
         self._scope = Scope({variable.name: variable for variable in journey.variables})
-        given = (v for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env)
-        self._session = next(given, None)
+        self._session = journey.session
         self.session = shell_name(self._session) if self._session else ""
         trees = [step.request.body.tree for step in journey.steps if isinstance(step.request.body, JsonBody)]
-        trees += [Object(variable.lookup.match) for variable in journey.variables if variable.lookup is not None]
+        trees += [step.wanted.document for step in journey.steps if step.wanted is not None]
+        lookups = [variable.lookup for variable in journey.variables if variable.lookup is not None]
+        trees += [Object(match) for lookup in lookups for match in (*lookup.newer, lookup.match)]
         self._in_json = {name for tree in trees for name in variables_of_tree(tree)}
 
     def environment(self) -> list[tuple[str, str]]:
@@ -137,6 +151,11 @@ class _Script:
                 rows.append((v.env, v.description + (f" ({', '.join(words)})" if words else "")))
         if any(step.danger for step in self._journey.steps):
             rows.append(("DF_YES", "1: go ahead with the steps that need your consent (or --yes)"))
+        if self._journey.teardown:
+            rows.append(("DF_TEARDOWN", "1: delete what earlier runs created instead (or --teardown)"))
+            rows.append(
+                ("DF_CREATED", f"the file that notes what runs create (default: {self._journey.name}.created.jsonl)")
+            )
         width = max((len(name) for name, _ in rows), default=0)
         return [(name.ljust(width), about.strip()) for name, about in rows]
 
@@ -154,45 +173,93 @@ class _Script:
 
     def required(self, *, given_token: bool) -> list[str]:
         """The environment variables a run needs, when the session token is given and when it is not."""
-        steps = [step for step in self._journey.steps if not (given_token and self._is_skipped(step))]
+        steps = [step for step in self._journey.steps if not (given_token and self._journey.is_sign_on(step))]
         used = {name for step in steps for name in variables_of_step(step)} | {"base_url"}
         used |= {name for variable in self._journey.variables for name in variables_of_lookup(variable)}
         needed = [v.env for v in self._journey.variables if v.required and v.name in used]
         captured = {capture.variable for step in self._journey.steps for capture in step.captures}
         if self._session and self._session.name in used and self._session.name not in captured:
             needed.append(self._session.env)
-        return needed
-
-    def _is_skipped(self, step: Step) -> bool:
-        if self._session is None:
-            return False
-        captured = {capture.variable for capture in step.captures}
-        return step.kind is StepKind.LOGOUT or (step.kind is StepKind.LOGIN and captured == {self._session.name})
+        return list(dict.fromkeys(needed))
 
     def step(self, step: Step) -> Function:
         """The function of a step."""
         request = step.request
         notes = list(step.notes)
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _HEADER_NAME.fullmatch(name)]
-        has_body = request.body is not None
-        if has_body and request.method == "HEAD":  # curl waits for an answer's body to anything but a plain --head
-            notes.append("the body of this HEAD request is not sent")
-            has_body = False
-        made, raw = self._body(request.body) if has_body else ("", "")
-        content = "with_json" if made else "with_body" if raw else "without_body"
-        method = request.method if re.fullmatch("[A-Z]+", request.method) else quote(request.method)
+        document = command = made = raw = ""
+        if step.wanted is not None:
+            document, command = self._document(step.wanted, notes), self._wanted_command(step, step.wanted)
+        else:
+            has_body = request.body is not None
+            if has_body and request.method == "HEAD":  # curl waits for an answer's body to anything but a plain --head
+                notes.append("the body of this HEAD request is not sent")
+                has_body = False
+            made, raw = self._body(request.body) if has_body else ("", "")
+            content = "with_json" if made else "with_body" if raw else "without_body"
+            command = f"send {content} {_method(request.method)} {self._target(request.target)}"
+        heading = word(map(_visible, step.heading.parts), self._scope) if step.heading else quote(shown(step.title))
         return Function(
             name=safe_name(step.name),
             title=step.title,
-            command=f"send {content} {method} {self._target(request.target)}",
+            shown_title=heading,
+            command=command,
             headers=self._headers(request.headers),
-            guarded=self._is_skipped(step),
+            guarded=self._journey.is_sign_on(step),
             notes=tuple(notes),
             encoded=self._scope.take_encoded(),
             json=made,
             bytes=raw,
             captures=tuple(self._capture(c.variable, c.pointer) for c in step.captures),
+            document=document,
+            makes=quote(step.makes) if step.makes else "",
+            only_after_changes=step.only_after_changes,
+            opens_session=step.kind is StepKind.LOGIN,
         )
+
+    def _wanted_command(self, step: Step, wanted: Wanted) -> str:
+        target = self._target(step.request.target)
+        if step.kind is StepKind.DELETE:
+            there = f'"${shell_name(self._scope.variables[wanted.record])}"' if wanted.record else "yes"
+            return f"remove {target} {there}"
+        if step.kind is StepKind.UPDATE and wanted.record:
+            return f"change {target}"
+        return f"ensure {_method(step.request.method)} {target}"
+
+    def _document(self, wanted: Wanted, notes: list[str]) -> str:
+        made, raw = self._json(wanted.document)
+        if raw:
+            notes.append("jq before 1.7 rounds numbers of more than 15 digits: take a newer one for this step")
+        return made or raw
+
+    def followers(self) -> list[tuple[str, str, str]]:
+        """Each variable that is another one in other letters: its name, the jq program, the other's name."""
+        programs = {
+            Letters.UPPER: "ascii_upcase",
+            Letters.LOWER: "ascii_downcase",
+            Letters.CAPITALIZED: "(.[:1] | ascii_upcase) + .[1:]",
+        }
+        return [
+            (shell_name(v), programs[v.letters], shell_name(self._scope.variables[v.follows]))
+            for v in self._journey.variables
+            if v.letters
+        ]
+
+    def required_to_log_in(self) -> list[str]:
+        """The environment variables that only the login needs."""
+        used = {
+            name for step in self._journey.steps if self._journey.is_sign_on(step) for name in variables_of_step(step)
+        }
+        return [v.env for v in self._journey.variables if v.required and v.name in used and v.env != "DF_BASE_URL"]
+
+    def teardown_headers(self) -> tuple[str, ...]:
+        """The headers of a request with the session of the login."""
+        name = self._session.name if self._session else ""
+        for step in self._journey.steps:
+            own = [header for header in step.request.headers if [v.name for v in header[1].variables] == [name]]
+            if own:
+                return self._headers((("Accept", Text(("application/json",))), own[0]))
+        return ()
 
     def lookup(self, variable: Variable) -> Function:
         """The function of a lookup."""
@@ -200,11 +267,14 @@ class _Script:
         assert lookup is not None
         what = word((lookup.resource, " with ", *self._named(lookup.match)), self._scope)
         place = f"{self._target(lookup.path)} {quote(jq_path(lookup.rows))} {quote(lookup.pick)}"
-        made, raw = self._json(Object(lookup.match))
+        keys = [Object(match) for match in (*lookup.newer, lookup.match)]
+        made, raw = self._json(Array(tuple(keys)) if lookup.newer else keys[0])
+        optional = "optional=yes " if lookup.optional else ""
         return Function(
             name=f"find_{variable.name}",
             title=lookup.title,
-            command=f"find_record {self.type(variable)} {what} {place}",
+            shown_title=quote(shown(lookup.title)),
+            command=f"{optional}find_record {self.type(variable)} {what} {place}",
             headers=self._headers(lookup.headers),
             encoded=self._scope.take_encoded(),
             json=made or raw,
@@ -231,21 +301,10 @@ class _Script:
         return Taken(shell_name(variable), self.type(variable), place, bool(variable.env), variable.secret)
 
     def _target(self, target: Text) -> str:
-        """The target with what HTTP forbids in it percent-encoded."""
-        parts = [
-            _FORBIDDEN_IN_TARGET.sub(_percent, part).replace("#", "%23") if isinstance(part, str) else part
-            for part in target.parts
-        ]
-        return word(parts, self._scope)
+        return word(target_parts(target), self._scope)
 
     def _headers(self, headers: tuple[tuple[str, Text], ...]) -> tuple[str, ...]:
-        words = []
-        for name, value in headers:
-            if _HEADER_NAME.fullmatch(name):
-                parts = [re.sub("[\r\n\0]", " ", p) if isinstance(p, str) else p for p in value.parts]
-                empty = all(isinstance(part, str) and not part.strip(" \t") for part in parts)
-                words.append(word([f"{name};"] if empty else [f"{name}: ", *parts], self._scope))
-        return tuple(words)
+        return tuple(word(parts, self._scope) for parts in header_parts(headers))
 
     def _body(self, body: RequestBody) -> tuple[str, str]:
         """The command whose output becomes the variable json, or else the one that writes the body."""
@@ -255,16 +314,42 @@ class _Script:
         if not parts:
             return "", ":"
         named = (p if isinstance(p, bytes) else self._scope.reference(p.name, p.encoding) for p in parts)
-        return "", printf_call(_merged(named))
+        return "", printf_call(merged(named))
 
     def _json(self, tree: Tree) -> tuple[str, str]:
         program = jq_program(tree, self._scope, "    ")
         if program is None:
-            return "", printf_call(_merged(json_parts(tree, self._scope)))
+            return "", printf_call(merged(json_parts(tree, self._scope)))
         if not program.arguments:
             return f"jq -nc {program.source}", ""
         arguments = "".join(f' \\\n    {option} {name} "${shell}"' for option, name, shell in program.arguments)
         return f"jq -nc{arguments} \\\n    {program.source}", ""
+
+
+def _method(method: str) -> str:
+    return method if re.fullmatch("[A-Z]+", method) else quote(method)
+
+
+def _visible(part: str | Var) -> str | Var:
+    """A part of a heading in which nothing hides; the blanks beside a variable stay."""
+    return INVISIBLE.sub("?", part) if isinstance(part, str) else part
+
+
+def target_parts(target: Text) -> list[str | Var]:
+    """The target with what HTTP forbids in it percent-encoded."""
+    return [
+        _FORBIDDEN_IN_TARGET.sub(_percent, part).replace("#", "%23") if isinstance(part, str) else part
+        for part in target.parts
+    ]
+
+
+def header_parts(headers: tuple[tuple[str, Text], ...]) -> Iterator[list[str | Var]]:
+    """Each header that can be sent, as what curl's `--header` takes."""
+    for name, value in headers:
+        if _HEADER_NAME.fullmatch(name):
+            parts = [re.sub("[\r\n\0]", " ", p) if isinstance(p, str) else p for p in value.parts]
+            empty = all(isinstance(part, str) and not part.strip(" \t") for part in parts)
+            yield [f"{name};"] if empty else [f"{name}: ", *parts]
 
 
 def _text(value: Tree) -> str:
@@ -281,16 +366,17 @@ def _text(value: Tree) -> str:
     raise TypeError(f"not a single value: {value!r}")
 
 
-def _merged(parts: Iterable[bytes | str]) -> list[bytes | str]:
-    merged: list[bytes | str] = []
+def merged(parts: Iterable[bytes | str]) -> list[bytes | str]:
+    """The parts with neighbouring bytes joined and none empty."""
+    joined: list[bytes | str] = []
     literal = bytearray()
     for part in parts:
         if isinstance(part, bytes):
             literal += part
             continue
-        merged += [bytes(literal), part]
+        joined += [bytes(literal), part]
         literal.clear()
-    return [part for part in (*merged, bytes(literal)) if part]
+    return [part for part in (*joined, bytes(literal)) if part]
 
 
 def _percent(match: re.Match[str]) -> str:

@@ -7,14 +7,15 @@ In comes a journey, out goes a script with a small `DreamFactory` client, one fu
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from dataclasses import dataclass
 
-from dfrecord.errors import UsageError
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
+    Object,
     RawBody,
     RequestBody,
     RequestTemplate,
@@ -23,14 +24,15 @@ from dfrecord.journey.model import (
     Text,
     Var,
     Variable,
+    Wanted,
 )
 from dfrecord.renderers import OutputFile, RenderOptions, python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
+from dfrecord.renderers.python_format import LINE_LENGTH, formatted
 from dfrecord.renderers.python_names import Names, name_variables
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-
-LINE_LENGTH = 88
+from dfrecord.replaying import reconcile
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -61,6 +63,8 @@ class Call:
     notes: tuple[str, ...] = ()
     captures: tuple[tuple[str, str], ...] = ()  # target of the assignment, path into the answer
     result: str = ""
+    closes_session: bool = False
+    opens_session: bool = False
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
@@ -92,26 +96,22 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         token_value=body.token_value,
         exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
         helpers=encoder.helpers,
-        has_json=any(isinstance(step.request.body, JsonBody) for step in journey.steps),
+        has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
         dangers=[(step.title, step.danger) for step in journey.steps if step.danger],
         residue=residue_lines(journey.residue),
+        session_calls=[call for call in calls if call.opens_session or call.closes_session],
+        followers=_followers(journey, names),
+        letters=_letters(journey),
+        reconcile=_reconcile(),
     )
-    return (OutputFile(_formatted(source).encode("utf-8"), executable=True),)
+    return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
 
 
-def _formatted(source: str) -> str:
-    import black
-    from black.mode import TargetVersion
-    from black.parsing import InvalidInput
-
-    mode = black.Mode(line_length=LINE_LENGTH, target_versions={TargetVersion.PY311})
-    try:
-        text = black.format_str(source, mode=mode)
-    except InvalidInput as error:
-        raise UsageError(f"the python template does not make valid Python: {str(error).splitlines()[0]}") from error
+def _with_long_lines(text: str) -> str:
+    """The formatted script, with a word to linters when lines of it are long."""
     if any(_width(line) > LINE_LENGTH for line in text.splitlines()):
         text = text.replace("# ///\n", f"# ///\n{_LONG_LINES}", 1)
     return text
@@ -153,13 +153,20 @@ class _Body:
         return [self._step(item) if isinstance(item, Step) else self._lookup(item) for item in self._journey.schedule()]
 
     def _step(self, step: Step) -> Call:
-        request = step.request
-        arguments = [python_encoder.title(step.title), string(request.method), self._target(request.target)]
+        request, wanted = step.request, step.wanted
         notes = list(step.notes)
-        if shown := self._shown_target(request.target):
-            arguments.append(f"shown={shown}")
+        title = self._encoder.text(_cleaned(step.heading)) if step.heading else python_encoder.title(step.title)
         body = self._body(request.body)
-        arguments += [body] if body else []
+        if wanted is None:
+            method, arguments = "call", [title, string(request.method), self._target(request.target)]
+            if shown := self._shown_target(request.target):
+                arguments.append(f"shown={shown}")
+            arguments += [body] if body else []
+        else:
+            method, arguments = self._wanted(step, wanted, title)
+        arguments += [f"makes={string(step.makes)}"] if step.makes else []
+        if not self._journey.literal and (step.resource or "").endswith("_session"):
+            arguments.append("signs_on=True")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
@@ -168,17 +175,30 @@ class _Body:
                 arguments.append(f"headers=[{pairs}]")
         else:
             arguments += self._changed_headers(headers, body.startswith("json="), step.kind)
+        guard = self._names.guard(step) or ("df.wrote" if step.only_after_changes else "")
         return Call(
-            method="call",
+            method=method,
             arguments=tuple(arguments),
             title=step.title,
-            guard=self._names.guard(step),
-            keeps_token=(step.kind is StepKind.LOGIN or self._journey.literal) and not self._names.guard(step),
+            guard=guard,
+            keeps_token=(step.kind is StepKind.LOGIN or self._journey.literal) and not guard,
             notes=tuple(notes),
             captures=tuple(
                 (self._names.assigned(capture.variable), _pointer(capture.pointer)) for capture in step.captures
             ),
+            opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
+            closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
         )
+
+    def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
+        """The method and arguments of a step that says what shall be true."""
+        target, document = self._target(step.request.target), self._encoder.tree(wanted.document)
+        if step.kind is StepKind.DELETE:
+            there = f"{self._names.expressions[wanted.record]} is not None" if wanted.record else ""
+            return "remove", [title, target, *([f"there={there}"] if there else [])]
+        if step.kind is StepKind.UPDATE and wanted.record:
+            return "change", [title, target, document]
+        return "ensure", [title, string(step.resource or ""), string(step.request.method), target, document]
 
     def _body(self, body: RequestBody) -> str:
         """The `json=` or `body=` argument, empty for no body; a null or an unreadably large tree is given as bytes."""
@@ -251,12 +271,43 @@ class _Body:
             self._target(lookup.path),
             f"{{{pairs}}}",
         ]
+        if lookup.newer:
+            newer = (self._encoder.tree(Object(key)) for key in lookup.newer)
+            arguments.append(f"newer=({', '.join(newer)},)")
+        if lookup.optional:
+            arguments.append("optional=True")
         if lookup.rows != ("resource",):
             arguments.append(f"rows=({''.join(string(row) + ',' for row in lookup.rows)})")
         if lookup.pick != "id":
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
+
+
+def _cleaned(text: Text) -> Text:
+    """A heading with its recorded parts made harmless; the blanks beside a variable stay."""
+    return Text(tuple(python_encoder.visible(part) if isinstance(part, str) else part for part in text.parts))
+
+
+def _letters(journey: Journey) -> list[str]:
+    """The functions that the following variables need."""
+    kinds = {variable.letters.value for variable in journey.variables if variable.letters}
+    return sorted(kinds | ({"upper"} if "capitalized" in kinds else set()), reverse=True)
+
+
+def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
+    """Each variable that is another one in other letters: its name, the function, the other's name."""
+    return [
+        (names.expressions[variable.name], variable.letters.value, names.expressions[variable.follows])
+        for variable in journey.variables
+        if variable.letters
+    ]
+
+
+def _reconcile() -> str:
+    """The functions of `replaying.reconcile` as they stand there: script and replay compare alike."""
+    source = inspect.getsource(reconcile)
+    return source[source.index("def whole(") :]
 
 
 def _signature(names: Names) -> str:
@@ -282,6 +333,9 @@ def _environment_table(journey: Journey, names: Names) -> list[tuple[str, str]]:
         rows.append((names.session_env, need, "secret, a session token to use instead of logging in"))
     if any(step.danger for step in journey.steps):
         rows.append(("DF_YES", "required", "1 to agree to the dangerous steps, or --yes"))
+    if journey.teardown:
+        rows.append(("DF_TEARDOWN", "optional", "1 to delete what earlier runs created here instead, or --teardown"))
+        rows.append(("DF_CREATED", f"default {journey.name}.created.jsonl", "the file that notes what runs create"))
     width = max(len(name) for name, _, _ in rows)
     return [(name.ljust(width), f"{need}; {facts}" if facts else need) for name, need, facts in rows]
 

@@ -41,7 +41,12 @@ _MOST_LINES = 400  # of a text body that is shown line by line
 
 def clean(text: str) -> str:
     """Recorded text for people: one line, nothing invisible, nothing that moves the cursor or the reading order."""
-    return _INVISIBLE.sub("\ufffd", " ".join(text.split()))
+    return visible(" ".join(text.split()))
+
+
+def visible(text: str) -> str:
+    """Recorded text with nothing invisible in it."""
+    return _INVISIBLE.sub("\ufffd", text)
 
 
 def comment(text: str) -> str:

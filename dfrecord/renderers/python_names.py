@@ -15,10 +15,8 @@ from dfrecord.journey.model import (
     Journey,
     Number,
     Step,
-    StepKind,
     Tree,
     Variable,
-    VariableKind,
     variables_of_lookup,
     variables_of_step,
 )
@@ -34,7 +32,7 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json base64 l
+        df answer pick uri as_text base64_text json_inside to_json base64 l upper lower capitalized
         str int float bool bytes object print
         """,
     )
@@ -44,7 +42,8 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     re.findall(
         r"\w+",
         """
-        parsed explain readable reason_of as_given number boolean main annotations
+        parsed explain readable reason_of named whole changes row_change differs plain tear_down Unknown New
+        as_given number boolean main annotations
         argparse html json os sys quote requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
         isinstance type set dict list tuple next iter map filter any all len enumerate super str ValueError
@@ -52,9 +51,15 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     )
 )
 _CLIENT_WORDS = frozenset(
-    {"base_url", "session_token", "logs_in", "timeout", "verbose", "http", "call", "find", "self"}
+    re.findall(
+        r"\w+",
+        """
+        base_url session_token logs_in timeout verbose http self call find ensure change remove
+        tear_down created created_file outcomes summary wrote planning planned plan_summary predicted secrets
+        """,
+    )
 )
-_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes"})
+_OPTION_WORDS = frozenset({"help", "base-url", "timeout", "verbose", "yes", "plan", "teardown", "created-file"})
 
 
 @dataclass(frozen=True)
@@ -110,19 +115,20 @@ class Names:
 
 def name_variables(journey: Journey) -> Names:
     """Decide on every name of the journey's script."""
-    session = next((v for v in journey.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+    session = journey.session
     captured = {capture.variable for step in journey.steps for capture in step.captures}
-    skippable = {step.name for step in journey.steps if session and _is_skipped_with_token(step, session.name)}
+    skippable = {step.name for step in journey.steps if journey.is_sign_on(step)}
     to_log_in = {name for step in journey.steps if step.name in skippable for name in variables_of_step(step)}
     always = {name for step in journey.steps if step.name not in skippable for name in variables_of_step(step)}
     always |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
+    always |= {variable.follows for variable in journey.variables if variable.follows}
     used = to_log_in | always
 
     function = _free(journey.name, _MODULE_WORDS)
     local, attributes, options = (
         {*_FUNCTION_WORDS, function},
         set(_CLIENT_WORDS),
-        {"base_url", "timeout", "verbose", "yes"},
+        {"base_url", "timeout", "verbose", "yes", "plan", "teardown", "created_file"},
     )
     expressions: dict[str, str] = {}
     credentials, arguments = [], []
@@ -159,13 +165,6 @@ def name_variables(journey: Journey) -> Names:
         skippable=frozenset(skippable),
         logs_in=session is not None and session.name in captured,
     )
-
-
-def _is_skipped_with_token(step: Step, session: str) -> bool:
-    """Whether the step is left out when the session token is given: the login that captures it, and its logout."""
-    if step.kind is StepKind.LOGOUT:
-        return session in variables_of_step(step)
-    return step.kind is StepKind.LOGIN and {capture.variable for capture in step.captures} == {session}
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -47,7 +47,10 @@ class SecretRule:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to."""
+    """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
+
+    `create_drops_empty`: a create leaves out false, 0, "" and null (system-api.md section 6.1).
+    """
 
     name: str
     path: str | None
@@ -59,6 +62,7 @@ class Resource:
     relations: Mapping[str, Relation]
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
+    create_drops_empty: bool
 
     @property
     def key_field(self) -> str | None:
@@ -223,6 +227,7 @@ class Catalog:
             relations={key: Relation(**value) for key, value in facts.get("relations", {}).items()},
             secrets=tuple(SecretRule(**rule) for rule in facts.get("secrets", ())),
             may_hold_secrets=frozenset(facts.get("may_hold_secrets", ())),
+            create_drops_empty=bool(facts.get("create_drops_empty")),
         )
 
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import dfrecord
 from dfrecord.journey.model import (
     Array,
     Capture,
@@ -42,6 +43,7 @@ from dfrecord.renderers.curl import render
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import ACCEPT, HOSTILE, JSON, LOGOUT, PROVISION, TOKEN, literal, raw_step, record
+from tests.tools import FIXTURES
 from tests.tools import run as run_script
 
 SECRET = "se'cr\"et $(touch CANARY) \\ é %41 & +!*()"
@@ -67,6 +69,13 @@ def sent(journey: Journey, folder: Path, **environment: str) -> list[ReceivedReq
         done = run(journey, folder, {"DF_BASE_URL": echo.url, **environment})
         assert done.returncode == 0, done.stderr
     return echo.received
+
+
+@pytest.mark.parametrize("case", ["01-create-user", "02-provision-tenant", "03-edit-role", "06-messy"])
+def test_upsert_with_teardown_pleases_shellcheck(case: str) -> None:
+    recording = dfrecord.read(FIXTURES / case / "recording.har")
+    stem = {"tenant": "acme"} if case.startswith("02") else {}
+    shellcheck(script(dfrecord.plan(recording, upsert=True, teardown=True, parameters=stem)))
 
 
 def shellcheck(source: str) -> None:

@@ -155,7 +155,7 @@ def test_refused_batch_stops_with_the_words_for_each_record(folder: Path) -> Non
         done = run(PROVISION, folder, {**settings, "DF_USER_PASSWORD": USER_PASSWORD})
         assert done.returncode == 1
         assert "failed: Create role acme-role: 400" in done.stderr
-        assert "  record 0: SQLSTATE[23000]" in done.stderr
+        assert "  record 1 (acme-role): SQLSTATE[23000]" in done.stderr
         assert "UNIQUE constraint failed: role.name" in done.stderr
         assert "&quot;" not in done.stderr
         assert [call.method for call in df.log] == ["POST", "GET", "POST"]
@@ -510,7 +510,7 @@ def test_lookup_with_a_query_of_its_own_keeps_it(folder: Path) -> None:
         ((401, '{"error":{"message":"Say &quot;please&quot; &amp; try\\u001b[31m again"}}'), 'Say "please" & try'),
         ((500, "<!DOCTYPE html>\n<html>500 | Server Error</html>"), "500 Internal Server Error <!DOCTYPE html>"),
         ((502, ""), "502 Bad Gateway"),
-        ((400, '{"error":{"context":{"resource":[{"id":1},{"message":"a &lt; b"}]}}}'), "record 1: a < b"),
+        ((400, '{"error":{"context":{"resource":[{"id":1},{"message":"a &lt; b"}]}}}'), "record 2: a < b"),
         ((400, '{"error":{"message":null,"context":"x"}}'), "400"),
         ((400, '{"error":"odd"}'), '{"error":"odd"}'),
         ((400, "[[[["), "[[[["),
@@ -705,3 +705,14 @@ def test_any_json_and_any_bytes_arrive(values: list[object], blobs: list[bytes])
         for value in values
     ]
     assert [got.body for got in echo.received] == expected + blobs
+
+
+def test_long_script_is_the_same_from_several_processes_as_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = PROVISION.steps[-1]
+    steps = tuple(replace(step, name=f"step_{n}", title=f"7. # 8. step {n}") for n in range(60))
+    journey = replace(PROVISION, steps=PROVISION.steps + steps)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("dfrecord.renderers.python_format.LONG", 10**9)
+    whole = render(journey, RenderOptions())[0].content
+    monkeypatch.setattr("dfrecord.renderers.python_format.LONG", 0)
+    assert render(journey, RenderOptions())[0].content == whole

@@ -18,7 +18,7 @@ from tests.tools import FIXTURES, FORMATS, rendered, run
 CASES = ("01-create-user", "02-provision-tenant", "03-edit-role", "06-messy")
 
 
-@pytest.mark.parametrize("options", [(), ("--literal",)])
+@pytest.mark.parametrize("options", [(), ("--literal",), ("--upsert", "--teardown")])
 def test_generated_python_is_clean_under_black_ruff_and_mypy(tmp_path: Path, options: tuple[str, ...]) -> None:
     for case in CASES:
         (tmp_path / case).mkdir()

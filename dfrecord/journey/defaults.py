@@ -1,0 +1,113 @@
+"""A journey with its recorded values back in it: parameters that have a default are replaced by that default.
+
+For showing a step alone, where a person wants to see and send what was recorded rather than set names first. Ids,
+secrets and whatever else has no default stay variables.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from dfrecord.journey.model import (
+    Array,
+    Encoding,
+    Journey,
+    JsonBody,
+    Letters,
+    Number,
+    Object,
+    RawBody,
+    RequestBody,
+    Step,
+    Text,
+    Tree,
+    Var,
+    Variable,
+)
+from dfrecord.journey.rewrite import as_value, joined
+
+
+def with_defaults(journey: Journey) -> Journey:
+    """The journey whose requests hold the default wherever a variable with one stood; its variables stay listed."""
+    known = {variable.name: variable for variable in journey.variables}
+    values = {name: value for name, variable in known.items() if (value := _value(variable, known)) is not None}
+    inlining = _Inlining(values)
+    return replace(journey, steps=tuple(map(inlining.step, journey.steps)))
+
+
+def _value(variable: Variable, known: Mapping[str, Variable]) -> str | bool | Number | None:
+    default = known[variable.follows].default if variable.follows else variable.default
+    match default, variable.letters:
+        case str(), Letters.UPPER:
+            return default.upper()
+        case str(), Letters.LOWER:
+            return default.lower()
+        case str(), Letters.CAPITALIZED:
+            return default[:1].upper() + default[1:]
+        case (str() | bool() | Number()), _:
+            return default
+    return None
+
+
+@dataclass(frozen=True)
+class _Inlining:
+    values: Mapping[str, str | bool | Number]
+
+    def step(self, step: Step) -> Step:
+        request = step.request
+        headers = tuple((name, self.text(value)) for name, value in request.headers)
+        request = replace(request, target=self.text(request.target), headers=headers, body=self.body(request.body))
+        return replace(step, request=request, heading=None)
+
+    def body(self, body: RequestBody) -> RequestBody:
+        match body:
+            case JsonBody(tree=tree):
+                return JsonBody(self.tree(tree))
+            case RawBody(parts=parts):
+                return RawBody(tuple(part if isinstance(part, bytes) else self.raw(part) for part in parts))
+        return None
+
+    def raw(self, var: Var) -> bytes | Var:
+        part = self.part(var)
+        return part if isinstance(part, Var) else part.encode("utf-8", "surrogatepass")
+
+    def text(self, text: Text) -> Text:
+        return Text(joined(part if isinstance(part, str) else self.part(part) for part in text.parts))
+
+    def part(self, var: Var) -> str | Var:
+        if var.name not in self.values:
+            return var
+        value = self.values[var.name]
+        text = value.text if isinstance(value, Number) else value if isinstance(value, str) else json.dumps(value)
+        match var.encoding:
+            case Encoding.URI:
+                return quote(text, safe="", errors="surrogatepass")
+            case Encoding.JSON:
+                return json.dumps(text, ensure_ascii=False)[1:-1]
+            case Encoding.BASE64:
+                return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+        return text
+
+    def tree(self, tree: Tree) -> Tree:
+        match tree:
+            case Var(name=name, encoding=Encoding.PLAIN):
+                return self.values.get(name, tree)
+            case Var():
+                return self.part(tree)
+            case Text():
+                return as_value(self.text(tree).parts)
+            case Array(items=items):
+                return Array(tuple(map(self.tree, items)))
+            case Object(members=members):
+                return Object(tuple((self.key(key), self.tree(value)) for key, value in members))
+        return tree
+
+    def key(self, key: str | Text) -> str | Text:
+        if isinstance(key, str):
+            return key
+        text = self.text(key)
+        return text if text.literal is None else text.literal

@@ -1,0 +1,97 @@
+"""Putting variables in the place of text inside a journey's typed values, whatever holds them.
+
+A rewriter maps a piece of recorded text to parts: text as it stays, and variables. What was a variable stays one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from dfrecord.journey.model import (
+    Array,
+    JsonBody,
+    Lookup,
+    Object,
+    RawBody,
+    RequestTemplate,
+    Text,
+    Tree,
+    Var,
+)
+
+Parts = tuple[str | Var, ...]
+Rewriter = Callable[[str], Parts]
+
+
+def joined(parts: Iterable[str | Var]) -> Parts:
+    """The parts without empty text, neighbouring texts as one."""
+    result: list[str | Var] = []
+    for part in parts:
+        if part == "":
+            continue
+        if isinstance(part, str) and result and isinstance(last := result[-1], str):
+            result[-1] = last + part
+        else:
+            result.append(part)
+    return tuple(result)
+
+
+def in_text(text: Text, rewriter: Rewriter) -> Text:
+    """The text with its literal parts rewritten."""
+    return Text(joined(new for part in text.parts for new in (rewriter(part) if isinstance(part, str) else (part,))))
+
+
+def in_tree(tree: Tree, rewriter: Rewriter) -> Tree:
+    """The JSON value with its strings rewritten; keys stay."""
+    match tree:
+        case str():
+            return as_value(rewriter(tree))
+        case Text():
+            return as_value(in_text(tree, rewriter).parts)
+        case Array(items=items):
+            return Array(tuple(in_tree(item, rewriter) for item in items))
+        case Object(members=members):
+            return Object(tuple((key, in_tree(value, rewriter)) for key, value in members))
+        case _:
+            return tree
+
+
+def as_value(parts: Parts) -> Tree:
+    """A string of a JSON value: text alone, a variable alone, or both."""
+    match joined(parts):
+        case ():
+            return ""
+        case (str(text),):
+            return text
+        case several:
+            return Text(several)
+
+
+def in_request(request: RequestTemplate, target: Rewriter, body: Rewriter) -> RequestTemplate:
+    """The request with target and body rewritten. A raw body is rewritten when all of it is text."""
+    content = request.body
+    match content:
+        case JsonBody(tree=tree):
+            content = JsonBody(in_tree(tree, body))
+        case RawBody(parts=parts):
+            content = RawBody(tuple(_raw(parts, body)))
+    return replace(request, target=in_text(request.target, target), body=content)
+
+
+def _raw(parts: tuple[bytes | Var, ...], rewriter: Rewriter) -> Iterable[bytes | Var]:
+    try:
+        texts = [part if isinstance(part, Var) else part.decode("utf-8") for part in parts]
+    except UnicodeDecodeError:
+        return parts
+    rewritten = (new for part in texts for new in (rewriter(part) if isinstance(part, str) else (part,)))
+    return [part.encode("utf-8") if isinstance(part, str) else part for part in rewritten]
+
+
+def in_lookup(lookup: Lookup, target: Rewriter, values: Rewriter) -> Lookup:
+    """The lookup with its path and the values it looks for rewritten."""
+    return replace(
+        lookup,
+        path=in_text(lookup.path, target),
+        match=tuple((field, in_tree(value, values)) for field, value in lookup.match),
+    )

@@ -1,0 +1,1 @@
+"""Running a journey against an instance, and comparing what it finds there."""

@@ -1,0 +1,228 @@
+"""What a run would change on an instance, found out by reading only.
+
+The journey's writes are played through as wanted states over what the instance has now: a record that a step would
+create is there for the steps after it, with what it would hold. Nothing but the login and reads is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from dfrecord.errors import WorkFailed
+from dfrecord.journey.model import Journey, Number, Step, StepKind, Tree, Var, Variable, Wanted, variables_of_tree
+from dfrecord.journey.upsert import upsert
+from dfrecord.normalise.select import refusal
+from dfrecord.replaying import reconcile
+from dfrecord.replaying.client import Client
+from dfrecord.replaying.run import ReplayOptions
+from dfrecord.replaying.target import Target, document, member
+from dfrecord.replaying.values import (
+    Values,
+    check_given,
+    filled_body,
+    filled_text,
+    hidden,
+    is_signed_on,
+    starting_values,
+)
+from dfrecord.system_api.catalog import Catalog
+
+UNKNOWN = "(known after create)"
+
+
+class Action(StrEnum):
+    """What would become of a record."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    DELETE = "delete"
+    CALL = "call"  # a request that is no record's write and would be sent
+    REFUSED = "refused"  # a create of what is there already, without an upsert
+    NONE = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field with its value now and then, as JSON values; secrets are `***`."""
+
+    name: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one step would do."""
+
+    action: Action
+    title: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a whole run would do, in order."""
+
+    base_url: str
+    steps: tuple[Planned, ...]
+
+    def count(self, action: Action) -> int:
+        """How many steps would do this."""
+        return sum(step.action is action for step in self.steps)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the run would change anything (or fail)."""
+        return any(step.action is not Action.NONE for step in self.steps)
+
+    @property
+    def summary(self) -> str:
+        """`Plan: 3 to create, 1 to change, 0 to delete`, with calls and refusals when there are some."""
+        counts = [f"{self.count(action)} to {action.value}" for action in (Action.CREATE, Action.CHANGE, Action.DELETE)]
+        if calls := self.count(Action.CALL):
+            counts.append(f"{calls} other call{'s' if calls > 1 else ''} to send")
+        if refused := self.count(Action.REFUSED):
+            counts.append(f"{refused} to be refused, being there already")
+        return f"Plan: {', '.join(counts)}"
+
+
+def plan(journey: Journey, options: ReplayOptions, catalog: Catalog) -> Plan:
+    """The plan of a run with these options. Raises UsageError before anything is sent, WorkFailed."""
+    return _Planner(journey, options, catalog).run()
+
+
+class _Planner:
+    def __init__(self, journey: Journey, options: ReplayOptions, catalog: Catalog) -> None:
+        self._upserts = journey.upsert
+        self._journey = journey if journey.upsert else upsert(journey, catalog, every_write=True)
+        self._catalog = catalog
+        self._client = Client(options.base_url, options.connection)
+        self._values: Values = starting_values(self._journey, options.base_url, options.given)
+        self._target = Target(self._client, self._values, catalog.wrapper)
+        self._signed_on = is_signed_on(self._journey, self._values)
+        check_given(self._journey, self._values, run=True)
+        self._predicted: dict[str, dict[str, Any] | None] = {}  # by id variable or path; None: deleted
+        self._planned: list[Planned] = []
+
+    def run(self) -> Plan:
+        for item in self._journey.schedule():
+            if isinstance(item, Variable):
+                self._look_up(item)
+            elif item.kind in (StepKind.LOGIN, StepKind.LOGOUT):
+                self._sign_on_or_off(item)
+            elif item.wanted is not None:
+                self._planned.append(self._state(item, item.wanted))
+            elif item.request.method not in ("GET", "HEAD"):
+                self._call(item)
+        return Plan(self._client.base_url, tuple(self._planned))
+
+    def _look_up(self, variable: Variable) -> None:
+        lookup = variable.lookup
+        assert lookup is not None
+        needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
+        if any(self._values.get(name) == UNKNOWN for name in needed):
+            self._values[variable.name] = UNKNOWN
+            return
+        self._values[variable.name] = self._target.look_up(variable)
+
+    def _sign_on_or_off(self, step: Step) -> None:
+        if self._signed_on and self._journey.is_sign_on(step):
+            return
+        headers = self._target.headers(step.request.headers)
+        target = filled_text(step.request.target, self._values)
+        answered = self._client.send(step.request.method, target, headers, filled_body(step.request.body, self._values))
+        if not answered.succeeded:
+            raise WorkFailed(f"{step.title}: {answered.status} {refusal(answered.tree, answered.reason)}")
+        for capture in step.captures:
+            self._values[capture.variable] = member(answered.tree, *capture.pointer)
+
+    def _call(self, step: Step) -> None:
+        for capture in step.captures:
+            self._values.setdefault(capture.variable, UNKNOWN)
+        if step.only_after_changes and self._upserts and not self._would_write():
+            self._planned.append(Planned(Action.NONE, self._title(step)))
+        elif not step.captures:
+            self._planned.append(Planned(Action.CALL, self._title(step)))
+
+    def _would_write(self) -> bool:
+        return any(step.action is not Action.NONE for step in self._planned)
+
+    # ---------------------------------------------------------------- wanted states
+
+    def _state(self, step: Step, wanted: Wanted) -> Planned:
+        state = document(wanted, self._values)
+        title = self._title(step)
+        known, record = self._record(step, wanted)
+        own = wanted.record or known
+        if step.kind is StepKind.DELETE:
+            self._predicted[own] = None
+            return Planned(Action.DELETE if record is not None else Action.NONE, title)
+        if record is None:
+            whole = reconcile.whole(state)
+            self._predicted[own] = whole
+            for capture in step.captures:
+                self._values[capture.variable] = UNKNOWN
+            return Planned(Action.CREATE, title, tuple(self._fields(step, {}, whole)))
+        for capture in step.captures:
+            self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
+        if step.kind is StepKind.CREATE and not self._upserts and own not in self._predicted:
+            return Planned(Action.REFUSED, title)
+        changed = reconcile.changes(state, record)
+        self._predicted[own] = _changed(record, changed)
+        if not changed:
+            return Planned(Action.NONE, title)
+        return Planned(Action.CHANGE, title, tuple(self._fields(step, record, changed)))
+
+    def _record(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
+        """The record that a step is about, as it would be by then, and its path."""
+        path = filled_text(step.request.target, self._values).partition("?")[0]
+        if step.kind is not StepKind.CREATE or not wanted.record:
+            own = wanted.record or path
+            if own in self._predicted:
+                return path, self._predicted[own]
+            if wanted.record and self._values.get(wanted.record) is None:
+                return path, None
+        if self._depends_on_new(wanted):
+            return path, None
+        return self._target.existing(step, wanted)
+
+    def _depends_on_new(self, wanted: Wanted) -> bool:
+        """Whether the keys hold the id of a record that does not exist yet."""
+        keys = wanted.document.get("keys")
+        return any(self._values.get(name) == UNKNOWN for name in variables_of_tree(keys))
+
+    def _fields(self, step: Step, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FieldChange]:
+        for name, value in new.items():
+            secret = self._catalog.secret_rule(step.resource, name) is not None
+            shown = ["***" if secret and given is not None else self._hidden(given) for given in (old.get(name), value)]
+            yield FieldChange(name, *shown)
+
+    def _hidden(self, value: Any) -> Any:
+        return json.loads(hidden(json.dumps(value), self._journey, self._values))
+
+    def _title(self, step: Step) -> str:
+        title = filled_text(step.heading, self._values) if step.heading else step.title
+        return hidden(title, self._journey, self._values)
+
+
+def _value(value: Any) -> Tree:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Number(str(value))
+    return value if isinstance(value, (str, bool)) or value is None else str(value)
+
+
+def _changed(record: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+    """The record as it would be; nested rows that would be sent take the places of those with the same id."""
+    result = dict(record)
+    for name, value in changed.items():
+        old = record.get(name)
+        if isinstance(old, list) and isinstance(value, list) and all(isinstance(row, dict) for row in value):
+            sent = {row.get("id"): row for row in value if row.get("id") is not None}
+            kept = [{**row, **sent.pop(row.get("id"), {})} for row in old if isinstance(row, dict)]
+            value = kept + [row for row in value if row.get("id") is None]
+        result[name] = value
+    return result

@@ -1,0 +1,379 @@
+"""Runs a journey against an instance, step by step, and compares what comes back with what was recorded.
+
+In: a journey and the values for its variables. Out: a result a step, as it happens and in all. A run stops at the first
+step that fails; differences are told and the run goes on. When every step has run, each record that the journey wrote
+is read once more and compared with what was wanted: a server may answer 200 and still keep something else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.journey.model import Journey, Step, StepKind, Tree, Variable, Wanted
+from dfrecord.journey.upsert import upsert
+from dfrecord.normalise.body import json_text, parse_json
+from dfrecord.normalise.select import refusal
+from dfrecord.replaying import reconcile
+from dfrecord.replaying.client import Answered, Client, Connection
+from dfrecord.replaying.compare import Comparison, Difference
+from dfrecord.replaying.created import CreatedFile
+from dfrecord.replaying.target import Target, document, member
+from dfrecord.replaying.values import (
+    Values,
+    check_given,
+    filled_body,
+    filled_text,
+    hidden,
+    is_signed_on,
+    renamings,
+    starting_values,
+)
+from dfrecord.system_api.catalog import Catalog
+
+
+class Outcome(StrEnum):
+    """What became of a step."""
+
+    DONE = "done"
+    CREATED = "created"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    DIFFERS = "differs"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step (`number` counts from 1 as `dfrecord show` does) or one lookup (`number` 0) of a run."""
+
+    number: int
+    name: str
+    title: str
+    outcome: Outcome
+    seconds: float = 0.0
+    message: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A whole run. `stopped_at` is the step that failed or was interrupted, 0 when all ran."""
+
+    journey: str
+    base_url: str
+    results: tuple[StepResult, ...]
+    stopped_at: int = 0
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step ran and nothing differs."""
+        return not self.stopped_at and all(r.outcome not in (Outcome.DIFFERS, Outcome.FAILED) for r in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How to replay. `given` is an environment: the values of variables by their `env`. `first_step` counts from 1."""
+
+    base_url: str
+    given: Mapping[str, str]
+    connection: Connection = field(default_factory=Connection)
+    yes: bool = False
+    first_step: int = 1
+    created_file: Path | None = None
+
+
+def replay(
+    journey: Journey, options: ReplayOptions, catalog: Catalog, tell: Callable[[StepResult], None] = lambda result: None
+) -> Replayed:
+    """Run the journey. `tell` hears each result as it comes. Raises UsageError before anything is sent."""
+    return _Run(journey, options, catalog, tell).run()
+
+
+def tear_down(
+    journey: Journey, options: ReplayOptions, catalog: Catalog, tell: Callable[[StepResult], None] = lambda result: None
+) -> Replayed:
+    """Delete what earlier runs noted as created on the instance, the newest first. Raises UsageError."""
+    return _Run(journey, options, catalog, tell).tear_down()
+
+
+@dataclass
+class _Run:
+    journey: Journey
+    options: ReplayOptions
+    catalog: Catalog
+    tell: Callable[[StepResult], None]
+    results: list[StepResult] = field(default_factory=list)
+    wrote: bool = False
+
+    def __post_init__(self) -> None:
+        self.client = Client(self.options.base_url, self.options.connection)
+        self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
+        self.target = Target(self.client, self.values, self.catalog.wrapper)
+        self.renamings = renamings(self.journey, self.values)
+        self.comparison = Comparison(self.catalog, self._renamed)
+        self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
+        file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
+        self.created = CreatedFile(file, self.client.base_url)
+        self.signed_on = is_signed_on(self.journey, self.values)
+
+    # ---------------------------------------------------------------- the whole
+
+    def run(self) -> Replayed:
+        check_given(self.journey, self.values, run=True)
+        self._check()
+        at = 0
+        schedule = self.journey.schedule()
+        writes = [place for place, item in enumerate(schedule) if not _logs_out(item)]
+        last = writes[-1] if writes else -1
+        try:
+            for place, item in enumerate(schedule):
+                at = self.numbers[item.name] if isinstance(item, Step) else at
+                if not self._run_one(item):
+                    return self._ended(stopped_at=at or 1)
+                if place == last:  # before a logout, while the session can still read
+                    self._verify()
+        except WorkFailed as error:
+            self._add(StepResult(at, "verify", "Read again what was written", Outcome.FAILED, message=str(error)))
+            return self._ended(stopped_at=at)
+        except KeyboardInterrupt:
+            return self._ended(stopped_at=at or 1, interrupted=True)
+        return self._ended()
+
+    def tear_down(self) -> Replayed:
+        signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
+        check_given(self.journey, self.values, run=False)
+        logins = [step for step in signs if step.kind is StepKind.LOGIN]
+        if not all(self._run_one(step) for step in logins):
+            return self._ended(stopped_at=1)
+        headers = self._session_headers()
+        for path in reversed(self.created.paths()):
+            started = time.monotonic()
+            answered = self.client.send("DELETE", path, headers)
+            title = f"Delete {path}"
+            if answered.status != 404 and not answered.succeeded:
+                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+                return self._ended(stopped_at=1)
+            self.created.note_deleted(path)
+            outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
+            self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        for step in signs:
+            if step.kind is StepKind.LOGOUT:
+                self._run_one(step)
+        return self._ended()
+
+    def _check(self) -> None:
+        """Raises UsageError when a person has to agree or a number is wrong, before anything is sent."""
+        dangers = [f"{step.title}: {step.danger}" for step in self.journey.steps if step.danger]
+        if dangers and not self.options.yes:
+            raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
+        if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
+            raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+
+    def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
+        return Replayed(self.journey.name, self.client.base_url, tuple(self.results), stopped_at, interrupted)
+
+    # ---------------------------------------------------------------- one step
+
+    def _run_one(self, item: Step | Variable) -> bool:
+        """Run a step or a lookup and tell the result; False when the run has to stop."""
+        started = time.monotonic()
+        try:
+            result = self._lookup(item) if isinstance(item, Variable) else self._step(item)
+        except WorkFailed as error:
+            number = self.numbers[item.name] if isinstance(item, Step) else 0
+            title = item.title if isinstance(item, Step) else item.description
+            result = StepResult(number, item.name, title, Outcome.FAILED, message=str(error))
+        self._add(replace(result, seconds=time.monotonic() - started))
+        return result.outcome is not Outcome.FAILED
+
+    def _add(self, result: StepResult) -> None:
+        shown = replace(
+            result,
+            title=self._hidden(result.title),
+            message=self._hidden(result.message),
+            differences=tuple(
+                Difference(self._hidden(d.place), self._hidden(d.recorded), self._hidden(d.found))
+                for d in result.differences
+            ),
+        )
+        self.results.append(shown)
+        self.tell(shown)
+
+    def _lookup(self, variable: Variable) -> StepResult:
+        self.values[variable.name] = self.target.look_up(variable)
+        return StepResult(0, variable.name, variable.description, Outcome.DONE)
+
+    def _step(self, step: Step) -> StepResult:
+        result = StepResult(self.numbers[step.name], step.name, self._title(step), Outcome.SKIPPED)
+        if self.signed_on and self.journey.is_sign_on(step):
+            return replace(result, message="the session token is given")
+        if result.number < self.options.first_step and step.kind is not StepKind.LOGIN:
+            self._find_captures(step)
+            return replace(result, message=f"before --from {self.options.first_step}")
+        if step.only_after_changes and not self.wrote:
+            return replace(result, message="nothing has changed before it")
+        return self._wanted(step, step.wanted, result) if step.wanted else self._plain(step, result)
+
+    def _title(self, step: Step) -> str:
+        return filled_text(step.heading, self.values) if step.heading else step.title
+
+    def _plain(self, step: Step, result: StepResult) -> StepResult:
+        answered = self._send(step, filled_body(step.request.body, self.values))
+        if step.captures:
+            self._capture(step, answered.tree)
+        differences = self.comparison.answers(step.answer, answered, step.resource) if step.answer else []
+        outcome = Outcome.DIFFERS if differences else Outcome.DONE
+        return replace(result, outcome=outcome, differences=tuple(differences))
+
+    def _send(self, step: Step, body: bytes | None, target: str = "", method: str = "") -> Answered:
+        """Send the step's request, or another one for it. Raises WorkFailed with the server's words."""
+        target = target or filled_text(step.request.target, self.values)
+        method = method or step.request.method
+        headers = self.target.headers(step.request.headers)
+        if step.wanted and body is not None:
+            headers.append(("Content-Type", "application/json"))
+        answered = self.client.send(method, target, headers, body)
+        makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
+        self.created.note_records(method, target, makes, answered)
+        if not answered.succeeded:
+            raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
+        self.wrote = self.wrote or method not in ("GET", "HEAD")
+        return answered
+
+    def _list_path(self, step: Step) -> str:
+        return (self.catalog.resources[step.resource].path or "") if step.resource else ""
+
+    def _capture(self, step: Step, answer: Tree) -> None:
+        for capture in step.captures:
+            value = member(answer, *capture.pointer)
+            if value is None:
+                place = "/".join(map(str, capture.pointer))
+                raise WorkFailed(f"the answer has no {place}, which a later step needs")
+            self.values[capture.variable] = value
+
+    # ---------------------------------------------------------------- wanted states
+
+    def _wanted(self, step: Step, wanted: Wanted, result: StepResult) -> StepResult:
+        if step.kind is StepKind.DELETE:
+            return self._remove(step, wanted, result)
+        path, record = self.target.existing(step, wanted)
+        state = document(wanted, self.values)
+        if record is None:
+            if step.kind is StepKind.UPDATE and wanted.record:
+                raise WorkFailed(f"there is no {path}")
+            whole = reconcile.whole(state)
+            sent = {"resource": [whole]} if state["keys"] else whole
+            answered = self._send(step, _json_bytes(sent))
+            self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
+            return replace(result, outcome=Outcome.CREATED)
+        self._capture(step, _tree(record))
+        changed = reconcile.changes(state, record)
+        if not changed:
+            return replace(result, outcome=Outcome.UNCHANGED)
+        query = filled_text(step.request.target, self.values).partition("?")
+        self._send(step, _json_bytes(changed), path + query[1] + query[2], "PATCH")
+        return replace(result, outcome=Outcome.CHANGED, message=", ".join(changed))
+
+    def _remove(self, step: Step, wanted: Wanted, result: StepResult) -> StepResult:
+        known = not wanted.record or self.values.get(wanted.record) is not None
+        if not known or self.target.existing(step, wanted)[1] is None:
+            return replace(result, outcome=Outcome.UNCHANGED, message="already absent")
+        self._send(step, None)
+        return replace(result, outcome=Outcome.DELETED)
+
+    # ---------------------------------------------------------------- the end
+
+    def _states(self) -> list[Step]:
+        """The journey's writes as wanted states, one a record."""
+        told = self.journey if self.journey.upsert else upsert(self.journey, self.catalog, every_write=True)
+        return [step for step in told.steps if step.wanted]
+
+    def _find_captures(self, step: Step) -> None:
+        """What a step that is not run again would have captured, from the record that it made before."""
+        for state in self._states():
+            if state.entry != step.entry or not state.captures or state.wanted is None:
+                continue
+            record = self.target.existing(state, state.wanted)[1]
+            if record is None:
+                raise WorkFailed("its record is not there: start from this step, or earlier")
+            self._capture(state, _tree(record))
+
+    def _verify(self) -> None:
+        """Compare the records that were written with what was wanted; a step that already differs is not told twice."""
+        told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
+        by_entry = {step.entry: step for step in self.journey.steps}
+        states = self._states()
+        gone = {state.wanted.record for state in states if state.wanted and state.kind is StepKind.DELETE}
+        for state in states:
+            step = by_entry.get(state.entry)
+            number = self.numbers.get(state.name) or (self.numbers[step.name] if step else 0)
+            lives = state.kind is StepKind.DELETE or (state.wanted and state.wanted.record not in gone - {""})
+            if number in told or number < self.options.first_step or not state.wanted or not lives:
+                continue
+            differences = tuple(self._unlike(state, state.wanted))
+            if differences:
+                title = f"{self._title(state)}, read again"
+                self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _unlike(self, state: Step, wanted: Wanted) -> Iterator[Difference]:
+        """Where the record on the instance is not as the step wanted it."""
+        if state.kind is StepKind.DELETE:
+            if self.values.get(wanted.record, "") is None:
+                return
+            if self.target.existing(state, wanted)[1] is not None:
+                yield Difference("record", "deleted", "still there")
+            return
+        _, record = self.target.existing(state, wanted)
+        if record is None:
+            yield Difference("record", "there", "absent")
+            return
+        facts = self.catalog.resources[state.resource or ""]
+        changes = reconcile.changes(document(wanted, self.values), record)
+        for name, value in changes.items():
+            secret = self.catalog.secret_rule(facts.name, name) is not None
+            pair = ("***", "***") if secret else (_shown(value), _shown(record.get(name)))
+            yield Difference(name, *pair)
+
+    # ---------------------------------------------------------------- texts
+
+    def _session_headers(self) -> list[tuple[str, str]]:
+        name, session = self.catalog.session["token_header"], self.journey.session
+        value = self.values.get(session.name) if session else None
+        return [(name, value)] if isinstance(value, str) else []
+
+    def _renamed(self, text: str) -> str:
+        """A recorded text with the recorded values of parameters replaced by those of this run."""
+        for recorded, value in self.renamings:
+            text = text.replace(recorded, value)
+        return text
+
+    def _hidden(self, text: str) -> str:
+        return hidden(text, self.journey, self.values)
+
+
+def _logs_out(item: Step | Variable) -> bool:
+    return isinstance(item, Step) and item.kind is StepKind.LOGOUT
+
+
+def _tree(record: dict[str, Any]) -> Tree:
+    return parse_json(_json_bytes(record))
+
+
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def _shown(value: Any) -> str:
+    text = json_text(_tree({"value": value}))[9:-1]
+    return text if len(text) <= 200 else text[:199] + "…"

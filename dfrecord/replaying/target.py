@@ -1,0 +1,146 @@
+"""Finding records on an instance: lookups, and the records that a wanted state is about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from dfrecord.errors import WorkFailed
+from dfrecord.journey.model import Array, Object, Step, Text, Tree, Variable, Wanted
+from dfrecord.normalise.body import json_text
+from dfrecord.normalise.select import refusal
+from dfrecord.replaying.client import Answered, Client
+from dfrecord.replaying.values import Values, as_json, filled, filled_text
+
+_UNFILTERABLE = set('"\\(){},<>=!')
+"""What a server-side filter cannot hold (system-api.md section 10)."""
+
+Headers = tuple[tuple[str, Text], ...]
+Match = Sequence[tuple[str, Tree]]
+
+
+@dataclass
+class Target:
+    """One instance, read with a run's values."""
+
+    client: Client
+    values: Values
+    wrapper: str = "resource"
+
+    def headers(self, headers: Headers) -> list[tuple[str, str]]:
+        """Headers with values filled in."""
+        return [(name, filled_text(value, self.values)) for name, value in headers]
+
+    def read(self, target: str, headers: Headers) -> Answered:
+        """GET; any answer."""
+        return self.client.send("GET", target, self.headers(headers))
+
+    def record(self, target: str, headers: Headers) -> Tree:
+        """The record at a path, None when there is none. Raises WorkFailed when it cannot be read."""
+        answered = self.read(target, headers)
+        if answered.status == 404:
+            return None
+        if not answered.succeeded:
+            raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
+        return answered.tree
+
+    def look_up(self, variable: Variable) -> Tree:
+        """The value of a lookup variable, None for an optional record that is not there. Raises WorkFailed."""
+        lookup = variable.lookup
+        assert lookup is not None
+        path = filled_text(lookup.path, self.values)
+        for match in (*lookup.newer, lookup.match):
+            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick)
+            if isinstance(found, Object):
+                return found.get(lookup.pick)
+        if lookup.optional:
+            return None
+        wanted = as_json(filled(Object(tuple(lookup.match)), self.values))
+        raise WorkFailed(f"there is no {lookup.resource} with {json.dumps(wanted, ensure_ascii=False)}")
+
+    def find(
+        self,
+        resource: str,
+        path: str,
+        match: Match,
+        headers: Headers,
+        rows: Sequence[str] = ("resource",),
+        pick: str = "id",
+    ) -> Object | None:
+        """The one record under `rows` of the path's answer with all these values. Raises WorkFailed for several.
+
+        Filtered by the server where its filters can express the key, else, or when that finds none, from the list.
+        """
+        wanted = [(field, filled(value, self.values)) for field, value in match]
+        joint = "&" if "?" in path else "?"
+        found: list[Object] = []
+        field, value = wanted[0]
+        if len(wanted) == 1 and tuple(rows) == (self.wrapper,) and isinstance(value, str):
+            fields = "fields=" + ",".join(dict.fromkeys(quote(name) for name in ("id", field, pick)))
+            if value and not _UNFILTERABLE & set(value):
+                text = quote(f'{field}="{value}"', safe="")
+                answered = self.read(f"{path}{joint}filter={text}&{fields}", headers)
+                found = _matching(answered.tree, rows, wanted)
+            path = f"{path}{joint}{fields}"
+        if not found:
+            answered = self.read(path, headers)
+            if not answered.succeeded:
+                raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
+            found = _matching(answered.tree, rows, wanted)
+        if len(found) > 1:
+            raise WorkFailed(f"{len(found)} {resource} records have {json_text(Object(tuple(wanted)))}")
+        return found[0] if found else None
+
+    def existing(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
+        """The path of the record that a wanted state is about, empty when nobody knows it yet, and the record there.
+
+        A create's record is looked for by its keys, the newest first.
+        """
+        path = filled_text(step.request.target, self.values).partition("?")[0]
+        headers = step.request.headers
+        keys = wanted.document.get("keys")
+        if isinstance(keys, Array) and keys.items:
+            found = self._by_key(step, path, keys, headers)
+            if found is None:
+                return "", None
+            path = f"{path}/{found}"
+        related = f"?related={','.join(wanted.relations)}" if wanted.relations else ""
+        record = self.record(path + related, headers)
+        return path, as_json(record) if isinstance(record, Object) else None
+
+    def _by_key(self, step: Step, path: str, keys: Array, headers: Headers) -> str | None:
+        for key in keys.items:
+            if isinstance(key, Object):
+                match = [(str(name), value) for name, value in key.members]
+                found = self.find(step.resource or "", path, match, headers)
+                if found is not None:
+                    return json_text(found.get("id"))
+        return None
+
+
+def _matching(answer: Tree, rows: Iterable[str], match: Sequence[tuple[str, Tree]]) -> list[Object]:
+    for row in rows:
+        answer = answer.get(row) if isinstance(answer, Object) else answer
+    items = answer.items if isinstance(answer, Array) else ()
+    return [row for row in items if isinstance(row, Object) and all(row.get(name) == value for name, value in match)]
+
+
+def document(wanted: Wanted, values: Mapping[str, Tree]) -> dict[str, Any]:
+    """The wanted state as plain JSON, variables filled in: what `reconcile` takes."""
+    state: dict[str, Any] = as_json(filled(wanted.document, values))
+    return state
+
+
+def member(tree: Tree, *pointer: str | int) -> Tree:
+    """The value at a place (keys and positions) of an answer, None when there is none."""
+    for key in pointer:
+        if isinstance(tree, Object) and isinstance(key, str):
+            tree = tree.get(key)
+        elif isinstance(tree, Array) and isinstance(key, int) and key < len(tree.items):
+            tree = tree.items[key]
+        else:
+            return None
+    return tree

@@ -1,0 +1,181 @@
+"""The values of a run's variables, and typed values with them filled in."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import (
+    Array,
+    Encoding,
+    Journey,
+    JsonBody,
+    Letters,
+    Number,
+    Object,
+    RequestBody,
+    Text,
+    Tree,
+    Var,
+    Variable,
+    VariableKind,
+    variables_of_step,
+)
+from dfrecord.normalise.body import json_text, parse_json
+
+Values = dict[str, Tree]
+"""By variable name: a value without variables in it."""
+
+
+def starting_values(journey: Journey, base_url: str, given: Mapping[str, str]) -> Values:
+    """The values known before a run: `given` is an environment (names as in `Variable.env`), defaults fill the rest.
+
+    Raises UsageError that names what is missing or of the wrong type.
+    """
+    values: Values = {}
+    problems = []
+    for variable in journey.variables:
+        text = base_url if variable.env == "DF_BASE_URL" else given.get(variable.env, "") if variable.env else ""
+        if text:
+            value = _typed(text, variable)
+            problems += [f"{variable.env} must be a JSON {variable.type}"] if value is None else []
+            values[variable.name] = value
+        elif variable.kind in (VariableKind.PARAMETER, VariableKind.SECRET) and not variable.follows:
+            values[variable.name] = variable.default
+    for variable in journey.variables:
+        if variable.letters is not None:
+            values[variable.name] = _in_letters(as_text(values[variable.follows]), variable.letters)
+    if problems:
+        raise UsageError("; ".join(problems))
+    return values
+
+
+def renamings(journey: Journey, values: Mapping[str, Tree]) -> list[tuple[str, str]]:
+    """The recorded value of each text parameter that has another value in this run, and that value; long ones first."""
+    recorded = {v.name: v.default for v in journey.variables if isinstance(v.default, str) and v.default}
+    for variable in journey.variables:
+        if variable.letters is not None and variable.follows in recorded:
+            recorded[variable.name] = _in_letters(recorded[variable.follows], variable.letters)
+    pairs = [(old, new) for name, old in recorded.items() if isinstance(new := values.get(name), str) and new != old]
+    return sorted(pairs, key=lambda pair: -len(pair[0]))
+
+
+def is_signed_on(journey: Journey, values: Mapping[str, Tree]) -> bool:
+    """Whether the session token is given, so that nobody logs in."""
+    session = journey.session
+    return session is not None and bool(values.get(session.name))
+
+
+def check_given(journey: Journey, values: Mapping[str, Tree], *, run: bool) -> None:
+    """Raises UsageError that names what is missing for a run, or for no more than logging in (a teardown)."""
+    signed_on = is_signed_on(journey, values)
+    signs = [step for step in journey.steps if journey.is_sign_on(step)]
+    others = [step for step in journey.steps if not journey.is_sign_on(step)]
+    to_sign_on = {name for step in signs for name in variables_of_step(step)}
+    only_to_sign_on = to_sign_on - {name for step in others for name in variables_of_step(step)}
+    required = {variable.name for variable in journey.variables if variable.required}
+    needed = required if run else required & to_sign_on
+    needed = needed - only_to_sign_on if signed_on else needed
+    missing = [v.env for v in journey.variables if v.name in needed and values.get(v.name) in (None, "")]
+    captured = {capture.variable for step in journey.steps for capture in step.captures}
+    if (session := journey.session) and session.name not in captured and not signed_on:
+        missing.append(session.env)
+    if missing:
+        raise UsageError(f"set {', '.join(missing)} first; nothing was sent")
+
+
+def hidden(text: str, journey: Journey, values: Mapping[str, Tree]) -> str:
+    """A text without the secrets of a run, however JSON writes them."""
+    for variable in journey.variables:
+        value = values.get(variable.name)
+        if variable.secret and isinstance(value, str) and value:
+            for form in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
+                text = text.replace(form, "***")
+    return text
+
+
+def _typed(text: str, variable: Variable) -> Tree:
+    """The value that a person typed, None when it is not of the variable's type."""
+    if variable.type == "string":
+        return text
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return None
+    fits = isinstance(value, bool) if variable.type == "boolean" else isinstance(value, Number)
+    return value if fits and (variable.type != "integer" or text.lstrip("-").isdigit()) else None
+
+
+def _in_letters(text: str, letters: Letters) -> str:
+    if letters is Letters.CAPITALIZED:
+        return _in_letters(text[:1], Letters.UPPER) + text[1:]
+    change = str.upper if letters is Letters.UPPER else str.lower
+    return "".join(change(character) if character.isascii() else character for character in text)
+
+
+def as_text(value: Tree) -> str:
+    """A scalar as it stands inside a text."""
+    match value:
+        case str():
+            return value
+        case Number(text=text):
+            return text
+        case None:
+            return ""
+    return json.dumps(value) if isinstance(value, bool) else json_text(value)
+
+
+def filled_text(text: Text, values: Mapping[str, Tree]) -> str:
+    """The text with its variables' values, each in its encoding."""
+    return "".join(part if isinstance(part, str) else _encoded(part, values) for part in text.parts)
+
+
+def _encoded(var: Var, values: Mapping[str, Tree]) -> str:
+    text = as_text(values[var.name])
+    match var.encoding:
+        case Encoding.URI:
+            return quote(text, safe="")
+        case Encoding.JSON:
+            return json.dumps(text, ensure_ascii=False)[1:-1]
+        case Encoding.BASE64:
+            return base64.b64encode(text.encode()).decode()
+    return text
+
+
+def filled(tree: Tree, values: Mapping[str, Tree]) -> Tree:
+    """The JSON value with its variables' values."""
+    match tree:
+        case Var(name=name, encoding=Encoding.PLAIN):
+            return values[name]
+        case Var():
+            return _encoded(tree, values)
+        case Text():
+            return filled_text(tree, values)
+        case Array(items=items):
+            return Array(tuple(filled(item, values) for item in items))
+        case Object(members=members):
+            return Object(
+                tuple(
+                    (key if isinstance(key, str) else filled_text(key, values), filled(value, values))
+                    for key, value in members
+                )
+            )
+    return tree
+
+
+def filled_body(body: RequestBody, values: Mapping[str, Tree]) -> bytes | None:
+    """The bytes of a body, None for no body."""
+    if body is None:
+        return None
+    if isinstance(body, JsonBody):
+        return json_text(filled(body.tree, values)).encode("utf-8", "backslashreplace")
+    return b"".join(part if isinstance(part, bytes) else _encoded(part, values).encode() for part in body.parts)
+
+
+def as_json(tree: Tree) -> Any:
+    """A tree without variables as Python's own JSON values."""
+    return json.loads(json_text(tree))

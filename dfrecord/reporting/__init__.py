@@ -1,0 +1,1 @@
+"""Telling people what a recording shows: as text for a terminal (`words`), as a page for a browser (`page`)."""

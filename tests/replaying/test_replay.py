@@ -1,0 +1,237 @@
+"""`dfrecord replay` on the double: everything equal, one fault found exactly, the plan true, a stopped run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.doubles.server import DreamFactoryDouble
+from tests.doubles.wire import Answer
+from tests.states import portable
+from tests.test_end_to_end import CASES, environment, prepare
+from tests.test_upsert import without_dates
+from tests.tools import FIXTURES, ROOT
+
+TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
+EDIT = FIXTURES / "03-edit-role" / "recording.har"
+
+
+def replay(
+    recording: Path, df: DreamFactoryDouble, folder: Path, *options: str, given: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dfrecord", "replay", str(recording), *options]
+    if "--created-file" not in options:
+        command += ["--created-file", str(folder / "created.jsonl")]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment(df), **(given or {})}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+class Faulty(DreamFactoryDouble):
+    """A double with one fault: `ignores` a field of what is sent, or answers a `status` of its own, or `forgets`."""
+
+    ignores = ""
+    status = (0, 0)
+    forgets = ""
+
+    def answer(self, method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+        if self.ignores and method != "GET":
+            raw = re.sub(rb'"%s":"[^"]*",?' % self.ignores.encode(), b"", raw)
+        answer, verb = super().answer(method, target, headers, raw, caller)
+        if self.status[0] == answer.status and method == "POST" and "/role" in target:
+            answer = Answer(self.status[1], answer.body, answer.content_type, answer.headers)
+        if self.forgets and method == "POST" and f'"name":"{self.forgets}"'.encode() in raw:
+            own = answer.body["resource"][0]["id"]
+            super().answer("DELETE", f"{target.partition('?')[0]}/{own}", headers, b"")
+        return answer, verb
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_step_compares_equal_on_a_server_with_other_ids(case: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
+        done = replay(FIXTURES / case / "recording.har", df, tmp_path, "--yes", "--json")
+        told = json.loads(done.stdout)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [step["differences"] for step in told["steps"] if step["differences"]] == []
+        assert portable(df.state()) == portable(json.loads((FIXTURES / case / "state.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("fault", "recording", "differences"),
+    [
+        ({"ignores": "description"}, TENANT, [("description", "Role of tenant ACME")]),
+        ({"ignores": "description"}, EDIT, [("description", "Reads the warehouse and the partner API")]),
+        ({"status": (201, 202)}, TENANT, [("status", "201")]),
+        ({"forgets": "acme-app"}, TENANT, [("record", "there")]),
+    ],
+    ids=["ignored-on-create", "ignored-on-update", "status", "missing"],
+)
+def test_exactly_the_fault_is_reported(
+    fault: dict[str, Any], recording: Path, differences: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    with Faulty(id_offset=1000) as df:
+        prepare(df, recording.parent.name)
+        for name, value in fault.items():
+            setattr(df, name, value)
+        done = replay(recording, df, tmp_path, "--yes", "--json", "--junit", "results.xml")
+        assert done.returncode == 1
+        steps = [step for step in json.loads(done.stdout)["steps"] if step["differences"]]
+        if fault.get("ignores") and recording == TENANT:  # the fault is in three creates
+            steps = [step for step in steps if step["name"] == "create_role"]
+        found = [(d["place"].rpartition(".")[2], d["recorded"].strip('"')) for s in steps for d in s["differences"]]
+        assert found == differences
+        suite = ElementTree.parse(tmp_path / "results.xml").getroot()
+        assert int(suite.get("failures", "0")) >= 1
+
+
+@pytest.mark.parametrize("options", [[], ["--upsert"]], ids=["plain", "upsert"])
+@pytest.mark.parametrize("case", CASES)
+def test_plan_tells_what_the_replay_then_does(case: str, options: list[str], tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
+        df.reset_log()
+        planned = replay(FIXTURES / case / "recording.har", df, tmp_path, "--plan", "--json", *options)
+        assert planned.returncode == 3, planned.stderr
+        assert df.writes == []
+        plan = json.loads(planned.stdout)
+        assert replay(FIXTURES / case / "recording.har", df, tmp_path, "--yes", *options).returncode == 0
+        verbs = [call.verb for call in df.writes]
+        assert plan["create"] == verbs.count("POST")
+        assert plan["change"] == verbs.count("PUT") + verbs.count("PATCH")
+        assert plan["delete"] == verbs.count("DELETE")
+        after = replay(FIXTURES / case / "recording.har", df, tmp_path, "--plan", "--upsert")
+        assert after.returncode == 0, after.stdout
+        assert "Plan: 0 to create, 0 to change, 0 to delete" in after.stdout
+
+
+def test_plan_shows_each_field_with_its_old_and_new_value(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, "06-messy")
+        planned = replay(FIXTURES / "06-messy" / "recording.har", df, tmp_path, "--plan", "--upsert")
+        assert '  ~ Update user bob.ross@example.com\n      name: "Bob Ross" → "Robert Ross"' in planned.stdout
+        assert "  - Delete app old-app" in planned.stdout
+        assert planned.stdout.endswith("Plan: 1 to create, 2 to change, 1 to delete\n")
+
+
+def test_upsert_twice_and_teardown(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        before = df.state()
+        assert replay(TENANT, df, tmp_path, "--upsert").returncode == 0
+        df.reset_log()
+        again = replay(TENANT, df, tmp_path, "--upsert")
+        assert again.returncode == 0, again.stderr
+        assert df.writes == []
+        assert "unchanged" in again.stderr
+        undone = replay(TENANT, df, tmp_path, "--teardown")
+        assert undone.returncode == 0, undone.stderr
+        assert without_dates(df.state()) == without_dates(before)
+
+
+def test_tenant_of_another_name_is_no_difference(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        done = replay(TENANT, df, tmp_path, "--parameter", "tenant=acme", given={"DF_TENANT": "globex"})
+        assert done.returncode == 0, done.stderr
+        assert "globex-role" in portable(df.state())["role"]
+        assert "Create role globex-role" in done.stderr
+
+
+def test_stopped_run_goes_on_from_its_step(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        whole = df.answer
+
+        def refuse_apps(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+            refused = Answer(503, {"error": {"code": 503, "message": "busy &amp; tired"}})
+            return (
+                (refused, method)
+                if method == "POST" and "/app" in target
+                else whole(method, target, headers, raw, caller)
+            )
+
+        df.answer = refuse_apps  # type: ignore[method-assign]
+        failed = replay(TENANT, df, tmp_path)
+        assert failed.returncode == 1
+        assert "503 busy & tired" in failed.stderr
+        assert "--from 4" in failed.stderr
+        df.answer = whole  # type: ignore[method-assign]
+        df.reset_log()
+        done = replay(TENANT, df, tmp_path, "--from", "4")
+        assert done.returncode == 0, done.stderr
+        assert [call.path for call in df.writes] == ["/api/v2/system/app"]
+        assert portable(df.state()) == portable(json.loads((TENANT.parent / "state.json").read_text()))
+
+
+def test_interrupted_run_says_where_and_how_to_go_on(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        whole = df.answer
+
+        def slow_apps(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+            if method == "POST" and "/app" in target:
+                time.sleep(3)
+            return whole(method, target, headers, raw, caller)
+
+        df.answer = slow_apps  # type: ignore[method-assign]
+        command = [sys.executable, "-m", "dfrecord", "replay", str(TENANT)]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment(df)}
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as running:
+            assert running.stderr is not None
+            for line in running.stderr:
+                if "create role" in line.lower():
+                    time.sleep(0.5)
+                    running.send_signal(signal.SIGINT)
+                    break
+            rest = running.stderr.read()
+        assert running.returncode == 130
+        assert "stopped at step 4; go on with: dfrecord replay" in rest
+        assert "Traceback" not in rest
+
+
+def test_busy_server_is_asked_again_when_it_says(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        whole = df.answer
+        refused: list[float] = []
+
+        def busy(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+            if method == "POST" and "/role" in target and not refused:
+                refused.append(time.monotonic())
+                return Answer(429, {"error": {"message": "slow down"}}, headers={"Retry-After": "1"}), method
+            return whole(method, target, headers, raw, caller)
+
+        df.answer = busy  # type: ignore[method-assign]
+        done = replay(TENANT, df, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(refused) == 1
+
+
+def test_missing_settings_and_consent_send_nothing(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as df:
+        missing = replay(TENANT, df, tmp_path, given={"DF_PASSWORD": ""})
+        assert missing.returncode == 2
+        assert "set DF_PASSWORD first" in missing.stderr
+        refused = replay(FIXTURES / "06-messy" / "recording.har", df, tmp_path, given={"DF_YES": ""})
+        assert refused.returncode == 2
+        assert "consent (--yes)" in refused.stderr
+        assert df.log == []
+
+
+def test_no_secret_of_the_run_is_told(tmp_path: Path) -> None:
+    with Faulty(id_offset=1000) as df:
+        df.ignores = "name"
+        for options in ([], ["--json"], ["--plan"], ["--plan", "--json"], ["--junit", "out.xml"]):
+            done = replay(FIXTURES / "01-create-user" / "recording.har", df, tmp_path, *options)
+            written = done.stdout + done.stderr
+            written += (tmp_path / "out.xml").read_text() if (tmp_path / "out.xml").exists() else ""
+            assert df.password not in written
+            assert "Another!pass-word-16" not in written

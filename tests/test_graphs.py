@@ -1,0 +1,170 @@
+"""Random journeys over random resource graphs: recorded on one double, run on another with other ids, equal ends.
+
+A journey is drawn move by move as an administrator would make it: lists are read first, records refer to records that
+were there or were made on the way, updates send whole records or single fields, rows are added, changed and removed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import dfrecord
+from dfrecord.recording.exchange import Recording
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+
+ODD = st.text(st.sampled_from("aZ0 -_.,%'\"\\()[]{}<>&$`é漢🙂/?#=+"), max_size=8)
+RELATION = "role_service_access_by_role_id"
+ASSIGNED = "user_to_app_to_role_by_user_id"
+ROW: dict[str, Any] = {"id": None, "role_id": 0, "component": "*", "requestor_mask": 1, "filters": []}
+MOST = int(os.environ.get("DFRECORD_JOURNEYS", "12"))
+PASSWORD = "Another!pass-word-16"
+
+
+class Administrator:
+    """Draws moves and makes them; knows only ids that an answer showed."""
+
+    def __init__(self, session: RecordedSession, draw: Callable[..., Any]) -> None:
+        self.s, self.draw, self.made = session, draw, 0
+        self.known = {
+            resource: [row["id"] for row in session.call("GET", f"system/{resource}")["resource"]]
+            for resource in ("service", "role", "app", "user", "lookup", "cors")
+        }
+        self.referred: set[tuple[str, int]] = set()
+
+    def name(self) -> str:
+        self.made += 1
+        return f"n{self.made}{self.draw(ODD)}x"
+
+    def pick(self, resource: str) -> int:
+        chosen: int = self.draw(st.sampled_from(self.known[resource]))
+        self.referred.add((resource, chosen))
+        return chosen
+
+    def rows(self) -> list[dict[str, Any]]:
+        services = self.draw(st.lists(st.sampled_from(self.known["service"]), unique=True, max_size=3))
+        self.referred |= {("service", service) for service in services}
+        return [
+            {**ROW, "service_id": service, "verb_mask": self.draw(st.sampled_from([1, 3, 31]))} for service in services
+        ]
+
+    def create(self) -> None:
+        resource = self.draw(st.sampled_from(sorted(self.known)))
+        record: dict[str, Any] = {"name": self.name(), "is_active": True}
+        if resource == "service":
+            record |= {"name": f"svc_{self.made}", "label": self.name(), "description": "d", "type": "sqlite"}
+            record["config"] = {"database": f"db{self.made}"}
+        elif resource == "role":
+            record |= {"id": 0, RELATION: self.rows()}
+        elif resource == "app":
+            record |= {"type": "0", "role_id": self.pick("role"), "api_key": None}
+        elif resource == "user":
+            assigned = {"user_id": 0, "app_id": self.pick("app"), "role_id": self.pick("role")}
+            record |= {"email": f"u{self.made}@example.com", "password": PASSWORD, ASSIGNED: [assigned]}
+        elif resource == "lookup":
+            record = {"name": f"key{self.made}", "value": self.draw(ODD) + "v"}
+        else:
+            record = {"path": f"p{self.made}/*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0}
+        self.known[resource] += self.s.create(resource, record)
+
+    def update(self) -> None:
+        there = [resource for resource in ("service", "role", "app", "user", "lookup") if self.known[resource]]
+        resource = self.draw(st.sampled_from(there))
+        own = self.pick(resource)
+        record: dict[str, Any] = {}
+        if self.draw(st.booleans()):
+            relation = {"role": RELATION, "user": ASSIGNED}.get(resource)
+            record = self.s.call("GET", f"system/{resource}/{own}" + (f"?related={relation}" if relation else ""))
+        field = "value" if resource == "lookup" else "label" if resource == "service" else "name"
+        record = {**record, field: self.name()}
+        if resource == "role" and RELATION in record:
+            record[RELATION] = self.changed(record[RELATION], own)
+        if resource == "app" and self.draw(st.booleans()):
+            record["role_id"] = self.pick("role")
+        self.s.call("PUT", f"system/{resource}/{own}", record)
+
+    def changed(self, rows: list[dict[str, Any]], own: int) -> list[dict[str, Any]]:
+        result = []
+        for row in rows:
+            fate = self.draw(st.sampled_from(["keep", "mask", "remove"]))
+            fates: dict[str, dict[str, Any]] = {"keep": {}, "mask": {"verb_mask": 7}, "remove": {"role_id": None}}
+            result.append({**row, **fates[fate]})
+        taken = {row["service_id"] for row in rows}
+        return result + [{**row, "role_id": own} for row in self.rows() if row["service_id"] not in taken]
+
+    def delete(self) -> None:
+        resource = self.draw(st.sampled_from(["role", "app", "lookup", "cors"]))
+        free = [own for own in self.known[resource] if (resource, own) not in self.referred]
+        if free:
+            own = self.draw(st.sampled_from(free))
+            self.known[resource].remove(own)
+            self.s.call("DELETE", f"system/{resource}/{own}")
+
+
+def prepare(df: DreamFactoryDouble, *, turned: bool) -> None:
+    """What is there beforehand: the same records on every double, made in another order."""
+    session = RecordedSession(df)
+    order = -1 if turned else 1
+    for name in ["there_a", "there_b"][::order]:
+        session.create(
+            "service", {"name": name, "label": name, "description": "d", "type": "sqlite", "is_active": True}
+        )
+    services = {row["name"]: row["id"] for row in session.call("GET", "system/service")["resource"]}
+    for name in ['the"re', "th'ere", "o) and (o"][::order]:
+        rows = [{**ROW, "service_id": services["there_a"], "verb_mask": 1}] if name == 'the"re' else []
+        session.create("role", {"name": name, "is_active": True, RELATION: rows})
+    roles = {row["name"]: row["id"] for row in session.call("GET", "system/role")["resource"]}
+    session.create("app", {"name": "there", "type": "0", "role_id": roles["th'ere"], "is_active": True})
+    session.create("user", {"email": "there@example.com", "name": "There", "password": PASSWORD})
+    session.create("lookup", {"name": "there", "value": "1"})
+    session.create("cors", {"path": "there/*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0})
+    df.reset_log()
+
+
+def run_script(folder: Path, recording: Recording, df: DreamFactoryDouble, *, upsert: bool) -> None:
+    script = folder / "script.py"
+    script.write_bytes(dfrecord.render(dfrecord.plan(recording, upsert=upsert), "python")[0].content)
+    environment = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password, "DF_YES": "1"}
+    environment |= {f"DF_USER_PASSWORD{suffix}": PASSWORD for suffix in ("", "_2", "_3")}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
+@settings(
+    max_examples=MOST,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+@given(data=st.data())
+def test_random_journey_ends_in_the_same_state(
+    upsert: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("graph")
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(id_offset=500) as target:
+        prepare(recorded, turned=False)
+        prepare(target, turned=True)
+        session = RecordedSession(recorded)
+        administrator = Administrator(session, data.draw)
+        moves = [administrator.create] * 3 + [administrator.update] * 3 + [administrator.delete]
+        for _ in range(data.draw(st.integers(3, 12))):
+            data.draw(st.sampled_from(moves))()
+        recording = Recording("graph.har", tuple(session.exchanges))
+        run_script(folder, recording, target, upsert=upsert)
+        assert portable(target.state()) == portable(recorded.state())
+        if upsert:
+            target.reset_log()
+            run_script(folder, recording, target, upsert=True)
+            assert [(call.method, call.path) for call in target.writes] == []
