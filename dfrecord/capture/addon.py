@@ -115,8 +115,8 @@ class Recorder:
             call = self._live.append(exchange_of(0, url, flow))
         except OSError as error:
             self._lose(f"{self._live.path}: cannot be written: {error.strerror or error}")
-        except (DfrecordError, ValueError) as error:
-            self._lose(f"{url.partition('?')[0]}: was not recorded: {error}")
+        except Exception as error:  # whatever a strange answer makes a rule raise: the browser must not feel it
+            self._lose(f"a call was not recorded: {error or type(error).__name__}")
         else:
             self.recorded += 1
             self._tell(call)

@@ -137,6 +137,16 @@ def test_it_ends_by_itself_after_the_duration(double: DreamFactoryDouble, tmp_pa
     assert urls(tmp_path / "tenant.har") == []
 
 
+def test_closing_the_browser_ends_the_recording(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nexit 0\n")
+    browser.chmod(0o755)
+    output = tmp_path / "tenant.har"
+    with Recording(double.url, output, "--mode", "browser", "--browser", browser) as recording:
+        assert recording.process.wait(30) == 0
+    assert urls(output) == []
+
+
 def test_a_full_disk_is_told_once_and_the_browser_goes_on(double: DreamFactoryDouble, tmp_path: Path) -> None:
     """The size of files is limited for the process, which fails a write as a full disk does."""
     output = tmp_path / "tenant.har"
