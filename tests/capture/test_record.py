@@ -190,11 +190,16 @@ def test_what_cannot_be_recorded_is_refused_in_one_line(arguments: list[str], wo
     assert (tmp_path / "existing.har").read_text() == "{}"
 
 
-def test_a_taken_port_is_one_line(double: DreamFactoryDouble, tmp_path: Path) -> None:
-    taken = double.url.removeprefix("http://")
-    done = dfrecord("record", double.url, "-o", tmp_path / "a.har", "--listen", taken, code=2)
-    assert done.stderr.decode().count("\n") == 1
-    assert "--listen" in done.stderr.decode()
+def test_a_taken_port_is_one_line_and_nothing_is_replaced(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    taken = ["--listen", double.url.removeprefix("http://")]
+    old, new = tmp_path / "old.har", tmp_path / "new.har"
+    old.write_text("{}")
+    for output, *force in ((new,), (old, "--force")):
+        done = dfrecord("record", double.url, *taken, "-o", output, *force, code=2)
+        assert done.stderr.decode().count("\n") == 1
+        assert "address already in use; choose another place with --listen" in done.stderr.decode()
+    assert old.read_text() == "{}"
+    assert not new.exists()
 
 
 def test_an_existing_file_is_replaced_with_force(double: DreamFactoryDouble, tmp_path: Path) -> None:
