@@ -53,7 +53,7 @@ class Recorder:
         """Declares the options."""
         loader.add_option("dfrecord_output", str, "", "Record API calls into this HAR file")
         loader.add_option(
-            "dfrecord_filter", Sequence[str], DEFAULT_FILTERS, "Record calls under these paths, and logins."
+            "dfrecord_filter", Sequence[str], DEFAULT_FILTERS, "Record calls under these paths, and logins"
         )
         loader.add_option("dfrecord_redact", bool, True, "Replace secrets by placeholders before writing")
 
@@ -75,7 +75,7 @@ class Recorder:
                 self.done()
                 self._live = started
         except DfrecordError as error:
-            raise exceptions.OptionsError(str(error)) from error
+            raise exceptions.OptionsError(str(error)) from None
 
     def _start(self, path: Path) -> LiveRecording:
         if not self._overwrite and path.is_file() and path.stat().st_size:
@@ -83,7 +83,7 @@ class Recorder:
         try:
             live = LiveRecording(path, ctx.options.dfrecord_filter, redact=ctx.options.dfrecord_redact)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
+            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not live.redact:
             _log.warning("%s will hold passwords and tokens in clear; do not share it", path)
         return live
@@ -147,14 +147,13 @@ class Recorder:
 
         output = Path(path).expanduser()
         try:
-            exchanges = [
-                exchange_of(n, url_of(f), f) for n, f in enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
-            ]
-            recording = Recording(output.name, tuple(exchanges))
+            http_flows = enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
+            exchanges = tuple(exchange_of(number, url_of(f), f) for number, f in http_flows)
+            recording = Recording(output.name, exchanges)
             journey = dfrecord.plan(recording, filters=tuple(ctx.options.dfrecord_filter))
             paths = write_script(dfrecord.render(journey, format, stem=stem_of(output)), output)
         except (DfrecordError, ValueError) as error:
-            raise exceptions.CommandError(str(error)) from error
+            raise exceptions.CommandError(str(error)) from None
         _log.info("%s steps -> %s", len(journey.steps), ", ".join(map(str, paths)))
 
     def _wants(self, request: http.Request, url: str) -> bool:

@@ -252,7 +252,7 @@ def _ended_by_signals(master: Master) -> Iterator[None]:
 
 
 class _Log(logging.Handler):
-    """Tells what dfrecord's own addon warns of; of mitmproxy's own log only the last line is kept."""
+    """Tells what dfrecord's own addon warns of, and failures inside mitmproxy; of its other lines the last is kept."""
 
     def __init__(self, audience: Audience) -> None:
         super().__init__(logging.WARNING)
@@ -262,8 +262,10 @@ class _Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("dfrecord."):
             self._audience.note(record.getMessage())
-        else:
-            self.last = record.getMessage()
+            return
+        self.last = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            self._audience.note(f"{self.last.partition(chr(10))[0]}: {record.exc_info[1]!r}")
 
 
 @contextlib.contextmanager
