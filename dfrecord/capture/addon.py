@@ -53,7 +53,7 @@ class Recorder:
         """Declares the options."""
         loader.add_option("dfrecord_output", str, "", "Record API calls into this HAR file")
         loader.add_option(
-            "dfrecord_filter", Sequence[str], DEFAULT_FILTERS, "Record calls under these paths, and logins."
+            "dfrecord_filter", Sequence[str], DEFAULT_FILTERS, "Record calls under these paths, and logins"
         )
         loader.add_option("dfrecord_redact", bool, True, "Replace secrets by placeholders before writing")
 
@@ -75,7 +75,7 @@ class Recorder:
                 self.done()
                 self._live = started
         except DfrecordError as error:
-            raise exceptions.OptionsError(str(error)) from error
+            raise exceptions.OptionsError(str(error)) from None
 
     def _start(self, path: Path) -> LiveRecording:
         if not self._overwrite and path.is_file() and path.stat().st_size:
@@ -83,7 +83,7 @@ class Recorder:
         try:
             live = LiveRecording(path, ctx.options.dfrecord_filter, redact=ctx.options.dfrecord_redact)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
+            raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not live.redact:
             _log.warning("%s will hold passwords and tokens in clear; do not share it", path)
         return live
@@ -115,8 +115,8 @@ class Recorder:
             call = self._live.append(exchange_of(0, url, flow))
         except OSError as error:
             self._lose(f"{self._live.path}: cannot be written: {error.strerror or error}")
-        except (DfrecordError, ValueError) as error:
-            self._lose(f"{url.partition('?')[0]}: was not recorded: {error}")
+        except Exception as error:  # whatever a strange answer makes a rule raise: the browser must not feel it
+            self._lose(f"a call was not recorded: {error or type(error).__name__}")
         else:
             self.recorded += 1
             self._tell(call)
@@ -147,14 +147,13 @@ class Recorder:
 
         output = Path(path).expanduser()
         try:
-            exchanges = [
-                exchange_of(n, url_of(f), f) for n, f in enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
-            ]
-            recording = Recording(output.name, tuple(exchanges))
+            http_flows = enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
+            exchanges = tuple(exchange_of(number, url_of(f), f) for number, f in http_flows)
+            recording = Recording(output.name, exchanges)
             journey = dfrecord.plan(recording, filters=tuple(ctx.options.dfrecord_filter))
             paths = write_script(dfrecord.render(journey, format, stem=stem_of(output)), output)
         except (DfrecordError, ValueError) as error:
-            raise exceptions.CommandError(str(error)) from error
+            raise exceptions.CommandError(str(error)) from None
         _log.info("%s steps -> %s", len(journey.steps), ", ".join(map(str, paths)))
 
     def _wants(self, request: http.Request, url: str) -> bool:

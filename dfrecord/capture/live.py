@@ -7,6 +7,7 @@ value is secret which stood unrecognised in an earlier one, the earlier ones are
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,12 +90,11 @@ class LiveRecording:
         """Takes secrets that are known only now out of what is on disk."""
         unmistakable = self._finder.secrets().recorded
         new, self._unmistakable = unmistakable - self._unmistakable, unmistakable
-        content = self.path.read_bytes() if new and self.count else b""
-        if standing_in(new, content):
+        if new and standing_in(new, content := self._writer.content()):
             from dfrecord.recording.reader import read
 
             secrets = self._finder.secrets_in(content)
-            exchanges = read(self.path).exchanges
+            exchanges = read(io.BytesIO(content)).exchanges
             self._writer.rewrite(redact_exchange(exchange, secrets, self._catalog) for exchange in exchanges)
 
     def _call(self, exchange: Exchange) -> Call:

@@ -7,31 +7,30 @@ that a recording needs are loaded; exchanges that are not recorded stream throug
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 import re
 import signal
+import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.addons import block, core, disable_h2c, next_layer, proxyserver, tlsconfig, update_alt_svc
 from mitmproxy.exceptions import OptionsError
 from mitmproxy.master import Master
-from mitmproxy.net import server_spec
 from mitmproxy.options import CONF_DIR, Options
 
 from dfrecord.capture.addon import Recorder
 from dfrecord.capture.browser import browser, find_browser
 from dfrecord.capture.live import Call
 from dfrecord.capture.reverse import Inward, Outward
-from dfrecord.capture.target import Target, target_of
+from dfrecord.capture.target import Target
+from dfrecord.capture.upstream import Upstream
 from dfrecord.errors import UsageError
 
 
@@ -82,77 +81,68 @@ class Audience(Protocol):
 
 
 def run(options: ProxyOptions, audience: Audience) -> Summary:
-    """Records until it is ended. Raises UsageError when it cannot start."""
-    upstream = _upstream_of(options.upstream_proxy)
+    """Records until it is ended; from then on the process takes no more notice of Ctrl-C and SIGTERM.
+
+    Raises UsageError when it cannot start.
+    """
+    upstream = Upstream(options.upstream_proxy) if options.upstream_proxy is not None else None
     program = find_browser(options.browser) if options.mode == "browser" else None
-    with tempfile.TemporaryDirectory(prefix="dfrecord-") as throw_away, _ended_by_signals() as enders:
+    _check_certificates(options.ca_file)
+    with tempfile.TemporaryDirectory(prefix="dfrecord-") as throw_away:
         # Only a browser that the user configures needs a certificate that is the same next time.
         confdir = Path(CONF_DIR).expanduser() if options.mode == "proxy" else Path(throw_away)
-        summary = asyncio.run(_record(options, audience, upstream, program, confdir, enders))
-        audience.ended(summary)
+        summary = asyncio.run(_record(options, audience, upstream, program, confdir))
+    audience.ended(summary)
     return summary
 
 
+def _check_certificates(ca_file: Path | None) -> None:
+    if ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=ca_file)
+        except OSError:
+            raise UsageError(f"--ca-file {ca_file}: holds no certificate; give a PEM file") from None
+
+
 async def _record(
-    options: ProxyOptions,
-    audience: Audience,
-    upstream: _Upstream | None,
-    program: str | None,
-    confdir: Path,
-    enders: list[Callable[[], None]],
+    options: ProxyOptions, audience: Audience, upstream: Upstream | None, program: str | None, confdir: Path
 ) -> Summary:
     recorder = Recorder(audience.call, options.target.origin, overwrite=options.overwrite)
     master = Master(Options(), asyncio.get_running_loop())
-    enders.append(master.shutdown)
-    reverse = options.mode == "reverse"
-    own = [
-        *([Inward(options.target)] if reverse else []),
-        recorder,
-        *([Outward(options.target)] if reverse else []),
-        *([upstream] if upstream else []),
-    ]
-    with _log_to(audience) as log:
+    with _ended_by_signals(master), _log_to(audience) as log:
         session = _Session(options, audience, recorder, log)
+        master.addons.add(*_mitmproxy_addons(), *_own_addons(options, recorder, upstream), session)
         try:
-            master.addons.add(
-                core.Core(),
-                block.Block(),
-                disable_h2c.DisableH2C(),
-                proxyserver.Proxyserver(),
-                next_layer.NextLayer(),
-                tlsconfig.TlsConfig(),
-                update_alt_svc.UpdateAltSvc(),
-                *own,
-                session,
-            )
             master.options.update(**_mitmproxy_options(options, upstream, confdir))
         except OptionsError as error:
             raise UsageError(str(error)) from None
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                running = asyncio.create_task(master.run())
-                stack.push_async_callback(_finished, master, running)
-                host, port = await session.listens(running)
-                ca = confdir / "mitmproxy-ca-cert.pem"
-                audience.listening(host, port, ca if options.mode == "proxy" else None)
-                if options.duration is not None:
-                    asyncio.get_running_loop().call_later(options.duration, master.shutdown)
-                if program is not None:
-                    url = options.target.origin + options.target.start
-                    process = await stack.enter_async_context(browser(program, url, (host, port), ca))
-                    await asyncio.wait(
-                        [running, asyncio.create_task(process.wait())], return_when=asyncio.FIRST_COMPLETED
-                    )
-                else:
-                    await running
-        finally:
-            recorder.done()
+        async with contextlib.AsyncExitStack() as stack:
+            running = asyncio.create_task(master.run())
+            stack.push_async_callback(_finished, master, running)
+            address = await session.listens(running)
+            ca = confdir / "mitmproxy-ca-cert.pem"
+            audience.listening(*address, ca if options.mode == "proxy" else None)
+            if options.duration is not None:
+                asyncio.get_running_loop().call_later(options.duration, master.shutdown)
+            ends: list[asyncio.Future[Any]] = [running]
+            if program is not None:
+                url = options.target.origin + options.target.start
+                process = await stack.enter_async_context(browser(program, url, address, ca))
+                ends.append(asyncio.ensure_future(process.wait()))
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     return Summary(recorder.recorded, recorder.filtered_out, recorder.lost)
 
 
 async def _finished(master: Master, running: asyncio.Task[None]) -> None:
     master.shutdown()
     await running
+    asyncio.get_running_loop().set_exception_handler(_on_exception)
+
+
+def _on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Connections that are still open when the recording ends are cancelled, which is no error."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 class _Session:
@@ -178,15 +168,20 @@ class _Session:
 
     def running(self) -> None:
         """The proxy has started, or has failed to."""
-        from mitmproxy import ctx
-
         addresses = ctx.master.addons.get("proxyserver").listen_addrs()
-        if addresses:
-            self._listens.set_result(addresses[0][:2])
-        else:
+        if not addresses:
             where = ":".join(map(str, self._options.listen))
-            why = re.sub(r"^.*\] |\.$", "", self._log.last) or "cannot listen there"
-            self._listens.set_exception(UsageError(f"{where}: {why}; choose another place with --listen"))
+            known = r"address already in use|permission denied|cannot assign requested address"
+            why = re.search(known, self._log.last, re.IGNORECASE)
+            reason = why[0].lower() if why else "cannot listen there"
+            self._listens.set_exception(UsageError(f"{where}: {reason}; choose another place with --listen"))
+            return
+        try:  # only now, so that a proxy that does not start leaves no file and replaces none
+            ctx.options.update(dfrecord_output=str(self._options.output))
+        except OptionsError as error:
+            self._listens.set_exception(UsageError(str(error)))
+        else:
+            self._listens.set_result(addresses[0][:2])
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Keeps the counter."""
@@ -201,41 +196,29 @@ class _Session:
             self._audience.note(f"{self._options.target.origin}: {message}")
 
 
-class _Upstream:
-    """The addon that sends everything through an upstream proxy, with its credentials."""
-
-    name = "dfrecord_upstream"
-
-    def __init__(self, url: str, credentials: str) -> None:
-        self.url = url
-        self._spec = server_spec.parse(url, "http")
-        self._credentials = credentials
-
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Routes a request of reverse mode, and signs one that goes to the proxy in plain."""
-        if flow.client_conn.proxy_mode.type_name == "reverse":
-            flow.server_conn.via = self._spec
-        elif flow.request.scheme == "http" and self._credentials:
-            flow.request.headers["Proxy-Authorization"] = self._credentials
-
-    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
-        """Signs a tunnel."""
-        if self._credentials:
-            flow.request.headers["Proxy-Authorization"] = self._credentials
+def _mitmproxy_addons() -> list[object]:
+    """Those of mitmproxy's own that a recording needs: with all of them each call takes nearly half as long again."""
+    return [
+        core.Core(),
+        block.Block(),
+        disable_h2c.DisableH2C(),
+        proxyserver.Proxyserver(),
+        next_layer.NextLayer(),
+        tlsconfig.TlsConfig(),
+        update_alt_svc.UpdateAltSvc(),
+    ]
 
 
-def _upstream_of(url: str | None) -> _Upstream | None:
-    if url is None:
-        return None
-    user_info, at, _ = urlsplit(url).netloc.rpartition("@")
-    target = target_of(url.replace(user_info + at, "", 1) if at else url, "--upstream-proxy")
-    credentials = "Basic " + base64.b64encode(unquote(user_info).encode()).decode("ascii") if at else ""
-    return _Upstream(f"{target.scheme}://{target.address}", credentials)
+def _own_addons(options: ProxyOptions, recorder: Recorder, upstream: Upstream | None) -> list[object]:
+    through = [upstream] if upstream is not None else []
+    if options.mode != "reverse":
+        return [recorder, *through]
+    return [Inward(options.target), recorder, Outward(options.target), *through]
 
 
-def _mitmproxy_options(options: ProxyOptions, upstream: _Upstream | None, confdir: Path) -> dict[str, Any]:
+def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir: Path) -> dict[str, Any]:
     target = options.target
-    through = f"upstream:{upstream.url}" if upstream else "regular"
+    through = f"upstream:{upstream.address}" if upstream else "regular"
     return {
         "mode": [f"reverse:{target.origin}" if options.mode == "reverse" else through],
         "listen_host": options.listen[0],
@@ -249,29 +232,27 @@ def _mitmproxy_options(options: ProxyOptions, upstream: _Upstream | None, confdi
         "allow_hosts": [] if options.mode == "reverse" else [rf"^{re.escape(target.host)}:{target.port}$"],
         "dfrecord_filter": list(options.filters),
         "dfrecord_redact": options.redact,
-        "dfrecord_output": str(options.output),
     }
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[list[Callable[[], None]]]:
-    """Ctrl-C and SIGTERM call what is in the list; doing it again changes nothing."""
-    enders: list[Callable[[], None]] = []
+def _ended_by_signals(master: Master) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the recording; again, they change nothing, not even the exit code."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        for ender in enders:
-            ender()
+        master.shutdown()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     try:
-        yield enders
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class _Log(logging.Handler):
-    """Tells what dfrecord's own addon warns of; of mitmproxy's own log only the last line is kept."""
+    """Tells what dfrecord's own addon warns of, and failures inside mitmproxy; of its other lines the last is kept."""
 
     def __init__(self, audience: Audience) -> None:
         super().__init__(logging.WARNING)
@@ -281,8 +262,10 @@ class _Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("dfrecord."):
             self._audience.note(record.getMessage())
-        else:
-            self.last = record.getMessage()
+            return
+        self.last = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            self._audience.note(f"{self.last.partition(chr(10))[0]}: {record.exc_info[1]!r}")
 
 
 @contextlib.contextmanager

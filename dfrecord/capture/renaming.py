@@ -60,18 +60,20 @@ class StreamRenaming:
 
     def __init__(self, renaming: Renaming) -> None:
         self._renaming = renaming
+        self._before = b""  # the byte before what was kept back: where a name begins depends on it
         self._kept = b""
 
     def __call__(self, chunk: bytes) -> bytes:
         """The next renamed bytes; an empty chunk is the end and gives the rest."""
-        content = self._kept + chunk
-        cut = max(len(content) - self._renaming.longest, 0) if chunk else len(content)
-        pieces, at = [], 0
-        for match in self._renaming.pattern.finditer(content):
+        at = len(self._before)
+        content = self._before + self._kept + chunk
+        cut = max(len(content) - self._renaming.longest, at) if chunk else len(content)
+        pieces = []
+        for match in self._renaming.pattern.finditer(content, at):
             if match.start() >= cut:
                 break
             pieces += [content[at : match.start()], self._renaming.replacement(match)]
             at = match.end()
         cut = max(cut, at)
-        self._kept = content[cut:]
+        self._before, self._kept = content[max(cut - 1, 0) : cut], content[cut:]
         return b"".join([*pieces, content[at:cut]])

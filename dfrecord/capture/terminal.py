@@ -5,6 +5,7 @@ Everything recorded is shown without characters that could steer the terminal. A
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import datetime
 from pathlib import Path
@@ -63,9 +64,10 @@ class Lines:
         calls = f"{summary.recorded} call{'s' if summary.recorded != 1 else ''} recorded"
         self._say(f"{calls}, {summary.filtered_out} filtered out -> {output}")
         if summary.recorded:
-            self._say(f"next: dfrecord show {output}")
-            self._say(f"      dfrecord render {output} -f python -o {output.with_suffix('.py')}")
-            self._say(f"      dfrecord replay {output} --base-url https://df-test.example.com")
+            har, script = shlex.quote(str(output)), shlex.quote(str(output.with_suffix(".py")))
+            self._say(f"next: dfrecord show {har}")
+            self._say(f"      dfrecord render {har} -f python -o {script}")
+            self._say(f"      dfrecord replay {har} --base-url https://df-test.example.com")
         if not self._options.redact:
             self._print(f"warning: {output} holds passwords and tokens in clear; do not share it")
 

@@ -21,13 +21,14 @@ def command(sources: tuple[str, ...], output: str, filters: tuple[str, ...], kee
     """Make one small HAR of the API calls in INPUT..., safe to commit: every secret is replaced by a placeholder.
 
     INPUT is a HAR of any browser or tool, a mitmproxy flow file, an archive or folder of these, or - for standard
-    input. Several inputs are joined by time.
+    input. Several recordings are joined by time; an exchange that stands in more than one is kept once.
     """
     from dfrecord.normalise.redact import joined, redacted
     from dfrecord.recording.har_writer import har_chunks
+    from dfrecord.recording.inputs import recordings_in
     from dfrecord.system_api.catalog import load
 
-    recordings = [read_source(source, filters, quiet) for source in sources]
+    recordings = [read_source(part, filters, quiet) for source in sources for part in recordings_in(source)]
     recording = joined(recordings)
     kept, replaced = redacted(recording, filters, load(), keep_secrets=keep_secrets)
     content = b"".join(har_chunks(kept))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -88,7 +88,7 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def read_source(source: str, filters: Sequence[str], quiet: bool) -> Recording:
+def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool) -> Recording:
     """Read the input, with a progress bar on a terminal when it takes longer than a second."""
     if quiet or not sys.stderr.isatty():
         return dfrecord.read(source, filters=filters)

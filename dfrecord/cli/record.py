@@ -14,7 +14,14 @@ from dfrecord.errors import UsageError, WorkFailed
 
 @click.command("record")
 @click.argument("url", metavar="URL")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.har")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE.har",
+    help="HAR to write.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["reverse", "browser", "proxy"]),

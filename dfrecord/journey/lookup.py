@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dfrecord.journey.model import Array, Number, Object, Tree
 from dfrecord.normalise.body import json_of, records_of
+from dfrecord.normalise.select import effective_method
 from dfrecord.recording.exchange import Exchange
 from dfrecord.system_api.catalog import Catalog
 
@@ -27,7 +28,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One record as an answer (or an update of it) showed it. `entry` is the exchange's place in running order."""
+    """One record as an answer, or a create or update of it, showed it. `entry` is its place in running order."""
 
     resource: str
     id: str
@@ -56,6 +57,8 @@ class Sightings:
         answer = json_of(exchange.response.body)
         if not isinstance(answer, ValueError):
             self._see_all(answer, resource, entry, self._answered)
+            if location.record is None and effective_method(exchange, self._catalog) == "POST":
+                self._see_created(exchange, answer, resource, entry)
         if location.record and exchange.request.method in ("PUT", "PATCH"):
             sent = json_of(exchange.request.body)
             if isinstance(sent, Object):
@@ -64,7 +67,7 @@ class Sightings:
     def of(self, resource: str, identifier: str, entry: int, since: int = -1) -> Sighting | None:
         """The record as it was first seen with its natural key before `entry` (and after `since`), else soonest after.
 
-        Falls back to what an update of the record itself sent. None when the recording never shows the record.
+        Falls back to what a create or an update of the record itself sent. None when the recording never shows it.
         """
         for table in (self._answered, self._sent):
             seen = [s for s in table.get((resource, identifier), ()) if s.entry > since and self._has_key(s)]
@@ -92,6 +95,19 @@ class Sightings:
     def _see_all(self, tree: Tree, resource: str, entry: int, table: dict[tuple[str, str], list[Sighting]]) -> None:
         for record in records_of(tree, self._catalog.wrapper):
             self._see(record, resource, entry, table, None, None)
+
+    def _see_created(self, exchange: Exchange, answer: Tree, resource: str, entry: int) -> None:
+        """A create answers with ids only: the names are in what was sent, in the same order."""
+        sent = json_of(exchange.request.body)
+        facts = self._catalog.resources.get(resource)
+        if isinstance(sent, ValueError) or facts is None or facts.id_field is None:
+            return
+        wrapper = self._catalog.wrapper
+        for record, made in zip(records_of(sent, wrapper), records_of(answer, wrapper), strict=False):
+            identifier = made.get(facts.id_field)
+            if isinstance(identifier, Number):
+                seen = Sighting(resource, identifier.text, entry, record)
+                self._sent.setdefault((resource, identifier.text), []).append(seen)
 
     def _see(
         self,

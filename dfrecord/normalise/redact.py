@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from dfrecord.errors import SecretInOutput
 from dfrecord.normalise.secrets import Secrets, content_of, find, redact_exchange, standing_in
@@ -11,22 +12,33 @@ from dfrecord.normalise.select import Decision, Reads, in_running_order, select
 from dfrecord.recording.exchange import Exchange, PassedOver, Recording
 from dfrecord.system_api.catalog import Catalog
 
+_SAME_TIME = timedelta(seconds=1)
+
 
 def joined(recordings: Sequence[Recording]) -> Recording:
-    """One recording of several, by start time, without the exchanges that stand in more than one of them."""
+    """One recording of several, by start time, without the exchanges that stand in more than one of them.
+
+    Two programs that saw the same exchange disagree by milliseconds about when it began.
+    """
     if len(recordings) == 1:
         return recordings[0]
     exchanges: list[Exchange] = []
     passed_over: list[PassedOver] = []
-    seen = set()
+    earlier: dict[tuple[object, ...], list[datetime]] = {}
     offset = 0
     for recording in recordings:
+        own: list[tuple[tuple[object, ...], datetime]] = []
         for exchange in recording.exchanges:
-            double = (exchange.started, exchange.request.method, exchange.request.url, exchange.request.body)
-            if exchange.started and double in seen:
-                continue
-            seen.add(double)
+            what, started = _content(exchange), _time(exchange.started)
+            if started is not None:
+                double = next((time for time in earlier.get(what, ()) if abs(time - started) <= _SAME_TIME), None)
+                if double is not None:
+                    earlier[what].remove(double)
+                    continue
+                own.append((what, started))
             exchanges.append(replace(exchange, number=exchange.number + offset))
+        for what, started in own:
+            earlier.setdefault(what, []).append(started)
         passed_over += [replace(entry, number=entry.number + offset) for entry in recording.passed_over]
         offset += recording.entry_count
     return Recording(
@@ -36,6 +48,20 @@ def joined(recordings: Sequence[Recording]) -> Recording:
         lost=sum(recording.lost for recording in recordings),
         notes=tuple(note for recording in recordings for note in recording.notes),
     )
+
+
+def _content(exchange: Exchange) -> tuple[object, ...]:
+    request, response = exchange.request, exchange.response
+    return request.method, request.url, request.body, response.status, response.body
+
+
+def _time(started: str) -> datetime | None:
+    """The moment, None when it is not known or without its zone."""
+    try:
+        time = datetime.fromisoformat(started)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None
 
 
 def redacted(

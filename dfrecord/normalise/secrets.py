@@ -19,7 +19,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from dfrecord.journey.model import Encoding, Number, Tree, Var
@@ -168,10 +168,12 @@ class SecretFinder:
 
         Secrets that are looked for in their own fields only are always among them.
         """
-        return Secrets(
-            secret
-            for secret in map(self._secret, self._seen)
-            if not secret.everywhere or any(form in content for form in self._forms_of(secret.value))
+        return _together(
+            tuple(
+                secret
+                for secret in map(self._secret, self._seen)
+                if not secret.everywhere or any(form in content for form in self._forms_of(secret.value))
+            )
         )
 
     def _forms_of(self, value: str) -> list[bytes]:
@@ -188,15 +190,25 @@ class SecretFinder:
         return Secret(value, name, placeholder, everywhere, frozenset(fields))
 
 
+@lru_cache(maxsize=32)
+def _together(secrets: tuple[Secret, ...]) -> Secrets:
+    """Exchanges one after the other mostly hold the same secrets, and the pattern of them takes time to build."""
+    return Secrets(secrets)
+
+
 def _is_unmistakable(value: str, catalog: Catalog) -> bool:
     is_word = re.fullmatch(r"[A-Za-z]?[a-z]{0,9}", value) is not None
     return len(value) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
 
 
-def standing_in(values: Iterable[str], content: bytes) -> bool:
+def standing_in(values: frozenset[str], content: bytes) -> bool:
     """Whether one of the secret values, in any form it may be written, stands in the bytes."""
-    forms = [form for value in values for form, _ in _written_forms(value)]
-    return bool(forms) and re.search(_trie_pattern(forms), content) is not None
+    return bool(values) and _any_of(values).search(content) is not None
+
+
+@lru_cache(maxsize=32)
+def _any_of(values: frozenset[str]) -> re.Pattern[bytes]:
+    return re.compile(_trie_pattern([form for value in values for form, _ in _written_forms(value)]))
 
 
 def is_console_key(value: str, catalog: Catalog) -> bool:

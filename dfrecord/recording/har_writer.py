@@ -82,6 +82,10 @@ class HarWriter:
                 self._other.clear()
         self._count = len(entries)
 
+    def content(self) -> bytes:
+        """The whole file as it is now."""
+        return self._shown.content() + _CLOSING
+
     def close(self) -> None:
         """Closes the file; it is complete already."""
         self._shown.file.close()

@@ -13,6 +13,7 @@ import mmap
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dfrecord.errors import UnreadableInput
 
@@ -85,7 +86,9 @@ def recoded(buffer: memoryview, encoding: str) -> Iterator[bytes]:
 
 
 class BufferReader(io.RawIOBase):
-    """A file over a buffer, without copying it."""
+    """A file over a buffer, without copying it. `name` is how messages call it."""
+
+    name = "the stream"
 
     def __init__(self, buffer: memoryview) -> None:
         self._buffer, self._position = buffer, 0
@@ -111,3 +114,8 @@ class BufferReader(io.RawIOBase):
         found = bytes(self._buffer[self._position : end])
         self._position += len(found)
         return found
+
+    def readinto(self, target: Any) -> int:
+        found = self.read(len(target))
+        target[: len(found)] = found
+        return len(found)

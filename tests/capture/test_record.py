@@ -1,0 +1,382 @@
+"""`dfrecord record` as a program: how it ends, what it leaves behind, what it refuses, whom it lets pass."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import pty
+import random
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.capture.console import BIG, Console, self_signed
+from tests.capture.tools import Recording
+from tests.doubles.server import DreamFactoryDouble
+from tests.tools import ROOT, dfrecord
+
+CALLS = 1000
+KILLS = 20
+CLIENTS = 4
+
+
+@pytest.fixture
+def double() -> Iterator[DreamFactoryDouble]:
+    with DreamFactoryDouble() as running:
+        yield running
+
+
+def get(address: str, path: str, **headers: str) -> tuple[int, bytes]:
+    """One call, status and body."""
+    connection = http.client.HTTPConnection(address, timeout=30)
+    connection.request("GET", path, headers=headers)
+    got = connection.getresponse()
+    return got.status, got.read()
+
+
+def urls(output: Path) -> list[str]:
+    """The paths in a recording, which must be a valid HAR."""
+    entries = json.loads(output.read_bytes())["log"]["entries"]
+    return [re.sub(r"^https?://[^/]+", "", entry["request"]["url"]) for entry in entries]
+
+
+# ---------------------------------------------------------------- never loses
+
+
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_kill_9_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
+    attempt: int, double: DreamFactoryDouble, tmp_path: Path
+) -> None:
+    output = tmp_path / "tenant.har"
+    after = random.Random(attempt).randint(1, CALLS - 1)
+    answered: list[str] = []
+    with Recording(double.url, output, "--quiet") as recording:
+        address = _listening(recording)
+        reached = threading.Event()
+
+        def client(number: int) -> None:
+            connection = http.client.HTTPConnection(address, timeout=30)
+            with contextlib.suppress(OSError, http.client.HTTPException):  # the proxy is killed under it
+                for n in range(number, CALLS, CLIENTS):
+                    path = f"/api/v2/system/environment?call={n}"
+                    connection.request("GET", path)
+                    connection.getresponse().read()
+                    answered.append(path)
+                    if len(answered) >= after:
+                        reached.set()
+
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+        for thread in clients:
+            thread.start()
+        assert reached.wait(60)
+        recording.process.kill()
+        for thread in clients:
+            thread.join()
+    recorded = urls(output)
+    assert len(answered) < CALLS, "the burst was over before the kill"
+    assert set(answered) <= set(recorded)
+    assert len(recorded) == len(set(recorded)) <= len(answered) + CLIENTS
+
+
+def _listening(recording: Recording) -> str:
+    """Where a quiet recording listens, as the system tells."""
+    for _ in range(600):
+        assert recording.process.poll() is None, recording.text
+        sockets = Path(f"/proc/{recording.process.pid}/net/tcp").read_text().splitlines()[1:]
+        inodes = {fields[9]: fields[1] for line in sockets if (fields := line.split())[3] == "0A"}
+        for descriptor in Path(f"/proc/{recording.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                inode = re.match(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+                if inode and inode[1] in inodes:
+                    return f"127.0.0.1:{int(inodes[inode[1]].split(':')[1], 16)}"
+        time.sleep(0.05)
+    raise AssertionError("it never listened")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_recording_and_the_next_commands_are_told(
+    number: int, double: DreamFactoryDouble, tmp_path: Path
+) -> None:
+    output = tmp_path / "tenant.har"
+    with Recording(double.url, output) as recording:
+        get(recording.address, "/api/v2/system/environment")
+        get(recording.address, "/dist/logo.png")
+        told = recording.end(number)
+    assert "1 call recorded, 1 filtered out" in told
+    for command in ("dfrecord show", "dfrecord render", "dfrecord replay"):
+        assert f"{command} {output}" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["tenant.har"]
+
+
+def test_ctrl_c_twice_is_safe(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    output = tmp_path / "tenant.har"
+    with Recording(double.url, output) as recording:
+        get(recording.address, "/api/v2/system/environment")
+        for _ in range(5):
+            recording.process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        recording.end()
+    assert len(urls(output)) == 1
+
+
+def test_it_ends_by_itself_after_the_duration(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    with Recording(double.url, tmp_path / "tenant.har", "--duration", "1") as recording:
+        assert recording.process.wait(30) == 0
+    assert urls(tmp_path / "tenant.har") == []
+
+
+def test_closing_the_browser_ends_the_recording(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nexit 0\n")
+    browser.chmod(0o755)
+    output = tmp_path / "tenant.har"
+    with Recording(double.url, output, "--mode", "browser", "--browser", browser) as recording:
+        assert recording.process.wait(30) == 0
+    assert urls(output) == []
+
+
+def test_a_full_disk_is_told_once_and_the_browser_goes_on(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    """The size of files is limited for the process, which fails a write as a full disk does."""
+    output = tmp_path / "tenant.har"
+    with Recording(double.url, output, file_size=8192) as recording:
+        answers = [get(recording.address, f"/api/v2/system/environment?call={n}")[0] for n in range(20)]
+        told = recording.end(code=1)
+    assert answers == [200] * 20
+    assert told.count("cannot be written") == 1
+    kept = len(urls(output))
+    assert 0 < kept < 20
+    assert f"{20 - kept} of 20 calls could not be recorded" in told
+
+
+# ---------------------------------------------------------------- what it refuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["df.example.com"], "is not an http or https URL"),
+        (["ftp://df.example.com"], "is not an http or https URL"),
+        (["https://df.example.com:port"], "write it like"),
+        (["https://admin:pw@df.example.com"], "must not hold a user name"),
+        (["https://df.example.com", "--listen", "here"], "is not HOST:PORT"),
+        (["https://df.example.com", "--mode", "browser", "--browser", "/nowhere/chromium"], "is not a program"),
+        (["https://df.example.com", "--upstream-proxy", "proxy:3128"], "--upstream-proxy"),
+        (["https://df.example.com", "--filter", "https://df.example.com/api"], "is not a path"),
+        (["https://df.example.com", "--ca-file", "{folder}/existing.har"], "existing.har"),
+        (["https://df.example.com", "-o", "/nowhere/at/all.har"], "cannot be written"),
+        (["https://df.example.com", "-o", "/dev/full", "--force"], "cannot be written"),
+        (["https://df.example.com", "-o", "{folder}/existing.har"], "--force"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_in_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
+    (tmp_path / "existing.har").write_text("{}")
+    output = ["-o", str(tmp_path / "new.har"), "--listen", "127.0.0.1:0", "--duration", "1"]
+    given = [argument.format(folder=tmp_path) for argument in arguments]
+    done = dfrecord("record", *output, *given, code=2)
+    assert done.stderr.decode().count("\n") == 1
+    assert words in done.stderr.decode()
+    assert (tmp_path / "existing.har").read_text() == "{}"
+
+
+def test_a_taken_port_is_one_line_and_nothing_is_replaced(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    taken = ["--listen", double.url.removeprefix("http://")]
+    old, new = tmp_path / "old.har", tmp_path / "new.har"
+    old.write_text("{}")
+    for output, *force in ((new,), (old, "--force")):
+        done = dfrecord("record", double.url, *taken, "-o", output, *force, code=2)
+        assert done.stderr.decode().count("\n") == 1
+        assert "address already in use; choose another place with --listen" in done.stderr.decode()
+    assert old.read_text() == "{}"
+    assert not new.exists()
+
+
+def test_an_existing_file_is_replaced_with_force(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    output = tmp_path / "tenant.har"
+    output.write_text("{}")
+    with Recording(double.url, output, "--force") as recording:
+        get(recording.address, "/api/v2/system/environment")
+        recording.end()
+    assert len(urls(output)) == 1
+
+
+# ---------------------------------------------------------------- secrets and openness are told
+
+
+def test_secrets_that_are_kept_are_warned_of(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    output = tmp_path / "tenant.har"
+    with Recording(double.url, output, "--keep-secrets") as recording:
+        get(recording.address, "/api/v2/system/environment", **{"X-DreamFactory-API-Key": "0123456789abcdef"})
+        told = recording.end()
+    assert "in clear" in told
+    assert "0123456789abcdef" in output.read_text()
+    assert output.stat().st_mode & 0o777 == 0o600
+
+
+def test_listening_for_others_is_warned_of(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    with Recording(double.url, tmp_path / "a.har", "--listen", "0.0.0.0:0", "--duration", "0.5") as recording:
+        assert recording.process.wait(30) == 0
+        assert "warning: everybody who can reach 0.0.0.0" in recording.end()
+
+
+# ---------------------------------------------------------------- TLS and other hosts
+
+
+def test_an_untrusted_certificate_is_explained_and_insecure_accepts_it(
+    double: DreamFactoryDouble, tmp_path: Path
+) -> None:
+    certificate, _ = self_signed(tmp_path)
+    with Console(double, certificate) as console:
+        with Recording(console.origin, tmp_path / "a.har") as recording:
+            assert get(recording.address, "/api/v2/system/environment")[0] == 502
+            assert "--ca-file" in recording.end()
+        with Recording(console.origin, tmp_path / "b.har", "--insecure") as recording:
+            assert get(recording.address, "/api/v2/system/environment")[0] == 200
+            recording.end()
+    assert len(urls(tmp_path / "b.har")) == 1
+
+
+def test_in_proxy_mode_the_tls_of_other_hosts_is_not_opened(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    certificate, ca = self_signed(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(ca))
+    with (
+        Console(double, certificate) as other,
+        Recording(double.url, tmp_path / "a.har", "--mode", "proxy", home=tmp_path) as recording,
+    ):
+        connection = http.client.HTTPSConnection(recording.address, context=trusting, timeout=30)
+        host, port = other.origin.removeprefix("https://").split(":")
+        connection.set_tunnel(host, int(port))
+        connection.request("GET", "/big")  # the handshake fails unless the certificate is the server's own
+        assert connection.getresponse().read() == BIG
+        recording.end()
+    assert urls(tmp_path / "a.har") == []
+
+
+@pytest.mark.parametrize("mode", ["reverse", "proxy"])
+def test_an_upstream_proxy_is_used_with_its_credentials(mode: str, double: DreamFactoryDouble, tmp_path: Path) -> None:
+    with UpstreamProxy() as upstream:
+        url = f"http://user:p%40ss@127.0.0.1:{upstream.port}"
+        options = ["--upstream-proxy", url, "--mode", mode]
+        with Recording(double.url, tmp_path / "a.har", *options, home=tmp_path) as recording:
+            path = "/api/v2/system/environment"
+            assert get(recording.address, path if mode == "reverse" else double.url + path)[0] == 200
+            recording.end()
+    assert urls(tmp_path / "a.har") == ["/api/v2/system/environment"]
+    assert f"Basic {base64.b64encode(b'user:p@ss').decode()}" in upstream.heads[0]
+    assert double.url.removeprefix("http://") in upstream.heads[0]
+
+
+def test_websockets_pass_and_are_not_recorded(tmp_path: Path) -> None:
+    """The frames of an echoing server come back; the path is one that would be recorded."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def echo() -> None:
+        connection, _ = server.accept()
+        while not connection.recv(65536).endswith(b"\r\n\r\n"):
+            pass
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        frame = connection.recv(65536)
+        connection.sendall(b"\x81\x02" + bytes(a ^ b for a, b in zip(frame[2:6], frame[6:8], strict=False)))
+
+    threading.Thread(target=echo, daemon=True).start()
+    url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    with Recording(url, tmp_path / "a.har") as recording:
+        host, port = recording.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            client.sendall(
+                b"GET /api/v2/system/events HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+            )
+            assert client.recv(65536).startswith(b"HTTP/1.1 101")
+            client.sendall(b"\x81\x82abcd" + bytes([ord("h") ^ ord("a"), ord("i") ^ ord("b")]))
+            assert client.recv(65536) == b"\x81\x02hi"
+        recording.end()
+    assert urls(tmp_path / "a.har") == []
+
+
+class UpstreamProxy:
+    """A proxy that tunnels, and forwards what is asked in plain; `heads` are the requests that it got."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+
+    def __enter__(self) -> UpstreamProxy:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed at the end
+            while True:
+                client, _ = self._server.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(65536)
+        self.heads.append(head.decode())
+        where = head.split()[1].removeprefix(b"http://").split(b"/")[0].decode()
+        host, _, port = where.partition(":")
+        server = socket.create_connection((host, int(port)))
+        if head.startswith(b"CONNECT"):
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            server.sendall(head.replace(f"http://{where}".encode(), b"", 1))
+        threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+        _pump(client, server)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+
+
+# ---------------------------------------------------------------- the terminal
+
+
+def test_on_a_terminal_there_is_a_table_with_a_counter(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    output = str(tmp_path / "a.har")
+    command = [sys.executable, "-m", "dfrecord", "record", double.url, "-o", output, "--listen", "127.0.0.1:0"]
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "160"}
+    process = subprocess.Popen(command, cwd=ROOT, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    while not (address := re.search(rb"open http://([\d.:]+)/", shown)):
+        shown += os.read(ours, 4096)
+    get(address[1].decode(), "/api/v2/system/role%1B%5B31m")
+    get(address[1].decode(), "/logo.png")
+    get(address[1].decode(), "/api/v2/system/environment")
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # the terminal is gone when the process is
+        while more := os.read(ours, 4096):
+            shown += more
+    assert process.wait(30) == 0
+    text = shown.decode()
+    assert "TIME" in text
+    assert "2 recorded · 1 refused or failed · 1 filtered out · Ctrl-C ends" in text
+    assert "\x1b[1;31m" in text, "a refused call stands out"
+    assert r"role\u001b[31m" in text, "recorded text cannot steer the terminal"
+
+
+def test_quiet_says_nothing(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    with Recording(double.url, tmp_path / "a.har", "--quiet", "--duration", "0.5") as recording:
+        assert recording.process.wait(30) == 0
+        assert recording.end() == ""

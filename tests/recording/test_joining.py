@@ -1,0 +1,94 @@
+"""`dfrecord import` of several inputs: joined by time, each exchange once, whatever they are wrapped in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfrecord.recording.exchange import Exchange
+from dfrecord.recording.har_writer import har_chunks
+from dfrecord.recording.reader import read
+from tests.tools import FIXTURES, dfrecord
+
+WHOLE = FIXTURES / "02-provision-tenant" / "recording.har"
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
+    return imported(tmp_path_factory.mktemp("whole"), WHOLE)
+
+
+def imported(folder: Path, *inputs: Path) -> list[tuple[str, str]]:
+    """Start and URL of what an import of the inputs holds."""
+    dfrecord("import", *inputs, "-o", folder / "joined.har")
+    entries = json.loads((folder / "joined.har").read_bytes())["log"]["entries"]
+    return [(entry["request"]["method"], entry["request"]["url"]) for entry in entries]
+
+
+def write(path: Path, exchanges: Sequence[Exchange]) -> Path:
+    path.write_bytes(b"".join(har_chunks(exchanges)))
+    return path
+
+
+def parts(folder: Path) -> list[Path]:
+    """The recording in three overlapping parts, the last first by name; one notes its times in another zone's way."""
+    folder.mkdir()
+    exchanges = read(WHOLE).exchanges
+    third = len(exchanges) // 3
+    elsewhere = [replace(e, started=e.started.replace("Z", "+00:00")) for e in exchanges[third - 2 : 2 * third + 2]]
+    return [
+        write(folder / "a-end.har", exchanges[2 * third :]),
+        write(folder / "b-middle.har", elsewhere),
+        write(folder / "c-begin.har", exchanges[:third]),
+    ]
+
+
+def test_several_inputs_are_joined_by_time_without_doubles(expected: list[tuple[str, str]], tmp_path: Path) -> None:
+    assert imported(tmp_path, *parts(tmp_path / "in")) == expected
+
+
+def test_a_folder_is_all_its_recordings(expected: list[tuple[str, str]], tmp_path: Path) -> None:
+    end, middle, _ = parts(tmp_path / "in")
+    (tmp_path / "in" / "b-middle.har.gz").write_bytes(gzip.compress(middle.read_bytes()))
+    middle.unlink()
+    (tmp_path / "in" / "notes.txt").write_text("not a recording")
+    shutil.copy(end, tmp_path / "in" / ".a-end.har.swp.har")
+    assert imported(tmp_path, tmp_path / "in") == expected
+
+
+def test_an_archive_is_all_its_recordings(expected: list[tuple[str, str]], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for part in parts(tmp_path / "in"):
+            archive.write(part, f"session/{part.name}")
+    assert imported(tmp_path, tmp_path / "in.zip") == expected
+
+
+def test_one_session_that_two_programs_recorded_is_there_once(tmp_path: Path) -> None:
+    exchanges = read(WHOLE).exchanges
+    late = [replace(e, started=e.started[:-1] + "450Z") for e in exchanges]
+    one, two = write(tmp_path / "one.har", exchanges), write(tmp_path / "two.har", late)
+    assert imported(tmp_path, one, two) == imported(tmp_path, one)
+
+
+def test_the_same_call_made_twice_in_one_recording_stays_twice(tmp_path: Path) -> None:
+    exchanges = read(WHOLE).exchanges
+    exchange = next(e for e in exchanges if e.request.method == "GET" and "/system/role?" in e.request.url)
+    other = next(e for e in exchanges if e.request.url.endswith("/api/v2/system/service"))
+    one, two = write(tmp_path / "one.har", [exchange, exchange]), write(tmp_path / "two.har", [other])
+    assert len(imported(tmp_path, one, two)) == 2 + 1
+
+
+def test_a_folder_or_archive_without_recordings_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    for source in ("empty", "empty.zip"):
+        done = dfrecord("import", tmp_path / source, "-o", tmp_path / "out.har", code=2)
+        assert "no HAR file" in done.stderr.decode()
