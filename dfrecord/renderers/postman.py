@@ -58,18 +58,27 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     )
 
 
+def step_items(journey: Journey) -> Iterator[dict[str, Any]]:
+    """Each step as it stands in the collection, without its recorded answer."""
+    shop = _workshop(journey, RenderOptions())
+    return ({**step_item(step, shop), "response": []} for step in journey.steps)
+
+
 # ---------------------------------------------------------------- the collection
 
 
-def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
-    literal = tokens(_recorded_texts(journey))
-    shop = Workshop(
+def _workshop(journey: Journey, options: RenderOptions) -> Workshop:
+    return Workshop(
         journey=journey,
-        names=Names(journey.variables, literal),
+        names=Names(journey.variables, tokens(_recorded_texts(journey))),
         templates=environment(options.template_dir, {"js": js, "markdown": markdown}),
         token=_collection_token(journey),
         session=_session(journey),
     )
+
+
+def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
+    shop = _workshop(journey, options)
     folders = list(_folders(journey, shop))
     items = folders if len(folders) > 1 else folders[0]["item"] if folders else []
     collection: dict[str, Any] = {
@@ -80,7 +89,10 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
             "schema": SCHEMA,
         },
         "item": items,
-        "event": [event("prerequest", _before(shop, literal)), event("test", shop.script("after"))],
+        "event": [
+            event("prerequest", _before(shop, tokens(_recorded_texts(journey)))),
+            event("test", shop.script("after")),
+        ],
     }
     if shop.token is not None:
         value = "{{" + shop.names[shop.token] + "}}"
