@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -61,7 +62,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
 def step_items(journey: Journey) -> Iterator[dict[str, Any]]:
     """Each step as it stands in the collection, without its recorded answer."""
     shop = _workshop(journey, RenderOptions())
-    return ({**step_item(step, shop), "response": []} for step in journey.steps)
+    return (step_item(replace(step, answer=None), shop) for step in journey.steps)
 
 
 # ---------------------------------------------------------------- the collection

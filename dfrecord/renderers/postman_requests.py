@@ -86,7 +86,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
             {
                 "name": shop.names[capture.variable],
                 "path": list(capture.pointer),
-                "type": shop.journey.variable(capture.variable).type,
+                "type": shop.names.variable(capture.variable).type,
             }
             for capture in step.captures
         ]

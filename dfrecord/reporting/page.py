@@ -31,7 +31,7 @@ from dfrecord.reporting.words import RESIDUE_TITLES, export_lines, origin_of_eac
 
 LONGEST_TEXT = 20_000
 """Characters of a body or a fragment that the page shows; the rest is counted."""
-_PROGRAM = ("dom", "steps", "graph", "tools", "start")
+_PROGRAM = ("dom", "steps", "timeline", "graph", "tools", "start")
 _PLAIN_WORD = re.compile(r"[\w./=,:+-]+", re.ASCII)
 
 

@@ -1,6 +1,4 @@
 // Puts the page together.
-const MOST_PRINTED = 300; // steps opened for paper
-
 function showSummary() {
     const left = data.gaps.reduce((sum, calls) => sum + calls.length, 0);
     byId("lede").append(`${data.steps.length.toLocaleString("en")} step${data.steps.length === 1 ? "" : "s"} from ${data.entries.toLocaleString("en")} calls of `, el("b", {}, visible(data.source)), `; ${left.toLocaleString("en")} left out, each with its reason.`);
@@ -24,20 +22,6 @@ function showResidue() {
     byId("residue").hidden = !data.residue.length;
 }
 
-function showTimeline() {
-    const timeline = document.createDocumentFragment();
-    data.gaps.forEach((calls, place) => {
-        if (calls.length) {
-            const gap = gapRow(calls);
-            gaps.push({gap, place});
-            timeline.append(gap.row);
-        }
-        if (data.steps[place]) timeline.append(stepRow(data.steps[place]));
-    });
-    byId("timeline").append(timeline);
-    if (!data.steps.length) byId("timeline").append(el("li", {class: "gap"}, "No call of this recording is worth doing again."));
-}
-
 function listen() {
     for (const [form, name] of Object.entries(FORMS)) byId("forms").append(el("button", {type: "button", role: "radio", "data-form": form, onclick: () => setForm(form)}, name));
     byId("forms").addEventListener("keydown", event => {
@@ -55,7 +39,7 @@ function listen() {
     byId("tick-none").addEventListener("click", () => tickAll(false));
     byId("help").addEventListener("click", () => byId("keys").showModal());
     byId("all").addEventListener("click", () => openAll(byId("all").textContent === "Open all"));
-    byId("all").hidden = data.steps.length > MOST_PRINTED;
+    byId("all").hidden = data.steps.length > BUILT_AT_ONCE;
     byId("theme").addEventListener("click", () => {
         const names = Object.keys(THEMES);
         setTheme(names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length]);
@@ -67,7 +51,7 @@ function listen() {
     });
     matchMedia("print").addEventListener("change", event => {
         if (!event.matches) return;
-        if (data.steps.length <= MOST_PRINTED) openAll(true);
+        if (data.steps.length <= BUILT_AT_ONCE) openAll(true);
         for (const details of byId("residue").querySelectorAll("details")) details.open = true;
     });
 }
@@ -81,4 +65,4 @@ byId("export-lines").textContent = data.exports.map(line => visible(line)).join(
 showResidue();
 drawStrip();
 drawGraph();
-if (/^#step-\d+$/.test(location.hash) && rows[Number(location.hash.slice(6))]) goTo(Number(location.hash.slice(6)));
+if (/^#step-\d+$/.test(location.hash) && isShown(Number(location.hash.slice(6)))) goTo(Number(location.hash.slice(6)));

@@ -6,8 +6,9 @@ const HINTS = {
     postman: "The request as it stands in the collection that dfrecord render -f postman writes.",
 };
 const MOST_ROWS = 1000;
-const state = {form: "curl", ticked: new Set(data.steps.map(step => step.number)), current: 0};
-const rows = []; // by step number
+const state = {form: "curl", ticked: new Set(data.steps.map(step => step.number)), current: 0, shown: null, calls: null};
+const rows = []; // by step number, those that are built
+const built = () => rows.filter(Boolean);
 
 function formText(step, form = state.form) {
     if (form === "postman") return step.postman && jsonText(step.postman);
@@ -16,7 +17,7 @@ function formText(step, form = state.form) {
 
 function stepRow(step) {
     const tick = el("input", {type: "checkbox", "aria-label": `Step ${step.number} in the script`, onchange: () => tickStep(step.number, tick.checked)});
-    tick.checked = true;
+    tick.checked = state.ticked.has(step.number);
     const head = el("button", {type: "button", class: "head", "aria-expanded": "false", "aria-controls": `body-${step.number}`, onclick: () => toggle(step.number)},
         el("span", {class: "number"}, String(step.number)),
         el("span", {class: "method"}, visible(step.method)),
@@ -25,7 +26,7 @@ function stepRow(step) {
         el("span", {class: "makes"}, step.makes.filter(name => !data.variables[name].session).map(name => `→ ${name}`).join(" ")),
         el("span", {class: "status"}, step.status ? String(step.status) : ""));
     head.addEventListener("focus", () => setCurrent(step.number));
-    const row = el("li", {class: `step ${step.kind}`, id: `step-${step.number}`}, el("div", {class: "line"}, tick, el("h3", {}, head)));
+    const row = el("li", {class: `step ${step.kind}${tick.checked ? "" : " unticked"}`, id: `step-${step.number}`}, el("div", {class: "line"}, tick, el("h3", {}, head)));
     rows[step.number] = {row, head, tick, step, body: null};
     return row;
 }
@@ -138,15 +139,23 @@ function gapRow(calls) {
     const plural = calls.length === 1 ? "call" : "calls";
     const head = el("button", {type: "button", class: "gap-head", "aria-expanded": "false"}, `${calls.length} ${plural} left out `, el("small", {}, visible(why.slice(0, 4).join(", ") + (why.length > 4 ? ", …" : ""))));
     const row = el("li", {class: "gap"}, head);
-    const gap = {row, calls, matching: calls, list: null};
+    const gap = {row, calls, list: null};
     head.addEventListener("click", () => {
         const opens = head.getAttribute("aria-expanded") !== "true";
         head.setAttribute("aria-expanded", String(opens));
         gap.list?.remove();
-        gap.list = opens ? callList(gap.matching) : null;
+        gap.list = opens ? callList(gap.calls) : null;
         if (gap.list) row.append(gap.list);
     });
-    gap.refresh = () => { if (gap.list) { const list = callList(gap.matching); gap.list.replaceWith(list); gap.list = list; } };
+    gap.show = shown => {
+        row.hidden = !shown.length;
+        if (shown === gap.calls) return;
+        gap.calls = shown;
+        if (!gap.list) return;
+        const list = callList(shown);
+        gap.list.replaceWith(list);
+        gap.list = list;
+    };
     return gap;
 }
 

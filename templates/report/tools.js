@@ -1,5 +1,4 @@
-// Search, ticks and the command for them, keys, colours, printing.
-const gaps = [];
+// Ticks and the command for them, the chosen form, colours, keys.
 
 function tickStep(number, ticked) {
     ticked ? state.ticked.add(number) : state.ticked.delete(number);
@@ -9,8 +8,8 @@ function tickStep(number, ticked) {
 }
 
 function tickAll(ticked) {
-    for (const {step, tick, row} of rows.slice(1)) {
-        ticked ? state.ticked.add(step.number) : state.ticked.delete(step.number);
+    state.ticked = new Set(ticked ? data.steps.map(step => step.number) : []);
+    for (const {tick, row} of built()) {
         tick.checked = ticked;
         row.classList.toggle("unticked", !ticked);
     }
@@ -55,7 +54,7 @@ function setForm(form) {
         choice.setAttribute("aria-checked", String(choice.dataset.form === form));
         choice.tabIndex = choice.dataset.form === form ? 0 : -1;
     }
-    for (const {body} of rows.slice(1)) body?.querySelector(".forms").choose(form);
+    for (const {body} of built()) body?.querySelector(".forms").choose(form);
     showCommand();
 }
 
@@ -69,44 +68,6 @@ function setCurrent(number) {
     redraw = setTimeout(drawGraph, 120);
 }
 
-function goTo(number) {
-    if (rows[number].row.hidden) { byId("search").value = ""; search(); }
-    toggle(number, true);
-    rows[number].head.focus({preventScroll: true});
-    rows[number].row.scrollIntoView({block: "center"});
-}
-
-function move(by) {
-    const shown = rows.slice(1).filter(({row}) => !row.hidden);
-    const at = shown.findIndex(({step}) => step.number === state.current);
-    const next = shown[Math.min(Math.max(at + by, 0), shown.length - 1)];
-    next?.head.focus();
-    next?.head.scrollIntoView({block: "nearest"});
-}
-
-let haystacks = null;
-function search() {
-    const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const joined = parts => parts.map(part => part.name ?? part).join("");
-    haystacks ??= {
-        steps: data.steps.map(step => [step.title, step.method, joined(step.target), joined(step.body.parts), joined(step.answer.parts), ...step.notes, ...step.uses, ...step.makes].join(" ").toLowerCase()),
-        gaps: data.gaps.map(calls => calls.map(([, method, url, status, reason]) => `${method} ${url} ${status} ${data.reasons[reason]}`.toLowerCase())),
-    };
-    const matches = hay => words.every(word => hay.includes(word));
-    let steps = 0, calls = 0;
-    for (const {step, row} of rows.slice(1)) {
-        row.hidden = !matches(haystacks.steps[step.number - 1]);
-        steps += row.hidden ? 0 : 1;
-    }
-    for (const {gap, place} of gaps) {
-        gap.matching = words.length ? gap.calls.filter((_, n) => matches(haystacks.gaps[place][n])) : gap.calls;
-        gap.row.hidden = !gap.matching.length;
-        calls += gap.matching.length;
-        gap.refresh();
-    }
-    byId("found").textContent = words.length ? `${steps} of ${data.steps.length} steps, ${calls} other calls` : "";
-}
-
 const THEMES = {auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark"};
 function setTheme(theme) {
     document.documentElement.dataset.theme = theme;
@@ -115,7 +76,7 @@ function setTheme(theme) {
 }
 
 function openAll(open) {
-    for (const {step, row} of rows.slice(1)) if (!row.hidden) toggle(step.number, open);
+    for (const {step} of built()) if (isShown(step.number)) toggle(step.number, open);
     byId("all").textContent = open ? "Close all" : "Open all";
 }
 

@@ -18,7 +18,7 @@ _FLAGS += ["--disable-component-update", "--disable-sync"]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The installed Chromium, headless; skips when there is none. Root's has no sandbox: that needs an ordinary user."""
+    """The installed Chromium, headless; skips when there is none. Root's has no sandbox, which needs a user."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("chromium is not installed")
@@ -39,7 +39,10 @@ def opened(browser: Browser, file: Path, **choices: Any) -> Iterator[Page]:
     page.on("console", lambda message: trouble.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
     page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-    page.on("request", lambda sent: trouble.append(f"request: {sent.url}") if sent.url != file.as_uri() else None)
+    page.on(
+        "request",
+        lambda sent: trouble.append(f"request: {sent.url}") if sent.url.partition("#")[0] != file.as_uri() else None,
+    )
     page.goto(file.as_uri())
     yield page
     assert trouble == []

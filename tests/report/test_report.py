@@ -437,23 +437,54 @@ def test_numbers_in_answers_are_shown_as_the_server_wrote_them(browser: Browser,
         assert "1.0" in page.inner_text(".answer code")
 
 
-def test_a_large_journey_draws_only_the_neighbourhood_of_the_current_step(browser: Browser, tmp_path: Path) -> None:
-    names = [f"role_{number}_id" for number in range(300)]
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 2000 steps, each of which uses what the one before it makes."""
+    names = [f"role_{number}_id" for number in range(2000)]
     steps = [
         Step(
             f"create_{number}",
-            f"Create {number}",
+            f"Create thing-{number + 1}",
             StepKind.CREATE,
-            RequestTemplate("POST", Text(("/api/x/", Var(names[number - 1]) if number else "")), (), None),
+            RequestTemplate("POST", Text(("/api/x/", Var(names[number - 1]) if number else ""))),
             captures=(Capture(name, ("id",)),),
         )
         for number, name in enumerate(names)
     ]
     variables = tuple(Variable(name, VariableKind.CAPTURE, type="integer") for name in names)
-    with opened(browser, page_of(replace(literal(*steps, variables=variables), literal=False), tmp_path)) as page:
-        page.click("#step-150 .head")
-        expect(page.locator("#graph-note")).to_contain_text("Around step 150: 5 of 300")
+    return page_of(replace(literal(*steps, variables=variables), literal=False), tmp_path_factory.mktemp("large"))
+
+
+def test_a_large_journey_builds_only_what_is_looked_at(browser: Browser, large: Path) -> None:
+    with opened(browser, large) as page:
+        assert page.locator("*").count() < 6000
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        expect(page.locator("#step-2000 .head")).to_be_visible()
+        page.fill("#search", "thing-1777")
+        assert [row.get_attribute("id") for row in page.locator("li.step:visible").all()] == ["step-1777"]
+        page.uncheck("#step-1777 input")
+        expect(page.locator("#command")).to_contain_text("--steps 1-1776,1778-2000")
+        page.click("#tick-none")
+        page.keyboard.press("Escape")
+        page.fill("#search", "thing-99")
+        shown = [row.get_attribute("id") for row in page.locator("li.step:visible").all()]
+        assert shown == [f"step-{number}" for number in (99, *range(990, 1000))]
+        assert page.locator("li.step:visible input:checked").count() == 0
+        page.focus("#step-99 .head")
+        page.keyboard.press("j")
+        expect(page.locator("#step-990 .head")).to_be_focused()
+
+
+def test_a_large_journey_draws_only_the_neighbourhood_of_the_current_step(browser: Browser, large: Path) -> None:
+    with opened(browser, large) as page:
+        expect(page.locator("#graph-note")).to_contain_text("Around step 1: 3 of 2,000")
+        page.goto(f"{large.as_uri()}#step-1500")
+        page.reload()
+        expect(page.locator("#step-1500 .head")).to_be_focused()
+        expect(page.locator("#graph-note")).to_contain_text("Around step 1500: 5 of 2,000")
         assert page.locator("#drawing .node").count() == 5
+        page.locator("#drawing .node").last.click()
+        expect(page.locator("#step-1502 .head")).to_be_focused()
 
 
 def test_wrong_use_is_one_clear_line(tmp_path: Path) -> None:
