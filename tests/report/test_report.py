@@ -467,6 +467,7 @@ def test_a_large_journey_builds_only_what_is_looked_at(browser: Browser, large: 
         page.click("#tick-none")
         page.keyboard.press("Escape")
         page.fill("#search", "thing-99")
+        expect(page.locator("li.step:visible")).to_have_count(11)
         shown = [row.get_attribute("id") for row in page.locator("li.step:visible").all()]
         assert shown == [f"step-{number}" for number in (99, *range(990, 1000))]
         assert page.locator("li.step:visible input:checked").count() == 0
