@@ -10,12 +10,14 @@ import json
 import re
 from typing import Any
 
+from dfrecord.renderers.bash_encoder import INVISIBLE
+
 _OPENING = re.compile("[<>&\u2028\u2029\x7f-\x9f\ud800-\udfff]")
 
 
 def text(value: str) -> str:
-    """A text as it may stand between tags and in a quoted attribute."""
-    return html.escape(value.encode("utf-8", "replace").decode())
+    """A text as it may stand between tags and in a quoted attribute; what hides in it is shown by its number."""
+    return html.escape(INVISIBLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", value))
 
 
 def script_json(value: Any) -> str:

@@ -97,7 +97,7 @@ function drawGraph() {
             const [left, right, y] = [x1 + NODE.width, x2, NODE.height / 2];
             const bend = Math.max(40, (right - left) / 2);
             drawing.append(el("path", {svg: true, class: "edge", d: `M${left} ${y1 + y}C${left + bend} ${y1 + y} ${right - bend} ${y2 + y} ${right} ${y2 + y}`}, el("title", {svg: true}, names.join(", "))));
-            if (right - left === NODE.right) drawing.append(el("text", {svg: true, class: "edge-name", x: right - 8, y: y2 + y - 6}, clipped(names.join(", "), 17)));
+            if (right - left === NODE.right) drawing.append(el("text", {svg: true, class: "edge-name", x: right - 8, y: y2 + y - 6}, clipped(names.join(", "), 14)));
         }
     }
     for (const [node, [x, y]] of at) drawing.append(drawNode(node, x, y, state.current));
@@ -106,7 +106,7 @@ function drawGraph() {
 
 // All calls in one line: steps in their colours, the others grey.
 function drawStrip() {
-    const kinds = {};
+    const kinds = {dropped: []}; // drawn first
     let x = 0;
     const mark = kind => { (kinds[kind] ??= []).push(x++); };
     data.gaps.forEach((calls, place) => {

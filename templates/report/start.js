@@ -13,7 +13,7 @@ function showResidue() {
     for (const {kind, title, rows: lines} of data.residue) {
         const list = el("ul");
         for (const [reason, step, count] of lines.slice(0, 500)) {
-            list.append(el("li", {}, count > 1 ? el("b", {}, `${count} × `) : null, visible(reason), step ? el("a", {href: `#step-${step}`}, ` step ${step}`) : null));
+            list.append(el("li", {}, count > 1 ? el("b", {}, `${count} × `) : null, visible(reason), step ? " " : null, step ? el("a", {href: `#step-${step}`}, `step ${step}`) : null));
         }
         if (lines.length > 500) list.append(el("li", {}, `and ${lines.length - 500} more: dfrecord show`));
         const open = kind === "risky" || kind === "unknown";
