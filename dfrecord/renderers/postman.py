@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -58,18 +59,27 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     )
 
 
+def step_items(journey: Journey) -> Iterator[dict[str, Any]]:
+    """Each step as it stands in the collection, without its recorded answer."""
+    shop = _workshop(journey, RenderOptions())
+    return (step_item(replace(step, answer=None), shop) for step in journey.steps)
+
+
 # ---------------------------------------------------------------- the collection
 
 
-def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
-    literal = tokens(_recorded_texts(journey))
-    shop = Workshop(
+def _workshop(journey: Journey, options: RenderOptions) -> Workshop:
+    return Workshop(
         journey=journey,
-        names=Names(journey.variables, literal),
+        names=Names(journey.variables, tokens(_recorded_texts(journey))),
         templates=environment(options.template_dir, {"js": js, "markdown": markdown}),
         token=_collection_token(journey),
         session=_session(journey),
     )
+
+
+def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
+    shop = _workshop(journey, options)
     folders = list(_folders(journey, shop))
     items = folders if len(folders) > 1 else folders[0]["item"] if folders else []
     collection: dict[str, Any] = {
@@ -81,7 +91,7 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
         },
         "item": items,
         "event": [
-            event("prerequest", _before(shop, literal)),
+            event("prerequest", _before(shop, tokens(_recorded_texts(journey)))),
             event("test", shop.script("after", upsert=journey.upsert, teardown=journey.teardown)),
         ],
     }

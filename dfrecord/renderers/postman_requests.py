@@ -111,7 +111,7 @@ def _captures(step: Step, shop: Workshop) -> list[dict[str, Any]]:
         {
             "name": shop.names[capture.variable],
             "path": list(capture.pointer),
-            "type": shop.journey.variable(capture.variable).type,
+            "type": shop.names.variable(capture.variable).type,
         }
         for capture in step.captures
     ]
