@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,13 @@ from dfrecord.errors import UsageError
 
 if TYPE_CHECKING:
     from dfrecord.renderers import OutputFile
+
+INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a"
+    "\U000e0000-\U0010ffff]"
+)
+"""Characters that cannot be seen, that move others, or that are none. A table of our own: Python's changes."""
 
 
 def write_file(path: Path, content: bytes, *, executable: bool = False, private: bool = False) -> None:
@@ -50,4 +58,4 @@ def write_script(files: Sequence[OutputFile], output: Path) -> list[Path]:
 
 def plain(text: str) -> str:
     """Recorded text on one line, without characters that could steer a terminal or turn the reading direction."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

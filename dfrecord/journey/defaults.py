@@ -6,18 +6,14 @@ secrets and whatever else has no default stay variables.
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
 from dfrecord.journey.model import (
     Array,
     Encoding,
     Journey,
     JsonBody,
-    Letters,
     Number,
     Object,
     RawBody,
@@ -29,6 +25,7 @@ from dfrecord.journey.model import (
     Variable,
 )
 from dfrecord.journey.rewrite import as_value, joined
+from dfrecord.journey.values import encoded, in_letters
 
 
 def with_defaults(journey: Journey) -> Journey:
@@ -41,16 +38,9 @@ def with_defaults(journey: Journey) -> Journey:
 
 def _value(variable: Variable, known: Mapping[str, Variable]) -> str | bool | Number | None:
     default = known[variable.follows].default if variable.follows else variable.default
-    match default, variable.letters:
-        case str(), Letters.UPPER:
-            return default.upper()
-        case str(), Letters.LOWER:
-            return default.lower()
-        case str(), Letters.CAPITALIZED:
-            return default[:1].upper() + default[1:]
-        case (str() | bool() | Number()), _:
-            return default
-    return None
+    if isinstance(default, str) and variable.letters is not None:
+        return in_letters(default, variable.letters)
+    return default if isinstance(default, (str, bool, Number)) else None
 
 
 @dataclass(frozen=True)
@@ -81,16 +71,7 @@ class _Inlining:
     def part(self, var: Var) -> str | Var:
         if var.name not in self.values:
             return var
-        value = self.values[var.name]
-        text = value.text if isinstance(value, Number) else value if isinstance(value, str) else json.dumps(value)
-        match var.encoding:
-            case Encoding.URI:
-                return quote(text, safe="", errors="surrogatepass")
-            case Encoding.JSON:
-                return json.dumps(text, ensure_ascii=False)[1:-1]
-            case Encoding.BASE64:
-                return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
-        return text
+        return encoded(self.values[var.name], var.encoding)
 
     def tree(self, tree: Tree) -> Tree:
         match tree:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dfrecord.journey.model import Encoding, Var, Variable
+from dfrecord.outputs import INVISIBLE
 
 # ---------------------------------------------------------------- names
 
@@ -62,12 +63,6 @@ def shell_name(variable: Variable) -> str:
 
 # ---------------------------------------------------------------- texts
 
-INVISIBLE = re.compile(
-    "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
-    "\u205f-\u206f\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a"
-    "\U000e0000-\U0010ffff]"
-)
-"""Characters that cannot be seen, that move others, or that are none. A table of our own: Python's changes."""
 TYPOGRAPHIC = re.compile("[\u00b4\u2010-\u201f\u2032\u2033]")  # shellcheck takes these quotes and dashes for errors
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
 

@@ -32,9 +32,9 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.outputs import INVISIBLE
 from dfrecord.renderers import OutputFile, RenderOptions
 from dfrecord.renderers.bash_encoder import (
-    INVISIBLE,
     Encoded,
     Scope,
     comment,

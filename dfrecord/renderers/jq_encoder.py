@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var
-from dfrecord.renderers.bash_encoder import INVISIBLE, TYPOGRAPHIC, Scope, safe_name
+from dfrecord.outputs import INVISIBLE
+from dfrecord.renderers.bash_encoder import TYPOGRAPHIC, Scope, safe_name
 
 WIDTH = 100
 LONGEST_PROGRAM = 100_000

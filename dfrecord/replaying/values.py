@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import (
@@ -14,7 +12,6 @@ from dfrecord.journey.model import (
     Encoding,
     Journey,
     JsonBody,
-    Letters,
     Number,
     Object,
     RequestBody,
@@ -25,6 +22,7 @@ from dfrecord.journey.model import (
     VariableKind,
     variables_of_step,
 )
+from dfrecord.journey.values import as_text, encoded, in_letters
 from dfrecord.normalise.body import json_text, parse_json
 
 Values = dict[str, Tree]
@@ -48,7 +46,7 @@ def starting_values(journey: Journey, base_url: str, given: Mapping[str, str]) -
             values[variable.name] = variable.default
     for variable in journey.variables:
         if variable.letters is not None:
-            values[variable.name] = _in_letters(as_text(values[variable.follows]), variable.letters)
+            values[variable.name] = in_letters(as_text(values[variable.follows]), variable.letters)
     if problems:
         raise UsageError("; ".join(problems))
     return values
@@ -59,7 +57,7 @@ def renamings(journey: Journey, values: Mapping[str, Tree]) -> list[tuple[str, s
     recorded = {v.name: v.default for v in journey.variables if isinstance(v.default, str) and v.default}
     for variable in journey.variables:
         if variable.letters is not None and variable.follows in recorded:
-            recorded[variable.name] = _in_letters(recorded[variable.follows], variable.letters)
+            recorded[variable.name] = in_letters(recorded[variable.follows], variable.letters)
     pairs = [(old, new) for name, old in recorded.items() if isinstance(new := values.get(name), str) and new != old]
     return sorted(pairs, key=lambda pair: -len(pair[0]))
 
@@ -110,40 +108,9 @@ def _typed(text: str, variable: Variable) -> Tree:
     return value if fits and (variable.type != "integer" or text.lstrip("-").isdigit()) else None
 
 
-def _in_letters(text: str, letters: Letters) -> str:
-    if letters is Letters.CAPITALIZED:
-        return _in_letters(text[:1], Letters.UPPER) + text[1:]
-    change = str.upper if letters is Letters.UPPER else str.lower
-    return "".join(change(character) if character.isascii() else character for character in text)
-
-
-def as_text(value: Tree) -> str:
-    """A scalar as it stands inside a text."""
-    match value:
-        case str():
-            return value
-        case Number(text=text):
-            return text
-        case None:
-            return ""
-    return json.dumps(value) if isinstance(value, bool) else json_text(value)
-
-
 def filled_text(text: Text, values: Mapping[str, Tree]) -> str:
     """The text with its variables' values, each in its encoding."""
-    return "".join(part if isinstance(part, str) else _encoded(part, values) for part in text.parts)
-
-
-def _encoded(var: Var, values: Mapping[str, Tree]) -> str:
-    text = as_text(values[var.name])
-    match var.encoding:
-        case Encoding.URI:
-            return quote(text, safe="")
-        case Encoding.JSON:
-            return json.dumps(text, ensure_ascii=False)[1:-1]
-        case Encoding.BASE64:
-            return base64.b64encode(text.encode()).decode()
-    return text
+    return "".join(part if isinstance(part, str) else encoded(values[part.name], part.encoding) for part in text.parts)
 
 
 def filled(tree: Tree, values: Mapping[str, Tree]) -> Tree:
@@ -151,8 +118,8 @@ def filled(tree: Tree, values: Mapping[str, Tree]) -> Tree:
     match tree:
         case Var(name=name, encoding=Encoding.PLAIN):
             return values[name]
-        case Var():
-            return _encoded(tree, values)
+        case Var(name=name, encoding=encoding):
+            return encoded(values[name], encoding)
         case Text():
             return filled_text(tree, values)
         case Array(items=items):
@@ -173,7 +140,9 @@ def filled_body(body: RequestBody, values: Mapping[str, Tree]) -> bytes | None:
         return None
     if isinstance(body, JsonBody):
         return json_text(filled(body.tree, values)).encode("utf-8", "backslashreplace")
-    return b"".join(part if isinstance(part, bytes) else _encoded(part, values).encode() for part in body.parts)
+    return b"".join(
+        part if isinstance(part, bytes) else encoded(values[part.name], part.encoding).encode() for part in body.parts
+    )
 
 
 def as_json(tree: Tree) -> Any:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from dfrecord.renderers.bash_encoder import INVISIBLE
+from dfrecord.outputs import INVISIBLE
 
 _OPENING = re.compile("[<>&\u2028\u2029\x7f-\x9f\ud800-\udfff]")
 

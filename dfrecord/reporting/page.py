@@ -19,9 +19,9 @@ from dfrecord.journey.model import Array, Journey, JsonBody, Number, Object, Raw
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
+from dfrecord.outputs import INVISIBLE
 from dfrecord.recording.exchange import Recording
 from dfrecord.renderers import FORMATS, refuse_secrets
-from dfrecord.renderers.bash_encoder import INVISIBLE
 from dfrecord.renderers.curl_command import pasted
 from dfrecord.renderers.fragments import Fragments, fragments
 from dfrecord.renderers.templates import environment

@@ -1,0 +1,43 @@
+"""A value of a variable where it stands: as text, in an encoding, in other letters."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+from dfrecord.journey.model import Encoding, Letters, Number, Tree
+from dfrecord.normalise.body import json_text
+
+
+def as_text(value: Tree) -> str:
+    """A value as it stands inside a text; nothing for null."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case Number(text=text):
+            return text
+    return json.dumps(value) if isinstance(value, bool) else json_text(value)
+
+
+def encoded(value: Tree, encoding: Encoding) -> str:
+    """A value as it stands in a text of that encoding."""
+    text = as_text(value)
+    match encoding:
+        case Encoding.URI:
+            return quote(text, safe="", errors="surrogatepass")
+        case Encoding.JSON:
+            return json.dumps(text, ensure_ascii=False)[1:-1]
+        case Encoding.BASE64:
+            return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+    return text
+
+
+def in_letters(text: str, letters: Letters) -> str:
+    """The text with its ASCII letters written so."""
+    if letters is Letters.CAPITALIZED:
+        return in_letters(text[:1], Letters.UPPER) + text[1:]
+    change = str.upper if letters is Letters.UPPER else str.lower
+    return "".join(change(character) if character.isascii() else character for character in text)
