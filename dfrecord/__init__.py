@@ -99,7 +99,7 @@ def plan(
 def render(
     journey: Journey, format: str, *, stem: str = "journey", template_dir: Path | None = None
 ) -> tuple[OutputFile, ...]:
-    """The files of the script in a format that `dfrecord.renderers.FORMATS` lists; the first is the script itself.
+    """The files of the script in a format that `dfrecord.renderers.formats()` lists; the first is the script itself.
 
     `stem` is the name, without ending, that companion files refer to. Raises UsageError for an unknown format and
     SecretInOutput when a recorded secret would stand in a file.

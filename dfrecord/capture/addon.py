@@ -134,9 +134,9 @@ class Recorder:
     @command.command("dfrecord.formats")
     def formats(self) -> Sequence[str]:
         """The formats that dfrecord.render writes."""
-        from dfrecord.renderers import FORMATS
+        from dfrecord.renderers import formats
 
-        return list(FORMATS)
+        return list(formats())
 
     @command.command("dfrecord.render")
     @command.argument("format", type=types.Choice("dfrecord.formats"))

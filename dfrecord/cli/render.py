@@ -41,10 +41,9 @@ def command(
     The script takes its target and its secrets from the environment; the top of it lists them.
     """
     from dfrecord.journey.steps import only_steps, parse_steps
-    from dfrecord.renderers import FORMATS
+    from dfrecord.renderers import find
 
-    if format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
+    find(format)  # before a large input is read
     if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
         raise UsageError(f"{output}: is the input itself; choose another output")
     journey = plan_from(source, filters, quiet, **choices)

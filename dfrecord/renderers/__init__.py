@@ -1,70 +1,36 @@
-"""From a journey to files: the registry of formats, and the one door that all of them go through.
+"""From a journey to files: the one door that all formats, built in or plugged in (`registry`), go through.
 
-A renderer is a function `(Journey, RenderOptions) -> tuple[OutputFile, ...]`; the first file is the one the user named.
 Behind the door stands the last check: nothing that holds a recorded secret gets out.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
-from dfrecord.errors import SecretInOutput, UsageError
+from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import Journey
 from dfrecord.normalise.secrets import standing_in
+from dfrecord.renderers.registry import Format, OutputFile, Renderer, RenderOptions, find, formats
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RenderOptions:
-    """How to render. `stem` is the output's file name without its ending, for files that go beside the first one."""
-
-    stem: str = "journey"
-    template_dir: Path | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class OutputFile:
-    """One file to write. `suffix` follows the stem of the output path; it is empty for the file the user named."""
-
-    content: bytes
-    suffix: str = ""
-    executable: bool = False
-
-
-Renderer = Callable[[Journey, RenderOptions], tuple[OutputFile, ...]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Format:
-    """A format: its file ending, what running the result needs, and the module whose `render` makes it."""
-
-    name: str
-    ending: str
-    needs: str
-    module: str
-
-
-FORMATS = {
-    format.name: format
-    for format in (
-        Format("curl", ".sh", "bash, curl, jq", "dfrecord.renderers.curl"),
-        Format("python", ".py", "Python 3.11 or later, requests", "dfrecord.renderers.python"),
-        Format("postman", ".postman_collection.json", "Postman, or newman", "dfrecord.renderers.postman"),
-    )
-}
+__all__ = ["Format", "OutputFile", "RenderOptions", "Renderer", "find", "formats", "refuse_secrets", "render"]
 
 
 def render(journey: Journey, format: str, options: RenderOptions) -> tuple[OutputFile, ...]:
-    """The files of the journey in a format of `FORMATS`.
+    """The files of the journey in one of the `formats()`.
 
-    Raises UsageError for an unknown format, SecretInOutput when a recorded secret would stand in a file.
+    Raises UsageError for an unknown format, a broken plug-in or a broken template of the user's, SecretInOutput when a
+    recorded secret would stand in a file.
     """
-    if format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
-    renderer: Renderer = importlib.import_module(FORMATS[format].module).render
-    files = renderer(journey, options)
+    renderer = find(format).load()
+    try:
+        files = renderer.render(journey, options)
+    except Exception as error:
+        from dfrecord.renderers.templates import broken_template
+
+        if (broken := broken_template(error)) is not None:
+            raise broken from error
+        raise
     refuse_secrets(journey, format, *(file.content for file in files))
     return files
 

@@ -33,7 +33,6 @@ from dfrecord.journey.model import (
     variables_of_tree,
 )
 from dfrecord.outputs import INVISIBLE
-from dfrecord.renderers import OutputFile, RenderOptions
 from dfrecord.renderers.bash_encoder import (
     Encoded,
     Scope,
@@ -46,6 +45,7 @@ from dfrecord.renderers.bash_encoder import (
     word,
 )
 from dfrecord.renderers.jq_encoder import jq_path, jq_program, json_parts
+from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 
@@ -381,3 +381,6 @@ def merged(parts: Iterable[bytes | str]) -> list[bytes | str]:
 
 def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
+
+
+RENDERER = FunctionRenderer(".sh", "bash, curl, jq", render)

@@ -28,7 +28,6 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
-from dfrecord.renderers import OutputFile, RenderOptions
 from dfrecord.renderers.postman_encoder import FORMS, Names, clean, collection_json, js, markdown, tokens
 from dfrecord.renderers.postman_requests import (
     TOKEN_HEADER,
@@ -40,6 +39,7 @@ from dfrecord.renderers.postman_requests import (
     step_item,
     teardown_item,
 )
+from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 
@@ -322,3 +322,6 @@ def _description(journey: Journey, shop: Workshop, options: RenderOptions) -> st
         residue=residue_lines(journey.residue),
         teardown=journey.teardown,
     ).rstrip("\n")
+
+
+RENDERER = FunctionRenderer(".postman_collection.json", "Postman, or newman", render)

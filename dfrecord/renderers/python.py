@@ -27,10 +27,11 @@ from dfrecord.journey.model import (
     Variable,
     Wanted,
 )
-from dfrecord.renderers import OutputFile, RenderOptions, python_encoder
+from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
 from dfrecord.renderers.python_names import Names, name_variables
+from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 from dfrecord.replaying import reconcile
@@ -371,3 +372,6 @@ def _needs_exact_sending(request: RequestTemplate) -> bool:
     names = [name.lower() for name, _ in request.headers]
     repeats = len(set(names)) < len(names)
     return repeats or not request.method.isupper() or not _UNTOUCHED.fullmatch(target)
+
+
+RENDERER = FunctionRenderer(".py", "Python 3.11 or later, requests", render)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from traceback import extract_tb
 
 import jinja2
+
+from dfrecord.errors import UsageError
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 if not TEMPLATES.is_dir():  # a checkout keeps them at the top level; the wheel ships them inside the package
@@ -29,3 +32,17 @@ def environment(template_dir: Path | None, filters: Mapping[str, Callable[..., s
     )
     env.filters.update(filters)
     return env
+
+
+def broken_template(error: Exception) -> UsageError | None:
+    """What is wrong with a template, where (file and line); None when the error is not a template's."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        place = f"{error.filename or error.name or 'a template'}, line {error.lineno}"
+        return UsageError(f"{place}: {error.message}; correct the template")
+    lines = [frame for frame in extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
+    if isinstance(error, jinja2.TemplateNotFound):
+        where = f" that {lines[-1].filename}, line {lines[-1].lineno}, asks for" if lines else ""
+        return UsageError(f"there is no template {error.name}{where}; correct the name")
+    if not lines or not isinstance(error, (jinja2.TemplateError, ValueError, TypeError, LookupError, ArithmeticError)):
+        return None
+    return UsageError(f"{lines[-1].filename}, line {lines[-1].lineno}: {error}; correct the template")

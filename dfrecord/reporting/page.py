@@ -21,9 +21,10 @@ from dfrecord.normalise.body import json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
 from dfrecord.recording.exchange import Recording
-from dfrecord.renderers import FORMATS, refuse_secrets
+from dfrecord.renderers import refuse_secrets
 from dfrecord.renderers.curl_command import pasted
 from dfrecord.renderers.fragments import Fragments, fragments
+from dfrecord.renderers.registry import BUILT_IN
 from dfrecord.renderers.templates import environment
 from dfrecord.reporting import html_encoder
 from dfrecord.reporting.calls import dropped_before_each_step
@@ -219,7 +220,7 @@ def _residue(journey: Journey) -> Iterator[dict[str, Any]]:
 
 
 def _commands(journey: Journey, options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for format in FORMATS.values():
+    for format in BUILT_IN:
         words = [
             "dfrecord",
             "render",
@@ -227,7 +228,7 @@ def _commands(journey: Journey, options: Sequence[str]) -> Iterator[tuple[str, s
             "-f",
             format.name,
             "-o",
-            f"{journey.name}{format.ending}",
+            f"{journey.name}{format.load().ending}",
             *options,
         ]
         yield format.name, " ".join(word if _PLAIN_WORD.fullmatch(word) else pasted([word]) for word in words)

@@ -244,7 +244,7 @@ def test_the_users_own_mitmdump_loads_what_dfrecord_addon_prints(knows_dfrecord:
     addon = dfrecord("addon").stdout.decode().strip()
     capture, output = tmp_path / "in.flow", tmp_path / "out.har"
     _write_flows(capture, flow_of(*LOGIN), flow_of("GET", "https://df.example.com/logo.png"))
-    forget = "sys.path = [p for p in sys.path if not os.path.isdir(p + '/dfrecord')]"
+    forget = "sys.path = [p for p in sys.path if not os.path.isfile(p + '/dfrecord/__init__.py')]"
     code = f"import os, sys; {'' if knows_dfrecord else forget}\n"
     code += "from mitmproxy.tools.main import mitmdump; sys.exit(mitmdump(sys.argv[1:]))"
     done = subprocess.run(

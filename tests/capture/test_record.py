@@ -300,7 +300,7 @@ def test_websockets_pass_and_are_not_recorded(tmp_path: Path) -> None:
             )
             assert client.recv(65536).startswith(b"HTTP/1.1 101")
             client.sendall(b"\x81\x82abcd" + bytes([ord("h") ^ ord("a"), ord("i") ^ ord("b")]))
-            assert client.recv(65536) == b"\x81\x02hi"
+            assert client.recv(65536).startswith(b"\x81\x02hi")  # the closing frame may come along
         recording.end()
     assert urls(tmp_path / "a.har") == []
 

@@ -1,0 +1,117 @@
+"""The formats: built-in renderers and those of plug-ins, found by name and loaded through one door.
+
+A plug-in is an installed package with an entry point in the group `dfrecord.renderers`; the entry point's name is what
+`--format` takes, its value leads to a `Renderer`. The built-in ones are named here in the same form, so that a checkout
+works without being installed. Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import Journey
+
+GROUP = "dfrecord.renderers"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """How to render. `stem` is the output's file name without its ending, for files that go beside the first one."""
+
+    stem: str = "journey"
+    template_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One file to write. `suffix` follows the stem of the output path; it is empty for the file the user named."""
+
+    content: bytes
+    suffix: str = ""
+    executable: bool = False
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """What an entry point of the group `dfrecord.renderers` leads to.
+
+    `ending` is the usual ending of the output's name (`.sh`), `needs` says in words what running the result takes.
+    """
+
+    ending: str
+    needs: str
+
+    def render(self, journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
+        """The files of the journey, the one that the user named first. May raise UsageError."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRenderer:
+    """A renderer made of one function."""
+
+    ending: str
+    needs: str
+    function: Callable[[Journey, RenderOptions], tuple[OutputFile, ...]]
+
+    def render(self, journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
+        return self.function(journey, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format that can be asked for. `reference` is `module:attribute`, `origin` where it comes from."""
+
+    name: str
+    reference: str
+    origin: str = "built in"
+
+    def load(self) -> Renderer:
+        """The renderer. Raises UsageError when the plug-in is broken."""
+        module, _, attribute = self.reference.partition(":")
+        try:
+            renderer = importlib.import_module(module)
+            for name in attribute.split("."):
+                renderer = getattr(renderer, name)
+        except Exception as error:  # a plug-in may fail in any way when it is imported
+            raise self._broken(f"cannot be loaded ({type(error).__name__}: {error})") from error
+        if not isinstance(renderer, Renderer):
+            raise self._broken(f"has no ending, needs and render at {self.reference}")
+        return renderer
+
+    def _broken(self, how: str) -> UsageError:
+        return UsageError(f"format {self.name}: {self.origin} {how}; update or remove it")
+
+
+BUILT_IN = (
+    Format("curl", "dfrecord.renderers.curl:RENDERER"),
+    Format("python", "dfrecord.renderers.python:RENDERER"),
+    Format("postman", "dfrecord.renderers.postman:RENDERER"),
+)
+
+
+def formats() -> dict[str, Format]:
+    """Every format by name, the built-in ones first; a plug-in cannot take the name of one that is there already."""
+    known = {format.name: format for format in BUILT_IN}
+    for format in _plugged_in():
+        known.setdefault(format.name, format)
+    return known
+
+
+def _plugged_in() -> Iterator[Format]:
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
+        yield Format(point.name, point.value.replace(" ", ""), origin)
+
+
+def find(name: str) -> Format:
+    """The format of that name. Raises UsageError that lists the known ones."""
+    known = formats()
+    if name not in known:
+        raise UsageError(f"unknown format {name!r}: choose one of {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,107 @@
+"""Formats from outside: the example plug-in installed and run, broken ones told in a line, users' own templates."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tools import FIXTURES, ROOT
+
+RECORDING = FIXTURES / "02-provision-tenant" / "recording.har"
+
+
+def dfrecord(*arguments: str | Path, packages: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{packages}"}
+    command = [sys.executable, "-m", "dfrecord", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
+
+
+def plug_in(packages: Path, name: str, source: str) -> None:
+    """A package as an installer leaves it behind: a module, and the metadata that names its entry point."""
+    (packages / f"{name}.py").write_text(source)
+    metadata = packages / f"{name}-2.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+    (metadata / "entry_points.txt").write_text(f"[dfrecord.renderers]\n{name} = {name}:RENDERER\n")
+
+
+def test_example_plug_in_is_installed_listed_and_run(tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    example = ROOT / "examples" / "renderer-plugin"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(packages), str(example)]
+    subprocess.run(install, check=True, capture_output=True, timeout=300)
+    listed = dfrecord("formats", packages=packages)
+    assert [line.split() for line in listed.stdout.splitlines() if line.startswith("runbook")] == [
+        ["runbook", ".md", "needs", "a", "reader", "dfrecord-runbook", "1.0"]
+    ]
+    output = tmp_path / "change.md"
+    done = dfrecord("render", RECORDING, "-f", "runbook", "-o", output, packages=packages)
+    assert done.returncode == 0, done.stderr
+    assert "3. [ ] Create role acme\\-role: POST /api/v2/system/role?" in output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("RENDERER = 3", "has no ending, needs and render"),
+        ("", "AttributeError"),
+    ],
+)
+def test_broken_plug_in_is_told_in_one_line(source: str, reason: str, tmp_path: Path) -> None:
+    plug_in(tmp_path, "broken", source)
+    done = dfrecord("render", RECORDING, "-f", "broken", "-o", tmp_path / "out", packages=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dfrecord: format broken: ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert dfrecord("render", RECORDING, "-f", "curl", "-o", "-", packages=tmp_path).returncode == 0
+
+
+def test_plug_in_cannot_take_the_name_of_a_built_in_format(tmp_path: Path) -> None:
+    plug_in(tmp_path, "curl", "raise SystemExit('not this one')")
+    done = dfrecord("render", RECORDING, "-f", "curl", "-o", "-", packages=tmp_path)
+    assert done.stdout.startswith("#!/usr/bin/env bash")
+
+
+def test_secret_cannot_leave_through_a_plug_in(tmp_path: Path) -> None:
+    source = """
+from dfrecord.renderers import OutputFile
+from dfrecord.renderers.registry import FunctionRenderer
+RENDERER = FunctionRenderer(".txt", "nothing", lambda journey, options: (OutputFile(min(journey.secrets).encode()),))
+"""
+    plug_in(tmp_path, "leaky", source)
+    done = dfrecord("render", RECORDING, "-f", "leaky", "-o", tmp_path / "out.txt", packages=tmp_path)
+    assert done.returncode == 2
+    assert "a recorded secret would stand in the leaky output" in done.stderr
+    assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("#!/bin/sh\n{% if %}\n", "script.sh.j2, line 2: Expected an expression"),
+        ("#!/bin/sh\n\n{{ nosuch.thing }}\n", "script.sh.j2, line 3: 'nosuch' is undefined"),
+        ("{% include 'curl/none.j2' %}\n", "there is no template curl/none.j2"),
+        ("\n{{ 1 / 0 }}\n", "script.sh.j2, line 2: division by zero"),
+    ],
+)
+def test_broken_template_of_the_users_is_told_with_file_and_line(template: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "curl").mkdir()
+    (tmp_path / "curl" / "script.sh.j2").write_text(template)
+    done = dfrecord("render", RECORDING, "-f", "curl", "-o", "-", "--template-dir", tmp_path, packages=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_users_template_takes_the_place_of_one_template_only(tmp_path: Path) -> None:
+    (tmp_path / "postman").mkdir()
+    (tmp_path / "postman" / "description.md.j2").write_text("Ours: {{ source | markdown }}\n")
+    done = dfrecord("render", RECORDING, "-f", "postman", "-o", "-", "--template-dir", tmp_path, packages=tmp_path)
+    assert '"description": "Ours: recording.har"' in done.stdout
+    assert "serversWords" in done.stdout
