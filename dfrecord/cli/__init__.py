@@ -19,6 +19,7 @@ COMMANDS = {
     "show": ("show", "what was recorded: steps, variables, and what was left out and why"),
     "render": ("render", "write the script: curl, python or postman"),
     "replay": ("replay", "run it again on an instance and compare; --plan tells what would change"),
+    "report": ("report", "one page for a browser: the calls, the steps in every form, and the residue"),
     "addon": ("addon", "where the addon for your own mitmproxy is"),
     "formats": ("formats", "the formats that render can write"),
 }

@@ -73,8 +73,12 @@ def quiet_option(function: Decorated) -> Decorated:
 
 
 def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
-    """Read the input and plan the journey; says on standard error when entries of the input were lost."""
-    recording = read_source(source, filters, quiet)
+    """Read the input and plan the journey."""
+    return plan_recording(read_source(source, filters, quiet), filters, quiet, **choices)
+
+
+def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
+    """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
         click.echo(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost", err=True)
     chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -34,10 +35,10 @@ from dfrecord.renderers.postman_requests import (
     Workshop,
     base_variable,
     event,
-    is_sign_on,
     lookup_item,
     sent_token,
     step_item,
+    teardown_item,
 )
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
@@ -58,18 +59,27 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     )
 
 
+def step_items(journey: Journey) -> Iterator[dict[str, Any]]:
+    """Each step as it stands in the collection, without its recorded answer."""
+    shop = _workshop(journey, RenderOptions())
+    return (step_item(replace(step, answer=None), shop) for step in journey.steps)
+
+
 # ---------------------------------------------------------------- the collection
 
 
-def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
-    literal = tokens(_recorded_texts(journey))
-    shop = Workshop(
+def _workshop(journey: Journey, options: RenderOptions) -> Workshop:
+    return Workshop(
         journey=journey,
-        names=Names(journey.variables, literal),
+        names=Names(journey.variables, tokens(_recorded_texts(journey))),
         templates=environment(options.template_dir, {"js": js, "markdown": markdown}),
         token=_collection_token(journey),
         session=_session(journey),
     )
+
+
+def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
+    shop = _workshop(journey, options)
     folders = list(_folders(journey, shop))
     items = folders if len(folders) > 1 else folders[0]["item"] if folders else []
     collection: dict[str, Any] = {
@@ -80,7 +90,10 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
             "schema": SCHEMA,
         },
         "item": items,
-        "event": [event("prerequest", _before(shop, literal)), event("test", shop.script("after"))],
+        "event": [
+            event("prerequest", _before(shop, tokens(_recorded_texts(journey)))),
+            event("test", shop.script("after", upsert=journey.upsert, teardown=journey.teardown)),
+        ],
     }
     if shop.token is not None:
         value = "{{" + shop.names[shop.token] + "}}"
@@ -111,8 +124,10 @@ def _folders(journey: Journey, shop: Workshop) -> Iterator[dict[str, Any]]:
     runs = [(name, list(group)) for name, group in groupby(middle, lambda part: _resource_of(part))]
     if len(middle) < 2 * len(runs):
         runs = [("Steps", middle)]
-    for name, parts in (("Set up", schedule[:start]), *runs, ("Log out", schedule[end:])):
-        if parts:
+    for name, parts in (("Set up", schedule[:start]), *runs, ("Tear down", []), ("Log out", schedule[end:])):
+        if name == "Tear down" and journey.teardown:
+            yield {"name": name, "item": [teardown_item(shop)]}
+        elif parts:
             yield {"name": clean(name), "item": [_item(part, shop) for part in parts]}
 
 
@@ -187,8 +202,7 @@ def _given(journey: Journey) -> list[Variable]:
 
 def _needed_anyway(journey: Journey) -> set[str]:
     """What is used even when the session is given."""
-    session = _session(journey)
-    steps = [step for step in journey.steps if not is_sign_on(step, session)]
+    steps = [step for step in journey.steps if not journey.is_sign_on(step)]
     used = {name for step in steps for name in variables_of_step(step)}
     used |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
     return used | {base_variable(journey).name}
@@ -226,7 +240,21 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         encoded={key: names.encoded[key] for key in sorted(names.encoded)},
         forms=[form for form in FORMS if form in {form for _, form in names.encoded.values()}],
         literal=literal,
+        followers=[
+            (names[v.name], v.letters.value, names[v.follows]) for v in journey.variables if v.letters is not None
+        ],
+        upsert=journey.upsert,
+        teardown=journey.teardown,
+        to_sign_on=_to_sign_on(journey),
+        token=names[shop.token] if shop.token else "",
+        token_header=TOKEN_HEADER,
     )
+
+
+def _to_sign_on(journey: Journey) -> list[str]:
+    """The environment variables that a teardown needs: the instance, and what logs in."""
+    signs = {name for step in journey.steps if journey.is_sign_on(step) for name in variables_of_step(step)}
+    return [v.env for v in journey.variables if v.env and (v.name in signs or v is base_variable(journey))]
 
 
 def _default_text(default: Tree) -> str | None:
@@ -256,6 +284,10 @@ def _environment(journey: Journey) -> dict[str, Any]:
     ]
     if _dangers(journey):
         values.append({"key": "DF_YES", "value": "", "type": "default", "enabled": True})
+    if journey.teardown:
+        values += [
+            {"key": key, "value": "", "type": "default", "enabled": True} for key in ("DF_CREATED", "DF_TEARDOWN")
+        ]
     return {
         "id": "",
         "name": clean(journey.title) or journey.name,
@@ -288,4 +320,5 @@ def _description(journey: Journey, shop: Workshop, options: RenderOptions) -> st
         rows=rows,
         dangers=_dangers(journey),
         residue=residue_lines(journey.residue),
+        teardown=journey.teardown,
     ).rstrip("\n")

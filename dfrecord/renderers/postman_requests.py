@@ -10,7 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -18,10 +18,12 @@ import jinja2
 
 from dfrecord.journey.model import (
     Answer,
+    Array,
     Encoding,
     Journey,
     JsonBody,
     Lookup,
+    Object,
     RawBody,
     RequestBody,
     RequestTemplate,
@@ -30,6 +32,7 @@ from dfrecord.journey.model import (
     Text,
     Var,
     Variable,
+    Wanted,
 )
 from dfrecord.renderers.postman_encoder import (
     Names,
@@ -47,6 +50,10 @@ from dfrecord.renderers.postman_encoder import (
 TOKEN_HEADER = "X-DreamFactory-Session-Token"
 UNFILTERABLE = frozenset('"\\(){},')
 """Characters that the value of a server-side filter cannot hold (system-api.md section 10)."""
+SKIPPED_IN_TEARDOWN = ['if (pm.variables.get("dfrecord_tearing_down")) pm.execution.skipRequest();']
+NEEDS_CHANGES = [
+    'if (!pm.variables.get("dfrecord_wrote")) pm.execution.skipRequest(); // nothing has changed before it'
+]
 
 
 @dataclass(frozen=True)
@@ -75,24 +82,23 @@ def event(listen: str, lines: list[str]) -> dict[str, Any]:
 def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     """A step as a request of the collection."""
     before = []
-    if is_sign_on(step, shop.session):
+    if shop.journey.is_sign_on(step):
         before += shop.script("session")
+    elif shop.journey.teardown:
+        before += SKIPPED_IN_TEARDOWN
+    if step.only_after_changes:
+        before += NEEDS_CHANGES
     body = step.request.body
     if isinstance(body, RawBody) and _is_scripted(body):
         before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
     after = []
     if step.captures:
-        captures = [
-            {
-                "name": shop.names[capture.variable],
-                "path": list(capture.pointer),
-                "type": shop.journey.variable(capture.variable).type,
-            }
-            for capture in step.captures
-        ]
-        after = shop.script("keep", captures=captures)
+        after = shop.script("keep", captures=_captures(step, shop), row_of_answer=step.wanted is not None)
+    if shop.journey.teardown and (step.makes or step.kind is StepKind.DELETE):
+        after += shop.script("note", makes=step.makes, base=shop.names[_base(shop)])
     notes = [*([f"Needs DF_YES=1: {step.danger}"] if step.danger else []), *step.notes]
-    item = _request_item(step.title, step.request, before, after, shop)
+    request = step.request if step.wanted is None else replace(step.request, body=_wanted_body(step, step.wanted, shop))
+    item = _request_item(step.title, request, before, after, shop)
     if step.answer is not None:
         item["response"] = [_example(step.answer, item["request"], shop.names)]
     if notes:
@@ -100,18 +106,54 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     return item
 
 
-def is_sign_on(step: Step, session: tuple[str, ...]) -> bool:
-    """Whether a step only opens or closes the session that may be given instead (`session`: captures that may)."""
-    if step.kind is StepKind.LOGOUT:
-        return bool(session)
-    captures = {capture.variable for capture in step.captures}
-    return step.kind is StepKind.LOGIN and bool(captures) and captures <= set(session)
+def _captures(step: Step, shop: Workshop) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": shop.names[capture.variable],
+            "path": list(capture.pointer),
+            "type": shop.names.variable(capture.variable).type,
+        }
+        for capture in step.captures
+    ]
+
+
+def _wanted_body(step: Step, wanted: Wanted, shop: Workshop) -> JsonBody:
+    """What shall be true, as the body that the collection's first script replaces by what has to be sent."""
+    does = {StepKind.DELETE: "remove", StepKind.UPDATE: "change" if wanted.record else "ensure"}.get(
+        step.kind, "ensure"
+    )
+    captures = [
+        Object((("name", capture["name"]), ("path", Array(tuple(map(str, capture["path"]))))))
+        for capture in _captures(step, shop)
+    ]
+    record = shop.names[wanted.record] if wanted.record else ""
+    how = Object((("does", does), ("record", record), ("captures", Array(tuple(captures)))))
+    return JsonBody(Object((("dfrecord", how), *wanted.document.members)))
+
+
+def teardown_item(shop: Workshop) -> dict[str, Any]:
+    """The request that deletes, one after the other, what runs of the collection created."""
+    base = shop.names[_base(shop)]
+    headers = [header for step in shop.journey.steps for header in step.request.headers if sent_token(header)]
+    request = RequestTemplate("DELETE", Text(("/",)), (("Accept", Text(("application/json",))), *headers[:1]))
+    item = _request_item(
+        "Delete what earlier runs created",
+        request,
+        shop.script("teardown", base=base),
+        shop.script("torn", base=base),
+        shop,
+    )
+    item["request"]["url"] = {
+        "raw": f"{{{{{base}}}}}{{{{dfrecord_path}}}}",
+        "host": [f"{{{{{base}}}}}{{{{dfrecord_path}}}}"],
+    }
+    return item
 
 
 def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str, Any]:
     """A lookup as a request of the collection, filtered by the server where its filters can express the value."""
     names, target, rest = shop.names, lookup.path, None
-    if len(lookup.match) == 1 and lookup.rows == ("resource",):
+    if len(lookup.match) == 1 and lookup.rows == ("resource",) and not lookup.newer:
         field, value = lookup.match[0]
         fields = "fields=" + ",".join(quote(name) for name in dict.fromkeys(("id", lookup.pick, field)))
         target = _with_query(lookup.path, fields)
@@ -125,11 +167,13 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         resource=clean(lookup.resource),
         rows=list(lookup.rows),
         pick=lookup.pick,
-        match=[(field, js_tree(value, names)) for field, value in lookup.match],
+        keys=[[(field, js_tree(value, names)) for field, value in key] for key in (*lookup.newer, lookup.match)],
+        optional=lookup.optional,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )
     before = ['pm.variables.set("dfrecord_filtered", true);'] if rest is not None else []
+    before += SKIPPED_IN_TEARDOWN if shop.journey.teardown else []
     return _request_item(lookup.title, request, before, after, shop)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dfrecord.journey.model import (
@@ -110,6 +111,13 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
 
 
+def step_calls(journey: Journey) -> Iterator[Call]:
+    """The call of each step, for showing it alone."""
+    names = name_variables(journey)
+    body = _Body(journey, names, PythonEncoder(names.expressions, {v.name: v.type for v in journey.variables}))
+    return (body.step(step) for step in journey.steps)
+
+
 def _with_long_lines(text: str) -> str:
     """The formatted script, with a word to linters when lines of it are long."""
     if any(_width(line) > LINE_LENGTH for line in text.splitlines()):
@@ -150,9 +158,10 @@ class _Body:
 
     def calls(self) -> list[Call]:
         """What runs, in order."""
-        return [self._step(item) if isinstance(item, Step) else self._lookup(item) for item in self._journey.schedule()]
+        return [self.step(item) if isinstance(item, Step) else self._lookup(item) for item in self._journey.schedule()]
 
-    def _step(self, step: Step) -> Call:
+    def step(self, step: Step) -> Call:
+        """A step as a call."""
         request, wanted = step.request, step.wanted
         notes = list(step.notes)
         title = self._encoder.text(_cleaned(step.heading)) if step.heading else python_encoder.title(step.title)

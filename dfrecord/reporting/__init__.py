@@ -1,1 +1,1 @@
-"""Telling people what a recording shows: as text for a terminal (`words`), as a page for a browser (`page`)."""
+"""Telling people what a recording shows: in words for a terminal (`words`), as one page for a browser (`page`)."""

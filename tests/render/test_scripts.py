@@ -57,7 +57,9 @@ def test_collection_is_valid_against_the_published_schema(tmp_path: Path) -> Non
     for journey in (HOSTILE, PROVISION):
         validator.validate(json.loads(dfrecord.render(journey, "postman")[0].content))
     for case in CASES:
-        validator.validate(json.loads(rendered(FIXTURES / case / "recording.har", "postman", tmp_path).read_text()))
+        for options in ((), ("--upsert", "--teardown")):
+            collection = rendered(FIXTURES / case / "recording.har", "postman", tmp_path, *options)
+            validator.validate(json.loads(collection.read_text()))
 
 
 def test_collection_has_folders_auth_and_saved_answers(tmp_path: Path) -> None:

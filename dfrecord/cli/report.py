@@ -1,0 +1,55 @@
+"""`dfrecord report`: one page that shows the recording and everything made from it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dfrecord.cli.options import input_argument, plan_options, plan_recording, quiet_option, read_source
+from dfrecord.errors import UsageError
+from dfrecord.outputs import write_file
+
+
+@click.command("report")
+@input_argument
+@click.option("-o", "--output", required=True, metavar="FILE.html", help="Page to write; - for standard output.")
+@plan_options
+@quiet_option
+def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **choices: Any) -> None:
+    """Write one self-contained page for a browser: the calls, the steps in every form, what feeds what, the residue.
+
+    The page needs no network and holds no secret.
+    """
+    from dfrecord.reporting.page import report
+
+    if choices["upsert"]:
+        raise UsageError("--upsert: a report shows what was recorded; give --upsert to render or replay")
+    if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
+        raise UsageError(f"{output}: is the input itself; choose another output")
+    recording = read_source(source, filters, quiet)
+    journey = plan_recording(recording, filters, quiet, **choices)
+    page = report(recording, journey, list(_words(filters, choices)))
+    if output == "-":
+        sys.stdout.buffer.write(page)
+        return
+    write_file(Path(output), page)
+    if not quiet:
+        count = len(journey.steps)
+        click.echo(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {output}", err=True)
+
+
+def _words(filters: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[str]:
+    """The options as they were given, those that have their default left out."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if not isinstance(option, click.Option) or option.name in ("output", "quiet"):
+            continue
+        value = filters if option.name == "filters" else choices.get(option.name or "")
+        if context.get_parameter_source(option.name or "") is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            yield from [option.opts[0]] if each is True else [option.opts[0], str(each)]
