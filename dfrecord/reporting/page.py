@@ -19,12 +19,12 @@ from dfrecord.journey.model import Array, Journey, JsonBody, Number, Object, Raw
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import FORMATS, refuse_secrets
 from dfrecord.renderers.bash_encoder import INVISIBLE
 from dfrecord.renderers.curl_command import pasted
 from dfrecord.renderers.fragments import Fragments, fragments
-from dfrecord.renderers.templates import environment
+from dfrecord.renderers.templates import TEMPLATES, environment
 from dfrecord.reporting import html_encoder
 from dfrecord.reporting.calls import dropped_before_each_step
 from dfrecord.reporting.words import RESIDUE_TITLES, export_lines, origin_of_each, sent_fields
@@ -58,9 +58,7 @@ def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) 
 
 
 def _source(name: str) -> str:
-    loader = environment(None, {}).loader
-    assert loader is not None
-    return loader.get_source(environment(None, {}), f"report/{name}")[0]
+    return (TEMPLATES / "report" / name).read_text(encoding="utf-8")
 
 
 def _hash(source: str) -> str:
@@ -73,7 +71,7 @@ def _hash(source: str) -> str:
 def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dict[str, Any]:
     origins = origin_of_each(journey)
     made_by = {c.variable: number for number, step in enumerate(journey.steps, 1) for c in step.captures}
-    exchanges = {exchange.number: exchange for exchange in recording.exchanges}
+    exchanges: dict[int | None, Exchange] = {exchange.number: exchange for exchange in recording.exchanges}
     gaps = dropped_before_each_step(recording, journey)
     reasons = list(dict.fromkeys(call.reason for gap in gaps for call in gap))
     index = {reason: place for place, reason in enumerate(reasons)}
@@ -85,13 +83,8 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
         "invisible": INVISIBLE.pattern,
         "placeholder": PLACEHOLDER.pattern,
         "steps": [
-            {
-                **_step(number, step, made),
-                "when": exchange.started if exchange else "",
-                "milliseconds": round(exchange.milliseconds) if exchange else -1,
-            }
+            _step(number, step, made, exchanges.get(step.entry))
             for number, (step, made) in enumerate(zip(journey.steps, fragments(journey), strict=True), 1)
-            for exchange in (exchanges.get(step.entry) if step.entry is not None else None,)
         ],
         "variables": {
             variable.name: {
@@ -113,7 +106,7 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
     }
 
 
-def _step(number: int, step: Step, made: Fragments) -> dict[str, Any]:
+def _step(number: int, step: Step, made: Fragments, exchange: Exchange | None) -> dict[str, Any]:
     answer = step.answer
     return {
         "number": number,
@@ -130,6 +123,8 @@ def _step(number: int, step: Step, made: Fragments) -> dict[str, Any]:
         "danger": step.danger,
         "notes": list(step.notes),
         "entry": step.entry,
+        "when": exchange.started if exchange else "",
+        "milliseconds": round(exchange.milliseconds) if exchange else -1,
         "status": answer.status if answer else 0,
         "reason": answer.reason if answer else "",
         "answer": _shortened([_indented(answer.tree) if answer.tree is not None else answer.text] if answer else []),

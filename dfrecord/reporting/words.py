@@ -22,7 +22,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.normalise.body import records_of
-from dfrecord.renderers.bash_encoder import INVISIBLE
+from dfrecord.outputs import plain
 from dfrecord.renderers.curl_command import pasted
 
 WIDTH = 110
@@ -184,8 +184,3 @@ def _entries(numbers: list[int]) -> str:
     shown = ", ".join(str(number) for number in numbers[:8])
     several = "entries" if len(numbers) > 1 else "entry"
     return f" ({several} {shown}{', …' if len(numbers) > 8 else ''})" if numbers else ""
-
-
-def plain(text: str) -> str:
-    """Recorded text on one line, without characters that could steer a terminal or turn the reading direction."""
-    return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
