@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dfrecord import __version__
 from dfrecord.journey.model import Array, Journey, JsonBody, Number, Object, RawBody, Step, Text, Tree, Var
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
@@ -76,7 +75,6 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
     reasons = list(dict.fromkeys(call.reason for gap in gaps for call in gap))
     index = {reason: place for place, reason in enumerate(reasons)}
     return {
-        "version": __version__,
         "title": journey.title,
         "source": journey.source,
         "entries": journey.entry_count,
@@ -90,11 +88,9 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
             variable.name: {
                 "from": made_by.get(variable.name, 0),
                 "origin": origins[variable.name],
-                "about": variable.description,
                 "env": variable.env or f"DF_{variable.name.upper()}",
                 "looked_up": variable.lookup is not None,
                 "session": variable.name == "session_token",
-                "given": bool(variable.env) and variable.default is None,
             }
             for variable in journey.variables
         },
@@ -110,7 +106,6 @@ def _step(number: int, step: Step, made: Fragments, exchange: Exchange | None) -
     answer = step.answer
     return {
         "number": number,
-        "name": step.name,
         "title": step.title,
         "kind": step.kind.value,
         "method": step.request.method,
