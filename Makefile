@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with Python 3.11 or later, pip and make:
-#   make demo   sets up, and renders a bundled console recording into all formats
+#   make demo   sets up, and renders a bundled console recording into all formats, and a report
 #   make test   sets up, and passes every test
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,7 @@ demo: $(VENV)/.ready
 	$(BIN)/dfrecord render $(DEMO) -f curl -o demo/provision-tenant.sh
 	$(BIN)/dfrecord render $(DEMO) -f python -o demo/provision-tenant.py
 	$(BIN)/dfrecord render $(DEMO) -f postman -o demo/provision-tenant.postman_collection.json
+	$(BIN)/dfrecord report $(DEMO) -o demo/provision-tenant.html
 	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
 	@echo "== written to demo/:"; ls -l demo
 

@@ -14,18 +14,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dfrecord import __version__
 from dfrecord.journey.model import Array, Journey, JsonBody, Number, Object, RawBody, Step, Text, Tree, Var
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import refuse_secrets
 from dfrecord.renderers.curl_command import pasted
 from dfrecord.renderers.fragments import Fragments, fragments
 from dfrecord.renderers.registry import BUILT_IN
-from dfrecord.renderers.templates import environment
+from dfrecord.renderers.templates import TEMPLATES, environment
 from dfrecord.reporting import html_encoder
 from dfrecord.reporting.calls import dropped_before_each_step
 from dfrecord.reporting.words import RESIDUE_TITLES, export_lines, origin_of_each, sent_fields
@@ -59,9 +58,7 @@ def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) 
 
 
 def _source(name: str) -> str:
-    loader = environment(None, {}).loader
-    assert loader is not None
-    return loader.get_source(environment(None, {}), f"report/{name}")[0]
+    return (TEMPLATES / "report" / name).read_text(encoding="utf-8")
 
 
 def _hash(source: str) -> str:
@@ -74,35 +71,27 @@ def _hash(source: str) -> str:
 def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dict[str, Any]:
     origins = origin_of_each(journey)
     made_by = {c.variable: number for number, step in enumerate(journey.steps, 1) for c in step.captures}
-    exchanges = {exchange.number: exchange for exchange in recording.exchanges}
+    exchanges: dict[int | None, Exchange] = {exchange.number: exchange for exchange in recording.exchanges}
     gaps = dropped_before_each_step(recording, journey)
     reasons = list(dict.fromkeys(call.reason for gap in gaps for call in gap))
     index = {reason: place for place, reason in enumerate(reasons)}
     return {
-        "version": __version__,
         "title": journey.title,
         "source": journey.source,
         "entries": journey.entry_count,
         "invisible": INVISIBLE.pattern,
         "placeholder": PLACEHOLDER.pattern,
         "steps": [
-            {
-                **_step(number, step, made),
-                "when": exchange.started if exchange else "",
-                "milliseconds": round(exchange.milliseconds) if exchange else -1,
-            }
+            _step(number, step, made, exchanges.get(step.entry))
             for number, (step, made) in enumerate(zip(journey.steps, fragments(journey), strict=True), 1)
-            for exchange in (exchanges.get(step.entry) if step.entry is not None else None,)
         ],
         "variables": {
             variable.name: {
                 "from": made_by.get(variable.name, 0),
                 "origin": origins[variable.name],
-                "about": variable.description,
                 "env": variable.env or f"DF_{variable.name.upper()}",
                 "looked_up": variable.lookup is not None,
                 "session": variable.name == "session_token",
-                "given": bool(variable.env) and variable.default is None,
             }
             for variable in journey.variables
         },
@@ -114,11 +103,10 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
     }
 
 
-def _step(number: int, step: Step, made: Fragments) -> dict[str, Any]:
+def _step(number: int, step: Step, made: Fragments, exchange: Exchange | None) -> dict[str, Any]:
     answer = step.answer
     return {
         "number": number,
-        "name": step.name,
         "title": step.title,
         "kind": step.kind.value,
         "method": step.request.method,
@@ -131,6 +119,8 @@ def _step(number: int, step: Step, made: Fragments) -> dict[str, Any]:
         "danger": step.danger,
         "notes": list(step.notes),
         "entry": step.entry,
+        "when": exchange.started if exchange else "",
+        "milliseconds": round(exchange.milliseconds) if exchange else -1,
         "status": answer.status if answer else 0,
         "reason": answer.reason if answer else "",
         "answer": _shortened([_indented(answer.tree) if answer.tree is not None else answer.text] if answer else []),

@@ -143,10 +143,12 @@ def test_colours_follow_the_system_and_the_button(browser: Browser, tenant: Path
 
 
 def test_paper_shows_every_step_open_and_no_controls(browser: Browser, tenant: Path) -> None:
-    with opened(browser, tenant) as page:
+    with opened(browser, tenant, viewport={"width": 794, "height": 1123}) as page:
         page.emulate_media(media="print")
         expect(page.locator("#step-4 .forms pre")).to_be_visible()
         expect(page.locator(".bar")).to_be_hidden()
+        edges = "[...document.querySelectorAll('body *')].map(e => e.getBoundingClientRect().right)"
+        assert max(page.evaluate(edges)) <= 795
         assert page.pdf(format="A4").startswith(b"%PDF")
 
 
@@ -461,6 +463,7 @@ def test_a_large_journey_builds_only_what_is_looked_at(browser: Browser, large: 
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         expect(page.locator("#step-2000 .head")).to_be_visible()
         page.fill("#search", "thing-1777")
+        expect(page.locator("li.step:visible")).to_have_count(1)
         assert [row.get_attribute("id") for row in page.locator("li.step:visible").all()] == ["step-1777"]
         page.uncheck("#step-1777 input")
         expect(page.locator("#command")).to_contain_text("--steps 1-1776,1778-2000")
