@@ -15,15 +15,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 try:
-    import dfrecord
-except ImportError:  # the user's own mitmproxy runs in another environment than dfrecord
+    from dfrecord import DEFAULT_FILTERS, DfrecordError, UsageError
+except ImportError:  # the user's own mitmproxy runs in another environment, or beside a folder named dfrecord
+    sys.modules.pop("dfrecord", None)
     sys.path.append(str(Path(__file__).parents[2]))
-    import dfrecord
+    from dfrecord import DEFAULT_FILTERS, DfrecordError, UsageError
 
 from mitmproxy import command, ctx, exceptions, flow, http, types
 from mitmproxy.addonmanager import Loader
 
-from dfrecord import DEFAULT_FILTERS, DfrecordError, UsageError
+import dfrecord
 from dfrecord.capture.live import Call, LiveRecording
 from dfrecord.recording.flow_reader import exchange_of, url_of
 

@@ -242,6 +242,7 @@ def test_marked_flows_are_rendered_from_mitmproxys_own_console(tmp_path: Path) -
 @pytest.mark.parametrize("knows_dfrecord", [True, False])
 def test_the_users_own_mitmdump_loads_what_dfrecord_addon_prints(knows_dfrecord: bool, tmp_path: Path) -> None:
     addon = dfrecord("addon").stdout.decode().strip()
+    (tmp_path / "dfrecord").mkdir()  # what is not the package must not be taken for it
     capture, output = tmp_path / "in.flow", tmp_path / "out.har"
     _write_flows(capture, flow_of(*LOGIN), flow_of("GET", "https://df.example.com/logo.png"))
     forget = "sys.path = [p for p in sys.path if not os.path.isfile(p + '/dfrecord/__init__.py')]"
