@@ -417,7 +417,13 @@ class _Linking:
         if isinstance(value, Object):
             return self._object(value, facts, path, parent)
         if isinstance(value, Array):
-            return Array(tuple(self._inside(f"{path}[]", item, facts, parent) for item in value.items))
+            targets = facts.foreign_keys.get(f"{path}[]", ())
+            return Array(
+                tuple(
+                    self._foreign(item, targets, path) if targets else self._inside(f"{path}[]", item, facts, parent)
+                    for item in value.items
+                )
+            )
         if isinstance(value, Number) and re.search(r"(^|[_.])id$", path) and value.text not in ("0", "-1"):
             reason = f"{path} = {value.text} looks like an id that dfrecord does not know; it is sent as recorded"
             self.linker.residue.append(Residue(ResidueKind.UNKNOWN, reason, self.step.entry, self.step.name, path))

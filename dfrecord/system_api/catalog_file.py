@@ -184,10 +184,17 @@ def read_catalog(path: Path | None) -> CatalogFile:
     base = given.pop("extends", None)
     if base not in (None, "dreamfactory"):
         raise UnreadableInput(f"{path}: extends: {base!r} is not there to extend; write dreamfactory, or leave it out")
+    whole = merged(_built_in(), given) if base else given
+    named = whole.get("resources")
+    place = ""
     try:
-        catalog = msgspec.convert(merged(_built_in(), given) if base else given, CatalogFile)
+        for name, facts in named.items() if isinstance(named, dict) else ():
+            place = f"resources.{name}"
+            msgspec.convert(facts, ResourceFacts)
+        place = ""
+        catalog = msgspec.convert(whole, CatalogFile)
     except msgspec.ValidationError as error:
-        raise UnreadableInput(f"{path}: {_told(error)} (docs/catalog.md)") from None
+        raise UnreadableInput(f"{path}: {_told(error, place)} (docs/catalog.md)") from None
     for problem in _problems(catalog):
         raise UnreadableInput(f"{path}: {problem} (docs/catalog.md)")
     return catalog
@@ -218,11 +225,11 @@ def _built_in() -> Any:
     return json.loads(_built_in_text())
 
 
-def _told(error: msgspec.ValidationError) -> str:
+def _told(error: msgspec.ValidationError, above: str) -> str:
     """`resources.role.key: expected array, got str`."""
     what, _, where = str(error).partition(" - at ")
-    place = re.sub(r"^\$\.?|[`]", "", where.strip("`"))
-    return f"{place}: {what[:1].lower()}{what[1:]}" if place else f"{what[:1].lower()}{what[1:]}"
+    place = above + where.strip("`").removeprefix("$")
+    return f"{place.strip('.')}: {what[:1].lower()}{what[1:]}" if place else f"{what[:1].lower()}{what[1:]}"
 
 
 def _problems(catalog: CatalogFile) -> list[str]:
