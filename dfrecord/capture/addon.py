@@ -27,7 +27,7 @@ from mitmproxy.addonmanager import Loader
 import dfrecord
 from dfrecord.capture.live import Call, LiveRecording
 from dfrecord.recording.flow_reader import exchange_of, url_of
-from dfrecord.system_api.catalog import load
+from dfrecord.system_api.catalog import load as load_catalog
 
 _KEPT = "dfrecord_url"  # in a flow's metadata: its URL, when it is being recorded
 _log = logging.getLogger(__name__)
@@ -55,7 +55,10 @@ class Recorder:
         """Declares the options."""
         loader.add_option("dfrecord_output", str, "", "Record API calls into this HAR file")
         loader.add_option(
-            "dfrecord_filter", Sequence[str], load().default_filters, "Record calls under these paths, and logins"
+            "dfrecord_filter",
+            Sequence[str],
+            load_catalog().default_filters,
+            "Record calls under these paths, and logins",
         )
         loader.add_option("dfrecord_catalog", str, "", "What is known about the API, when it is not DreamFactory's")
         loader.add_option("dfrecord_redact", bool, True, "Replace secrets by placeholders before writing")
@@ -84,7 +87,7 @@ class Recorder:
         if not self._overwrite and path.is_file() and path.stat().st_size:
             raise UsageError(f"{path}: exists already; remove it or choose another name")
         try:
-            catalog = load(ctx.options.dfrecord_catalog or None)
+            catalog = load_catalog(ctx.options.dfrecord_catalog or None)
             live = LiveRecording(path, ctx.options.dfrecord_filter, catalog, redact=ctx.options.dfrecord_redact)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -154,7 +157,7 @@ class Recorder:
             http_flows = enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
             exchanges = tuple(exchange_of(number, url_of(f), f) for number, f in http_flows)
             recording = Recording(output.name, exchanges)
-            catalog = load(ctx.options.dfrecord_catalog or None)
+            catalog = load_catalog(ctx.options.dfrecord_catalog or None)
             journey = dfrecord.plan(recording, filters=tuple(ctx.options.dfrecord_filter), catalog=catalog)
             paths = write_script(dfrecord.render(journey, format, stem=stem_of(output)), output)
         except (DfrecordError, ValueError) as error:
