@@ -16,7 +16,14 @@ from dfrecord.outputs import write_file
 
 @click.command("report")
 @input_argument
-@click.option("-o", "--output", required=True, metavar="FILE.html", help="Page to write; - for standard output.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE.html",
+    type=click.Path(allow_dash=True),
+    help="Page to write; - for standard output.",
+)
 @plan_options
 @quiet_option
 def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **choices: Any) -> None:
