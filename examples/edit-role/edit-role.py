@@ -65,7 +65,9 @@ class DreamFactory:
         self.logs_in = not session_token
         self.planning = planning
         self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
-        self.predicted: dict[str, dict[str, Any] | None] = {}  # by path, in a plan; None: deleted
+        self.predicted: dict[str, dict[str, Any] | None] = (
+            {}
+        )  # by path, in a plan; None: deleted
         self.secrets: set[str] = set()
         self.timeout = timeout
         self.verbose = verbose
@@ -127,13 +129,18 @@ class DreamFactory:
                 method,
                 self.base_url + target,
                 data=body,
-                headers={name: value if value is None else value.encode() for name, value in sent.items()},
+                headers={
+                    name: value if value is None else value.encode()
+                    for name, value in sent.items()
+                },
                 timeout=self.timeout,
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             reason = reason_of(error)
-            raise StepFailed(f"{title}: no answer from {self.base_url}: {reason}") from error
+            raise StepFailed(
+                f"{title}: no answer from {self.base_url}: {reason}"
+            ) from error
         reason = response.reason
         if response.is_redirect:
             location = readable(response.headers["Location"])
@@ -166,7 +173,9 @@ class DreamFactory:
         found = self._search(title, resource, path, match, rows, pick, headers)
         if not found:
             wanted = readable(json.dumps(match, ensure_ascii=False))
-            raise StepFailed(f"{title}: there is no {resource} with {wanted} on {self.base_url}")
+            raise StepFailed(
+                f"{title}: there is no {resource} with {wanted} on {self.base_url}"
+            )
         if found[0].get(pick) is None:
             raise StepFailed(f"{title}: the {resource} that was found has no {pick}")
         return found[0][pick]
@@ -200,7 +209,9 @@ class DreamFactory:
             found = self._matching(title, path, match, rows, headers)
         if len(found) > 1:
             wanted = readable(json.dumps(match, ensure_ascii=False))
-            raise StepFailed(f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}")
+            raise StepFailed(
+                f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
+            )
         return found
 
     def _matching(
@@ -215,7 +226,9 @@ class DreamFactory:
 
         Without a title, there are none when the server refuses the request as such.
         """
-        status, text, reason = self._send(title or "look up", "GET", target, None, headers)
+        status, text, reason = self._send(
+            title or "look up", "GET", target, None, headers
+        )
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 400 and not title:
             return []
@@ -229,10 +242,15 @@ class DreamFactory:
             record
             for record in (records if isinstance(records, list) else [])
             if isinstance(record, dict)
-            and all(json.dumps(record.get(name)) == json.dumps(value) for name, value in match.items())
+            and all(
+                json.dumps(record.get(name)) == json.dumps(value)
+                for name, value in match.items()
+            )
         ]
 
-    def _read(self, title: str, target: str, headers: dict[str, str | None] | None) -> dict[str, Any] | None:
+    def _read(
+        self, title: str, target: str, headers: dict[str, str | None] | None
+    ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
         if path in self.predicted:
@@ -248,9 +266,20 @@ class DreamFactory:
 
     def plan_summary(self) -> str:
         """What the run would do, in a line."""
-        counts = ", ".join(f"{self.planned[action]} to {action}" for action in ("create", "change", "delete"))
-        calls = f", {self.planned['call']} other calls to send" if self.planned["call"] else ""
-        refused = f", {self.planned['refused']} to be refused, being there already" if self.planned["refused"] else ""
+        counts = ", ".join(
+            f"{self.planned[action]} to {action}"
+            for action in ("create", "change", "delete")
+        )
+        calls = (
+            f", {self.planned['call']} other calls to send"
+            if self.planned["call"]
+            else ""
+        )
+        refused = (
+            f", {self.planned['refused']} to be refused, being there already"
+            if self.planned["refused"]
+            else ""
+        )
         return f"Plan: {counts}{calls}{refused}"
 
     def _plan(
@@ -269,7 +298,9 @@ class DreamFactory:
             "call": ">",
             "refused": "!",
         }[action]
-        print(f"  {sign} {title}{': it is there already' if action == 'refused' else ''}")
+        print(
+            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
+        )
         for name, value in (new or {}).items():
             before = "" if old is None else f"{self._shown(old.get(name))} → "
             print(f"      {name}: {before}{self._shown(value)}")
@@ -281,7 +312,9 @@ class DreamFactory:
         text = readable(text)
         return text if len(text) <= 200 else text[:199] + "…"
 
-    def _plan_create(self, title: str, path: str, record: dict[str, Any]) -> dict[str, Any]:
+    def _plan_create(
+        self, title: str, path: str, record: dict[str, Any]
+    ) -> dict[str, Any]:
         """Say that a record would be created; the record as it would be, with an id that stands for its own."""
         self._plan(title, "create", record)
         new = Unknown(f"(new {len(self.predicted) + 1})")
@@ -299,10 +332,22 @@ class DreamFactory:
         """Say what a request would do instead of sending it; an answer for the steps after it."""
         path, _, query = target.partition("?")
         rows = sent.get("resource") if isinstance(sent, dict) else None
-        rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        rows = (
+            [row for row in rows if isinstance(row, dict)]
+            if isinstance(rows, list)
+            else []
+        )
         if method == "POST" and rows:
-            return {"resource": [self._plan_record(title, path, row, headers) for row in rows]}
-        ids = [value for name, _, value in (pair.partition("=") for pair in query.split("&")) if name == "ids"]
+            return {
+                "resource": [
+                    self._plan_record(title, path, row, headers) for row in rows
+                ]
+            }
+        ids = [
+            value
+            for name, _, value in (pair.partition("=") for pair in query.split("&"))
+            if name == "ids"
+        ]
         paths = [f"{path}/{own}" for own in ids[0].split(",")] if ids else [path]
         if method == "DELETE" and not rows:
             for each in paths:
@@ -318,7 +363,12 @@ class DreamFactory:
                     {**row, own: None},
                     headers,
                 )
-        elif method in ("PUT", "PATCH") and isinstance(sent, dict) and not rows and not ids:
+        elif (
+            method in ("PUT", "PATCH")
+            and isinstance(sent, dict)
+            and not rows
+            and not ids
+        ):
             self._plan_change(title, path, sent, headers)
         else:
             self._plan(title, "call")
@@ -333,10 +383,18 @@ class DreamFactory:
     ) -> dict[str, Any]:
         """One record that a create sends."""
         key = next(
-            (name for name in ("email", "name", "path") if isinstance(record.get(name), str)),
+            (
+                name
+                for name in ("email", "name", "path")
+                if isinstance(record.get(name), str)
+            ),
             "",
         )
-        found = self._search(title, "record", path, {key: record[key]}, headers=headers) if key else []
+        found = (
+            self._search(title, "record", path, {key: record[key]}, headers=headers)
+            if key
+            else []
+        )
         if found:
             self._plan(title, "refused")
             return {**record, **found[0]}
@@ -350,7 +408,11 @@ class DreamFactory:
         headers: dict[str, str | None] | None,
     ) -> None:
         """One record that an update sends; its nested rows are compared one by one."""
-        related = [name for name, value in sent.items() if "_by_" in name and isinstance(value, list)]
+        related = [
+            name
+            for name, value in sent.items()
+            if "_by_" in name and isinstance(value, list)
+        ]
         have = (
             self._read(
                 title,
@@ -359,12 +421,21 @@ class DreamFactory:
             )
             or {}
         )
-        known = {name: rows if isinstance(rows := have.get(name), list) else [] for name in related}
-        new = {
-            name: [row for row in sent[name] if not any(not differs(row, old) for old in known[name])]
+        known = {
+            name: rows if isinstance(rows := have.get(name), list) else []
             for name in related
         }
-        plain_fields = {name: value for name, value in sent.items() if name not in related}
+        new = {
+            name: [
+                row
+                for row in sent[name]
+                if not any(not differs(row, old) for old in known[name])
+            ]
+            for name in related
+        }
+        plain_fields = {
+            name: value for name, value in sent.items() if name not in related
+        }
         changed = changes({"record": plain_fields, "later": [], "rows": {}}, have)
         changed |= {name: rows for name, rows in new.items() if rows}
         if changed:
@@ -402,7 +473,11 @@ def named(sent: bytes | None, number: int) -> str:
     body = parsed((sent or b"").decode("utf-8", "replace"))
     rows = body.get("resource") if isinstance(body, dict) else body
     row = rows[number] if isinstance(rows, list) and number < len(rows) else None
-    name = next((row[key] for key in ("name", "email", "path") if key in row), "") if isinstance(row, dict) else ""
+    name = (
+        next((row[key] for key in ("name", "email", "path") if key in row), "")
+        if isinstance(row, dict)
+        else ""
+    )
     return f" ({readable(str(name))})" if name else ""
 
 
@@ -455,15 +530,23 @@ def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
     }
     for relation, given in wanted["rows"].items():
         rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [sent for entry in given["rows"] if (sent := row_change(entry, rest, given)) is not None]
+        rows = [
+            sent
+            for entry in given["rows"]
+            if (sent := row_change(entry, rest, given)) is not None
+        ]
         if rows:
             changed[relation] = rows
     return changed
 
 
-def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any] | None:
+def row_change(
+    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+) -> dict[str, Any] | None:
     """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next((row for key in entry["keys"] for row in rest if not differs(key, row)), None)
+    there = next(
+        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
+    )
     if there is not None:
         rest.remove(there)
     if entry.get("later"):
@@ -476,14 +559,17 @@ def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[st
     return None
 
 
-def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = "") -> bool:
+def differs(
+    wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
+) -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
     if place in later or have == "**********":
         return False
     if isinstance(wanted, dict) and isinstance(have, dict):
         inside = f"{place}." if place else ""
         return any(
-            field in have and differs(value, have[field], later, f"{inside}{field}") for field, value in wanted.items()
+            field in have and differs(value, have[field], later, f"{inside}{field}")
+            for field, value in wanted.items()
         )
     empty: tuple[Any, ...] = (None, "", [], {})
     if wanted in empty or have in empty:
@@ -491,7 +577,11 @@ def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), pla
     if isinstance(wanted, list) or isinstance(have, list):
         rest = list(have) if isinstance(have, list) else [have]
         for item in wanted if isinstance(wanted, list) else [wanted]:
-            same = [number for number, other in enumerate(rest) if not differs(item, other, later, f"{place}[]")]
+            same = [
+                number
+                for number, other in enumerate(rest)
+                if not differs(item, other, later, f"{place}[]")
+            ]
             if not same:
                 return True
             del rest[same[0]]
@@ -606,7 +696,9 @@ def main(argv: list[str] | None = None) -> int:
         metavar="SECONDS",
         help="for each request (30)",
     )
-    parser.add_argument("--verbose", action="store_true", help="show each request and its status")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show each request and its status"
+    )
     parser.add_argument(
         "--yes",
         action="store_true",

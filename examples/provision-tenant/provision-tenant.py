@@ -71,7 +71,9 @@ class DreamFactory:
         self.logs_in = not session_token
         self.planning = planning
         self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
-        self.predicted: dict[str, dict[str, Any] | None] = {}  # by path, in a plan; None: deleted
+        self.predicted: dict[str, dict[str, Any] | None] = (
+            {}
+        )  # by path, in a plan; None: deleted
         self.secrets: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
         self.created_file = created_file
@@ -98,7 +100,9 @@ class DreamFactory:
             return Unknown("(known after the run)")
         self._say(f"- {title}")
         content = to_json(json) if json is not None else body
-        return self._request(title, method, target, content, headers, json is not None, makes=makes)
+        return self._request(
+            title, method, target, content, headers, json is not None, makes=makes
+        )
 
     def _request(
         self,
@@ -139,13 +143,18 @@ class DreamFactory:
                 method,
                 self.base_url + target,
                 data=body,
-                headers={name: value if value is None else value.encode() for name, value in sent.items()},
+                headers={
+                    name: value if value is None else value.encode()
+                    for name, value in sent.items()
+                },
                 timeout=self.timeout,
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             reason = reason_of(error)
-            raise StepFailed(f"{title}: no answer from {self.base_url}: {reason}") from error
+            raise StepFailed(
+                f"{title}: no answer from {self.base_url}: {reason}"
+            ) from error
         reason = response.reason
         if response.is_redirect:
             location = readable(response.headers["Location"])
@@ -186,7 +195,9 @@ class DreamFactory:
             found = self._matching(title, path, match, rows, headers)
         if len(found) > 1:
             wanted = readable(json.dumps(match, ensure_ascii=False))
-            raise StepFailed(f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}")
+            raise StepFailed(
+                f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
+            )
         return found
 
     def _matching(
@@ -201,7 +212,9 @@ class DreamFactory:
 
         Without a title, there are none when the server refuses the request as such.
         """
-        status, text, reason = self._send(title or "look up", "GET", target, None, headers)
+        status, text, reason = self._send(
+            title or "look up", "GET", target, None, headers
+        )
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 400 and not title:
             return []
@@ -215,10 +228,15 @@ class DreamFactory:
             record
             for record in (records if isinstance(records, list) else [])
             if isinstance(record, dict)
-            and all(json.dumps(record.get(name)) == json.dumps(value) for name, value in match.items())
+            and all(
+                json.dumps(record.get(name)) == json.dumps(value)
+                for name, value in match.items()
+            )
         ]
 
-    def _read(self, title: str, target: str, headers: dict[str, str | None] | None) -> dict[str, Any] | None:
+    def _read(
+        self, title: str, target: str, headers: dict[str, str | None] | None
+    ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
         if path in self.predicted:
@@ -234,9 +252,20 @@ class DreamFactory:
 
     def plan_summary(self) -> str:
         """What the run would do, in a line."""
-        counts = ", ".join(f"{self.planned[action]} to {action}" for action in ("create", "change", "delete"))
-        calls = f", {self.planned['call']} other calls to send" if self.planned["call"] else ""
-        refused = f", {self.planned['refused']} to be refused, being there already" if self.planned["refused"] else ""
+        counts = ", ".join(
+            f"{self.planned[action]} to {action}"
+            for action in ("create", "change", "delete")
+        )
+        calls = (
+            f", {self.planned['call']} other calls to send"
+            if self.planned["call"]
+            else ""
+        )
+        refused = (
+            f", {self.planned['refused']} to be refused, being there already"
+            if self.planned["refused"]
+            else ""
+        )
         return f"Plan: {counts}{calls}{refused}"
 
     def _plan(
@@ -255,7 +284,9 @@ class DreamFactory:
             "call": ">",
             "refused": "!",
         }[action]
-        print(f"  {sign} {title}{': it is there already' if action == 'refused' else ''}")
+        print(
+            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
+        )
         for name, value in (new or {}).items():
             before = "" if old is None else f"{self._shown(old.get(name))} → "
             print(f"      {name}: {before}{self._shown(value)}")
@@ -267,7 +298,9 @@ class DreamFactory:
         text = readable(text)
         return text if len(text) <= 200 else text[:199] + "…"
 
-    def _plan_create(self, title: str, path: str, record: dict[str, Any]) -> dict[str, Any]:
+    def _plan_create(
+        self, title: str, path: str, record: dict[str, Any]
+    ) -> dict[str, Any]:
         """Say that a record would be created; the record as it would be, with an id that stands for its own."""
         self._plan(title, "create", record)
         new = Unknown(f"(new {len(self.predicted) + 1})")
@@ -277,7 +310,9 @@ class DreamFactory:
     @property
     def wrote(self) -> bool:
         """Whether this run has changed anything, or would."""
-        return any(self.planned.values()) or any(count for name, count in self.outcomes.items() if name != "unchanged")
+        return any(self.planned.values()) or any(
+            count for name, count in self.outcomes.items() if name != "unchanged"
+        )
 
     def summary(self) -> str:
         """What the run did, in a line."""
@@ -318,9 +353,13 @@ class DreamFactory:
         if self.planning:
             return self._plan_create(title, path, record)
         body = {"resource": [record]} if wanted["keys"] else record
-        answer = self._request(title, method, target, to_json(body), headers, True, makes=makes)
+        answer = self._request(
+            title, method, target, to_json(body), headers, True, makes=makes
+        )
         self._tell(title, "created")
-        created: dict[str, Any] = pick(answer, "resource", 0) if wanted["keys"] else answer
+        created: dict[str, Any] = (
+            pick(answer, "resource", 0) if wanted["keys"] else answer
+        )
         return created
 
     def change(
@@ -377,11 +416,15 @@ class DreamFactory:
     def tear_down(self) -> None:
         """Delete what runs against this instance created, the newest first. Raises StepFailed."""
         for path in reversed(self.created()):
-            status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
+            status, text, reason = self._send(
+                f"Delete {path}", "DELETE", path, None, None
+            )
             if status != 404 and not 200 <= status < 300:
                 raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
             self._note(deleted=path)
-            self._say(f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}")
+            self._say(
+                f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+            )
 
     def created(self) -> list[str]:
         """The paths of what is noted as created on this instance and not as deleted."""
@@ -401,18 +444,25 @@ class DreamFactory:
         with open(self.created_file, "a", encoding="utf-8") as file:
             file.write(json.dumps({"base_url": self.base_url, **note}) + "\n")
 
-    def _note_records(self, method: str, target: str, makes: str, status: int, answer: Any) -> None:
+    def _note_records(
+        self, method: str, target: str, makes: str, status: int, answer: Any
+    ) -> None:
         """Note what a request created or deleted; a batch that failed has created what the server says it has."""
         answer = answer if isinstance(answer, dict) else {}
         error = answer.get("error")
         context = error.get("context") if isinstance(error, dict) else None
         rows = (context if isinstance(context, dict) else answer).get("resource")
         if not isinstance(rows, list):
-            rows = [answer] if status == 201 or method == "DELETE" and 200 <= status < 300 else []
+            rows = (
+                [answer]
+                if status == 201 or method == "DELETE" and 200 <= status < 300
+                else []
+            )
         paths = [
             f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
             for row in rows
-            if isinstance(row, dict) and (own := row.get("id", row.get("name"))) is not None
+            if isinstance(row, dict)
+            and (own := row.get("id", row.get("name"))) is not None
         ]
         if makes:
             for path in paths:
@@ -452,7 +502,11 @@ def named(sent: bytes | None, number: int) -> str:
     body = parsed((sent or b"").decode("utf-8", "replace"))
     rows = body.get("resource") if isinstance(body, dict) else body
     row = rows[number] if isinstance(rows, list) and number < len(rows) else None
-    name = next((row[key] for key in ("name", "email", "path") if key in row), "") if isinstance(row, dict) else ""
+    name = (
+        next((row[key] for key in ("name", "email", "path") if key in row), "")
+        if isinstance(row, dict)
+        else ""
+    )
     return f" ({readable(str(name))})" if name else ""
 
 
@@ -510,15 +564,23 @@ def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
     }
     for relation, given in wanted["rows"].items():
         rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [sent for entry in given["rows"] if (sent := row_change(entry, rest, given)) is not None]
+        rows = [
+            sent
+            for entry in given["rows"]
+            if (sent := row_change(entry, rest, given)) is not None
+        ]
         if rows:
             changed[relation] = rows
     return changed
 
 
-def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any] | None:
+def row_change(
+    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+) -> dict[str, Any] | None:
     """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next((row for key in entry["keys"] for row in rest if not differs(key, row)), None)
+    there = next(
+        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
+    )
     if there is not None:
         rest.remove(there)
     if entry.get("later"):
@@ -531,14 +593,17 @@ def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[st
     return None
 
 
-def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = "") -> bool:
+def differs(
+    wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
+) -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
     if place in later or have == "**********":
         return False
     if isinstance(wanted, dict) and isinstance(have, dict):
         inside = f"{place}." if place else ""
         return any(
-            field in have and differs(value, have[field], later, f"{inside}{field}") for field, value in wanted.items()
+            field in have and differs(value, have[field], later, f"{inside}{field}")
+            for field, value in wanted.items()
         )
     empty: tuple[Any, ...] = (None, "", [], {})
     if wanted in empty or have in empty:
@@ -546,7 +611,11 @@ def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), pla
     if isinstance(wanted, list) or isinstance(have, list):
         rest = list(have) if isinstance(have, list) else [have]
         for item in wanted if isinstance(wanted, list) else [wanted]:
-            same = [number for number, other in enumerate(rest) if not differs(item, other, later, f"{place}[]")]
+            same = [
+                number
+                for number, other in enumerate(rest)
+                if not differs(item, other, later, f"{place}[]")
+            ]
             if not same:
                 return True
             del rest[same[0]]
@@ -588,7 +657,9 @@ class ProvisionTenantResult:
     app_id: int
 
 
-def provision_tenant(df: DreamFactory, *, tenant: str = "acme") -> ProvisionTenantResult:
+def provision_tenant(
+    df: DreamFactory, *, tenant: str = "acme"
+) -> ProvisionTenantResult:
     """provision tenant."""
     tenant_upper = upper(tenant)
 
@@ -771,7 +842,9 @@ def main(argv: list[str] | None = None) -> int:
         metavar="SECONDS",
         help="for each request (30)",
     )
-    parser.add_argument("--verbose", action="store_true", help="show each request and its status")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show each request and its status"
+    )
     parser.add_argument(
         "--yes",
         action="store_true",
@@ -837,7 +910,11 @@ def main(argv: list[str] | None = None) -> int:
         print(df.plan_summary())
         return 3 if any(df.planned.values()) else 0
     print(df.summary(), file=sys.stderr)
-    shown = {name: value for name, value in asdict(result).items() if name not in ("app_api_key",)}
+    shown = {
+        name: value
+        for name, value in asdict(result).items()
+        if name not in ("app_api_key",)
+    }
     print(json.dumps(shown))
     return 0
 
