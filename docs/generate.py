@@ -59,7 +59,9 @@ def _index(top: click.Context) -> str:
 
 _EXIT_CODES = """Exit codes: 0 done; 1 the work failed, a replay differs, say; 2 wrong usage or unreadable input;
 3 `replay --plan`, and something would change; 130 Ctrl-C. Errors are one line on standard error. `NO_COLOR` is
-respected; colours and progress bars are shown on a terminal only. `make docs` makes these pages from the commands' own help."""
+respected; colours and progress bars are shown on a terminal only.
+
+`make docs` makes these pages from the commands' own help."""
 
 
 def _page(context: click.Context, summary: str) -> str:
