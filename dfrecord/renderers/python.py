@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from dfrecord.journey.model import (
     Journey,
@@ -71,6 +72,16 @@ class Call:
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The script, executable, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
+    source = script(journey, options, "python", plans=not journey.literal)
+    return (OutputFile(source.encode("utf-8"), executable=True),)
+
+
+def script(journey: Journey, options: RenderOptions, language: str, **more: Any) -> str:
+    """The journey as a Python program of that folder of templates, formatted; `more` is for its own templates.
+
+    Every such program has the same client and the same journey function; what differs is how a program is started
+    (`start`, `script`) and how a request is sent (`send`). Raises UsageError as `render` does.
+    """
     names = name_variables(journey)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
     body = _Body(journey, names, encoder)
@@ -85,8 +96,9 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
             "help": python_encoder.help_text,
         },
     )
-    source = env.get_template("python/script.py.j2").render(
+    source = env.get_template(f"{language}/script.py.j2").render(
         journey=journey,
+        language=language,
         function=names.function,
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
@@ -108,8 +120,9 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         followers=_followers(journey, names),
         letters=_letters(journey),
         reconcile=_reconcile(),
+        **more,
     )
-    return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
+    return _with_long_lines(formatted(source))
 
 
 def step_calls(journey: Journey) -> Iterator[Call]:
