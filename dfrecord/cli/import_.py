@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfrecord.cli.options import (
+    catalog_option,
     filter_option,
     force_option,
     may_replace,
@@ -16,16 +18,26 @@ from dfrecord.cli.options import (
 )
 from dfrecord.outputs import Written, write_file, write_out
 
+if TYPE_CHECKING:
+    from dfrecord.system_api.catalog import Catalog
+
 
 @click.command("import")
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="FILE.har", help="HAR to write; - for standard output.")
+@catalog_option
 @filter_option
 @click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")
 @force_option
 @quiet_option
 def command(
-    sources: tuple[str, ...], output: str, filters: tuple[str, ...], keep_secrets: bool, force: bool, quiet: bool
+    sources: tuple[str, ...],
+    output: str,
+    catalog: Catalog,
+    filters: tuple[str, ...],
+    keep_secrets: bool,
+    force: bool,
+    quiet: bool,
 ) -> None:
     """Make one small HAR of the API calls in INPUT..., safe to commit: every secret is replaced by a placeholder.
 
@@ -35,12 +47,11 @@ def command(
     from dfrecord.normalise.redact import joined, redacted
     from dfrecord.recording.har_writer import har_chunks
     from dfrecord.recording.inputs import recordings_in
-    from dfrecord.system_api.catalog import load
 
     refuse_input_as_output(output, *sources)
-    recordings = [read_source(part, filters, quiet) for source in sources for part in recordings_in(source)]
+    recordings = [read_source(part, filters, quiet, catalog) for source in sources for part in recordings_in(source)]
     recording = joined(recordings)
-    kept, replaced = redacted(recording, filters, load(), keep_secrets=keep_secrets)
+    kept, replaced = redacted(recording, filters or catalog.default_filters, catalog, keep_secrets=keep_secrets)
     content = b"".join(har_chunks(kept))
     if output == "-":
         write_out(content)

@@ -38,7 +38,7 @@ def command(source: str, output: str, filters: tuple[str, ...], force: bool, qui
     if choices["upsert"]:
         raise UsageError("--upsert: a report shows what was recorded; give --upsert to render or replay")
     refuse_input_as_output(output, source)
-    recording = read_source(source, filters, quiet)
+    recording = read_source(source, filters, quiet, choices["catalog"])
     journey = plan_recording(recording, filters, quiet, **choices)
     page = report(recording, journey, list(_words(filters, choices)))
     if output == "-":
@@ -56,7 +56,8 @@ def _words(filters: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[str
     for option in context.command.params:
         if not isinstance(option, click.Option) or option.name in ("output", "quiet", "force"):
             continue
-        value = filters if option.name == "filters" else choices.get(option.name or "")
+        given = {**choices, "filters": filters, "catalog": choices["catalog"].source}
+        value = given.get(option.name or "")
         if context.get_parameter_source(option.name or "") is not click.core.ParameterSource.COMMANDLINE:
             continue
         for each in value if isinstance(value, tuple) else (value,):
