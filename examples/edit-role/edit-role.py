@@ -755,4 +755,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:  # standard output is full, or nobody reads it any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 141 if isinstance(error, BrokenPipeError) else 1
+        if code == 1:
+            print(f"failed: {error}", file=sys.stderr)
+    sys.exit(code)

@@ -441,8 +441,14 @@ class DreamFactory:
         return list(paths)
 
     def _note(self, **note: str) -> None:
-        with open(self.created_file, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"base_url": self.base_url, **note}) + "\n")
+        line = json.dumps({"base_url": self.base_url, **note})
+        try:
+            with open(self.created_file, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StepFailed(
+                f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
+            ) from None
 
     def _note_records(
         self, method: str, target: str, makes: str, status: int, answer: Any
@@ -920,4 +926,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:  # standard output is full, or nobody reads it any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 141 if isinstance(error, BrokenPipeError) else 1
+        if code == 1:
+            print(f"failed: {error}", file=sys.stderr)
+    sys.exit(code)

@@ -177,7 +177,8 @@ tear_down() {
         printf '%s\n' "- $step: deleted" >&2
         ;;
     esac
-    jq -nc --arg base_url "$DF_BASE_URL" --arg deleted "$path" '{$base_url, $deleted}' >>"$DF_CREATED"
+    jq -nc --arg base_url "$DF_BASE_URL" --arg deleted "$path" '{$base_url, $deleted}' >>"$DF_CREATED" ||
+      die 1 "$DF_CREATED: cannot be written; it does not say that $path is deleted"
   done < <(jq --raw-input --raw-output --null-input --arg base "$DF_BASE_URL" '
     reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({};
       if $note.created then del(.[$note.created]) | .[$note.created] = input_line_number else del(.[$note.deleted]) end)
@@ -296,7 +297,7 @@ note_records() {
     | [$rows[] | objects | .id // .name | select(. != null) | tostring | @uri] as $own
     | (if $makes != "" then $own[] | {$base_url, created: "\($makes)/\(.)"} else empty end),
       (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)
-    ' >>"$DF_CREATED"
+    ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
 }
 
 # ensure METHOD TARGET [HEADER]...: creates the record that the variable document describes, or changes what differs of
