@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from dfrecord.recording.exchange import Recording
+    from dfrecord.system_api.catalog import Catalog
 
 Decorated = Callable[..., Any]
 
@@ -49,6 +50,7 @@ def plan_options(function: Decorated) -> Decorated:
             help="Which reads stay: those that a later step needs, all, or none.",
         ),
         filter_option,
+        catalog_option,
     ):
         function = option(function)
     return function
@@ -61,9 +63,23 @@ def filter_option(function: Decorated) -> Decorated:
         "filters",
         metavar="PATH",
         multiple=True,
-        default=dfrecord.DEFAULT_FILTERS,
-        show_default=True,
-        help="Keep what lies under this path (after the host); repeatable.",
+        help="Keep what lies under this path (after the host); repeatable. [default: api/v2/system]",
+    )(function)
+
+
+def catalog_option(function: Decorated) -> Decorated:
+    """--catalog FILE.json; commands get the Catalog."""
+
+    def read_catalog(context: click.Context, option: click.Parameter, path: str | None) -> Catalog:
+        from dfrecord.system_api.catalog import load
+
+        return load(path)
+
+    return click.option(
+        "--catalog",
+        metavar="FILE.json",
+        callback=read_catalog,
+        help="What is known about the API: adds to, or replaces, the built-in knowledge (docs/catalog.md).",
     )(function)
 
 
@@ -74,7 +90,7 @@ def quiet_option(function: Decorated) -> Decorated:
 
 def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Read the input and plan the journey."""
-    return plan_recording(read_source(source, filters, quiet), filters, quiet, **choices)
+    return plan_recording(read_source(source, filters, quiet, choices["catalog"]), filters, quiet, **choices)
 
 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
@@ -92,10 +108,10 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool) -> Recording:
+def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool, catalog: Catalog) -> Recording:
     """Read the input, with a progress bar on a terminal when it takes longer than a second."""
     if quiet or not sys.stderr.isatty():
-        return dfrecord.read(source, filters=filters)
+        return dfrecord.read(source, filters=filters, catalog=catalog)
     started = time.monotonic()
     bar: list[Progress] = []
 
@@ -112,7 +128,7 @@ def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool) -> 
         bar[0].update(bar[0].task_ids[0], completed=done, total=total)
 
     try:
-        return dfrecord.read(source, filters=filters, progress=progress)
+        return dfrecord.read(source, filters=filters, catalog=catalog, progress=progress)
     finally:
         for shown in bar:
             shown.stop()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfrecord.capture.target import is_loopback, listen_address, target_of
-from dfrecord.cli.options import filter_option, quiet_option
+from dfrecord.cli.options import catalog_option, filter_option, quiet_option
 from dfrecord.errors import UsageError, WorkFailed
+
+if TYPE_CHECKING:
+    from dfrecord.system_api.catalog import Catalog
 
 
 @click.command("record")
@@ -31,6 +35,7 @@ from dfrecord.errors import UsageError, WorkFailed
     "that you configure.",
 )
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@catalog_option
 @filter_option
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this time.")
 @click.option("--browser", metavar="PATH", help="The browser to start in browser mode (default: the first one found).")
@@ -45,6 +50,7 @@ def command(
     output: Path,
     mode: str,
     listen: str,
+    catalog: Catalog,
     filters: tuple[str, ...],
     duration: float | None,
     browser: str | None,
@@ -72,7 +78,8 @@ def command(
         output=output,
         mode=mode,
         listen=address,
-        filters=filters,
+        catalog=catalog.source,
+        filters=filters or catalog.default_filters,
         redact=not keep_secrets,
         overwrite=force,
         insecure=insecure,

@@ -61,6 +61,5 @@ def command(
             f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {', '.join(map(str, paths))}", err=True
         )
         if not count:
-            click.echo(
-                f"no request under {', '.join(filters)} is worth doing again; see: dfrecord show {source}", err=True
-            )
+            under = ", ".join(filters or choices["catalog"].default_filters)
+            click.echo(f"no request under {under} is worth doing again; see: dfrecord show {source}", err=True)

@@ -30,7 +30,7 @@ def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **c
         raise UsageError("--upsert: a report shows what was recorded; give --upsert to render or replay")
     if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
         raise UsageError(f"{output}: is the input itself; choose another output")
-    recording = read_source(source, filters, quiet)
+    recording = read_source(source, filters, quiet, choices["catalog"])
     journey = plan_recording(recording, filters, quiet, **choices)
     page = report(recording, journey, list(_words(filters, choices)))
     if output == "-":
@@ -48,7 +48,8 @@ def _words(filters: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[str
     for option in context.command.params:
         if not isinstance(option, click.Option) or option.name in ("output", "quiet"):
             continue
-        value = filters if option.name == "filters" else choices.get(option.name or "")
+        given = {**choices, "filters": filters, "catalog": choices["catalog"].source}
+        value = given.get(option.name or "")
         if context.get_parameter_source(option.name or "") is not click.core.ParameterSource.COMMANDLINE:
             continue
         for each in value if isinstance(value, tuple) else (value,):

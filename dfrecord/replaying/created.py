@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Object
+from dfrecord.journey.model import Conventions, Object
 from dfrecord.replaying.client import Answered
 from dfrecord.replaying.values import as_json
 
@@ -25,6 +25,7 @@ class CreatedFile:
 
     path: Path
     base_url: str
+    conventions: Conventions
 
     def paths(self) -> list[str]:
         """The paths of what is noted as created and not as deleted, in the order of creation."""
@@ -41,11 +42,11 @@ class CreatedFile:
         deletes = method == "DELETE" and answered.succeeded
         error = answer.get("error")
         context = error.get("context") if isinstance(error, dict) else None
-        rows = (context if isinstance(context, dict) else answer).get("resource")
+        rows = (context if isinstance(context, dict) else answer).get(self.conventions.wrapper)
         if not isinstance(rows, list):
             rows = [answer] if answered.status == 201 or deletes else []
         path = target.partition("?")[0]
-        own = [row.get("id", row.get("name")) for row in rows if isinstance(row, dict)]
+        own = [row.get(self.conventions.id, row.get("name")) for row in rows if isinstance(row, dict)]
         names = [quote(str(name), safe="") for name in own if name is not None]
         if makes:
             for name in names:

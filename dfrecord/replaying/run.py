@@ -118,12 +118,12 @@ class _Run:
     def __post_init__(self) -> None:
         self.client = Client(self.options.base_url, self.options.connection)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
-        self.target = Target(self.client, self.values, self.catalog.wrapper)
+        self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url)
+        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions)
         self.signed_on = is_signed_on(self.journey, self.values)
 
     # ---------------------------------------------------------------- the whole
@@ -273,9 +273,10 @@ class _Run:
             if step.kind is StepKind.UPDATE and wanted.record:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            sent = {"resource": [whole]} if state["keys"] else whole
+            wrapper = self.journey.conventions.wrapper if state["keys"] else ""
+            sent = {wrapper: [whole]} if wrapper else whole
             answered = self._send(step, _json_bytes(sent))
-            self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
+            self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             return replace(result, outcome=Outcome.CREATED)
         self._capture(step, _tree(record))
         changed = reconcile.changes(state, record)
@@ -348,7 +349,7 @@ class _Run:
     # ---------------------------------------------------------------- texts
 
     def _session_headers(self) -> list[tuple[str, str]]:
-        name, session = self.catalog.session["token_header"], self.journey.session
+        name, session = self.catalog.session.token_header, self.journey.session
         value = self.values.get(session.name) if session else None
         return [(name, value)] if isinstance(value, str) else []
 
