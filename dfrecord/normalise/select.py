@@ -48,7 +48,7 @@ class Decision:
 def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]:
     """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept."""
     prefixes = [_segments(prefix) for prefix in filters]
-    sessions = [_segments(path) for path in catalog.session["paths"]]
+    sessions = [_segments(path) for path in catalog.session.paths]
     words = {path[-1] if path else "" for path in (*prefixes, *sessions)}
 
     def wanted(url: str) -> bool:
