@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -88,6 +89,30 @@ def quiet_option(function: Decorated) -> Decorated:
     return click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")(function)
 
 
+def force_option(function: Decorated) -> Decorated:
+    """--force."""
+    return click.option("--force", is_flag=True, help="Replace the output when it exists.")(function)
+
+
+def may_replace(force: bool) -> Callable[[Path], bool]:
+    """Whether a file that exists may be replaced: with --force, or when a person at the terminal says so."""
+
+    def asked(path: Path) -> bool:
+        if force or sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return force
+        return click.confirm(f"{path} exists; replace it?", err=True)
+
+    return asked
+
+
+def refuse_input_as_output(output: str, *sources: str) -> None:
+    """Raises UsageError when the output is one of the inputs."""
+    if output == "-" or not Path(output).exists():
+        return
+    if any(source != "-" and Path(source).exists() and Path(output).samefile(source) for source in sources):
+        raise UsageError(f"{output}: is the input itself; choose another output")
+
+
 def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Read the input and plan the journey."""
     return plan_recording(read_source(source, filters, quiet, choices["catalog"]), filters, quiet, **choices)
@@ -110,6 +135,17 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool, catalog: Catalog) -> Recording:
     """Read the input, with a progress bar on a terminal when it takes longer than a second."""
+    from dfrecord.recording.changing import cut_off_is_told
+    from dfrecord.recording.peel import READ_AT_ONCE
+
+    path = Path(source) if isinstance(source, str) and source != "-" else None
+    if path is not None and (path.is_dir() or (path.is_file() and path.stat().st_size > READ_AT_ONCE)):
+        with cut_off_is_told(path):
+            return _read(source, filters, quiet, catalog)
+    return _read(source, filters, quiet, catalog)
+
+
+def _read(source: str | BinaryIO, filters: Sequence[str], quiet: bool, catalog: Catalog) -> Recording:
     if quiet or not sys.stderr.isatty():
         return dfrecord.read(source, filters=filters, catalog=catalog)
     started = time.monotonic()

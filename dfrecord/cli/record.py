@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dfrecord.capture.target import is_loopback, listen_address, target_of
-from dfrecord.cli.options import catalog_option, filter_option, quiet_option
+from dfrecord.cli.options import catalog_option, filter_option, force_option, may_replace, quiet_option
 from dfrecord.errors import UsageError, WorkFailed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust these CAs (PEM).")
 @click.option("--insecure", is_flag=True, help="Do not check the target's certificate.")
 @click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")
-@click.option("--force", is_flag=True, help="Replace FILE.har when it exists.")
+@force_option
 @quiet_option
 def command(
     url: str,
@@ -68,7 +68,7 @@ def command(
     target, address = target_of(url), listen_address(listen)
     if browser is not None and mode != "browser":
         raise UsageError("--browser: is for --mode browser only")
-    if output.exists() and not force:
+    if output.exists() and output.stat().st_size and not may_replace(force)(output):
         raise UsageError(f"{output}: exists already; choose another -o, or replace it with --force")
     from dfrecord.capture.proxy import ProxyOptions, run  # mitmproxy takes most of a second to import
     from dfrecord.capture.terminal import Lines, LiveTable
@@ -81,7 +81,7 @@ def command(
         catalog=catalog.source,
         filters=filters or catalog.default_filters,
         redact=not keep_secrets,
-        overwrite=force,
+        overwrite=output.exists(),
         insecure=insecure,
         upstream_proxy=upstream_proxy,
         ca_file=ca_file,

@@ -13,7 +13,7 @@ import click
 import dfrecord
 from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
 from dfrecord.errors import UsageError
-from dfrecord.outputs import write_file
+from dfrecord.outputs import Written, write_file
 
 WOULD_CHANGE = 3
 INTERRUPTED = 130
@@ -102,7 +102,7 @@ def command(
             tell=tell,
         )
     if junit is not None:
-        write_file(junit, told.junit_xml(replayed))
+        write_file(Written(junit, told.junit_xml(replayed)))
     if as_json:
         click.echo(json.dumps(told.run_account(replayed), indent=2))
     elif not quiet:

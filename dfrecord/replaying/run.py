@@ -152,6 +152,7 @@ class _Run:
     def tear_down(self) -> Replayed:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
+        self.created.check()
         logins = [step for step in signs if step.kind is StepKind.LOGIN]
         if not all(self._run_one(step) for step in logins):
             return self._ended(stopped_at=1)
@@ -164,9 +165,9 @@ class _Run:
                 message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
                 self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
                 return self._ended(stopped_at=1)
-            self.created.note_deleted(path)
             outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
             self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+            self.created.note_deleted(path)
         for step in signs:
             if step.kind is StepKind.LOGOUT:
                 self._run_one(step)
@@ -179,6 +180,7 @@ class _Run:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
         if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
             raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
         return Replayed(self.journey.name, self.client.base_url, tuple(self.results), stopped_at, interrupted)
