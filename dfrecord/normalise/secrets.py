@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from dfrecord.journey.model import Encoding, Number, Tree, Var
 from dfrecord.normalise.body import json_of, leaves
@@ -340,7 +340,8 @@ def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tup
         if catalog.secret_rule(resource, name):
             yield name_of_field(catalog, resource, name), name, html.unescape(value)
     if "<" not in text.partition("\n")[0]:
-        for row in csv.DictReader(io.StringIO(text)):
+        csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # or a long column hides the secret beside it
+        for row in csv.DictReader(io.StringIO(text, newline="")):
             for name, value in row.items():
                 if isinstance(name, str) and isinstance(value, str) and catalog.secret_rule(resource, name.strip()):
                     yield name_of_field(catalog, resource, name.strip()), name.strip(), value
@@ -383,6 +384,11 @@ def _is_lookup_reference(value: str) -> bool:
 # ---------------------------------------------------------------- how a value may be written
 
 
+_LEFT_UNESCAPED = ("", "/", "!'()*", "*", ";,/?:@&=+$!'()*#", "!$&'()*+,;:@/?`{}|^[]=\\", "!$&()*+,;:@/?`{}|^[]=\\")
+"""Beside letters, digits and `-._~`: quote() alone and for paths, encodeURIComponent, forms, encodeURI, and what the
+URL standard leaves in a query (WHATWG URL, 1.3: of special schemes without the apostrophe)."""
+
+
 def _uri(value: str) -> bytes:
     return quote(value, safe="", errors="surrogatepass").encode()
 
@@ -390,19 +396,22 @@ def _uri(value: str) -> bytes:
 def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     """Every way the value may stand in a text, with whether that is base64."""
     plain = value.encode("utf-8", "surrogatepass")
-    uri = _uri(value)
-    escaped = {
-        uri,
-        re.sub(rb"%[0-9A-F]{2}", lambda match: match.group().lower(), uri),
-        quote_plus(value, errors="surrogatepass").encode(),
-        quote(value, errors="surrogatepass").encode(),
-        value.replace('"', '""').encode("utf-8", "surrogatepass"),  # in CSV
-    }
+    escaped = {*_percent_forms(value), value.replace('"', '""').encode("utf-8", "surrogatepass")}  # the latter in CSV
     for text in (value, html.escape(value), html.escape(value, quote=False)):
         escaped.update(_json_forms(text))
     yield from ((form, False) for form in sorted(escaped))
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
         yield from ((form, True) for form in _base64_forms(plain))
+
+
+def _percent_forms(value: str) -> Iterator[bytes]:
+    """Percent-encoded in every usual way: they differ in what they leave as it is, in the space, and in the digits."""
+    for unescaped in _LEFT_UNESCAPED:
+        form = quote(value, safe=unescaped, errors="surrogatepass")
+        for tilde in (form, form.replace("~", "%7E")):
+            for written in (tilde, tilde.replace("%20", "+")):
+                yield written.encode()
+                yield re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), written).encode()
 
 
 def _json_forms(text: str) -> Iterator[bytes]:
