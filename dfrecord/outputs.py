@@ -50,10 +50,25 @@ def stem_of(path: Path) -> str:
 
 def write_script(files: Sequence[OutputFile], output: Path) -> list[Path]:
     """Writes a rendered script to `output` and its companions beside it; gives their paths. Raises UsageError."""
-    paths = [output.with_name(stem_of(output) + file.suffix) if file.suffix else output for file in files]
+    paths = [_place(file, output) for file in files]
     for path, file in zip(paths, files, strict=True):
+        if file.beside:
+            _make_folder(path.parent)
         write_file(path, file.content, executable=file.executable)
     return paths
+
+
+def _place(file: OutputFile, output: Path) -> Path:
+    if file.beside:
+        return output.parent / file.beside
+    return output.with_name(stem_of(output) + file.suffix) if file.suffix else output
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror}; choose another place with -o") from None
 
 
 def plain(text: str) -> str:

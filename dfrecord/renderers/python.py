@@ -107,7 +107,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=_reconcile(),
+        reconcile=reconcile_source(),
     )
     return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
 
@@ -314,8 +314,8 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def _reconcile() -> str:
-    """The functions of `replaying.reconcile` as they stand there: script and replay compare alike."""
+def reconcile_source() -> str:
+    """The functions of `replaying.reconcile` as they stand there: scripts and replay compare alike."""
     source = inspect.getsource(reconcile)
     return source[source.index("def whole(") :]
 
