@@ -179,7 +179,8 @@ class _Tasks:
         keeps_given = own_token and not when and (step.kind is StepKind.LOGIN or self._journey.literal)
         noted = self._journey.teardown and not reads
         url, variables = requests.url(request.target, self.encoder), self.encoder.take_texts()
-        keeps = self._captures(step, "df_answer | df_answer")
+        keeps = self._captures(step, "df_answer | df_json")
+        body |= {"return_content": True} if keeps else {}  # whatever type the answer says it is
         if self.tells_changes and not reads:
             keeps["df_wrote"] = True
         return Task(

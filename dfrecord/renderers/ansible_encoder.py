@@ -116,19 +116,24 @@ class Encoder(Scope):
                 expression += " | df_uri" if encoding is Encoding.URI else " | df_json_inside"
         return expression
 
-    def text(self, text: Text) -> Recorded | Template:
+    def text(self, text: Text, *, in_header: bool = False) -> Recorded | Template:
         """A string: itself, a template, or a template that joins a list of parts."""
         literal = text.literal
         if literal is not None:
             return Recorded(literal)
         if all(is_data(part) for part in text.parts if isinstance(part, str)):
-            return Template("".join(part if isinstance(part, str) else self._hole(part) for part in text.parts))
+            return Template(
+                "".join(part if isinstance(part, str) else self._hole(part, in_header) for part in text.parts)
+            )
         return self.joined(
-            Recorded(part) if isinstance(part, str) else Template(self._hole(part)) for part in text.parts
+            Recorded(part) if isinstance(part, str) else Template(self._hole(part, in_header)) for part in text.parts
         )
 
-    def _hole(self, var: Var) -> str:
-        return f"{{{{ {self.reference(var.name, var.encoding)} }}}}"
+    def _hole(self, var: Var, in_header: bool) -> str:
+        expression = self.reference(var.name, var.encoding)
+        if in_header and self.variables[var.name].kind is not VariableKind.CAPTURE:
+            expression += " | df_header"  # what a person gives may be more than ASCII
+        return f"{{{{ {expression} }}}}"
 
     def joined(self, parts: Iterable[Recorded | Template]) -> Template:
         """A template that joins parts, which the task gets among its variables."""

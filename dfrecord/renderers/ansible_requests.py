@@ -40,7 +40,7 @@ def headers(given: Headers, encoder: Encoder) -> dict[str, Any]:
         if _HEADER_NAME.fullmatch(name):
             known = merged.get(name.lower())
             merged[name.lower()] = (known[0], Text((*known[1].parts, ", ", *value.parts))) if known else (name, value)
-    return {name: encoder.text(_sendable(value)) for name, value in merged.values()}
+    return {name: encoder.text(_sendable(value), in_header=True) for name, value in merged.values()}
 
 
 def _sendable(value: Text) -> Text:

@@ -14,6 +14,12 @@ from dfrecord.journey.model import (
 from dfrecord.journey.values import as_text
 from dfrecord.renderers.ansible_encoder import Encoder, Recorded, Template
 
+_TYPES = {
+    "boolean": ("boolean", "true or false"),
+    "integer": ("integer", "a whole number"),
+    "number": ("number", "a number"),
+}
+"""The test of Jinja2 that a value of a type passes, and what to call it."""
 _ENVIRONMENT = "lookup('ansible.builtin.env', '{}')"
 
 
@@ -107,23 +113,28 @@ class Settings:
         if self.needed_to_log_in():
             token = self._names[self._session.name] if self._session else "false"
             more.append(f"{{}} if {token} else df_needed_to_log_in")
-        return Template(f"{{{{ df_needed{''.join(f' | combine({values})' for values in more)} | df_unset }}}}")
+        return Template(f"{{{{ df_needed{''.join(f' | combine({values})' for values in more)} | df_missing }}}}")
 
     def checks(self) -> list[dict[str, Any]]:
         """What must be true of what is set, and what to say otherwise."""
-        checks = []
+        checks: list[tuple[str, str, str]] = []
         if any(v.env == "DF_BASE_URL" for v in self._given):
             good = r"{{ df_base_url is match('https?://[^\s/]+') and df_base_url is not search('[\s]|/$') }}"
-            checks.append((good, "DF_BASE_URL must begin with http:// or https:// and hold no spaces"))
-        typed = [self._names[v.name] for v in self._given if v.type != "string" and v.kind is not VariableKind.CAPTURE]
-        if typed:
-            checks.append(
-                (f"{{{{ [{', '.join(typed)}] | length > 0 }}}}", "numbers and truth values are as they must be")
-            )
+            checks.append(("DF_BASE_URL", good, "DF_BASE_URL must begin with http:// or https:// and hold no spaces"))
+        for variable in self._given:
+            if variable.type != "string" and variable.kind is not VariableKind.CAPTURE:
+                name, test, words = self._names[variable.name], *_TYPES[variable.type]
+                checks.append(
+                    (
+                        variable.env,
+                        f"{{{{ {name} is none or {name} is {test} }}}}",
+                        f"{variable.env} must be {words} (with -e: in JSON)",
+                    )
+                )
         if self._journey.teardown:
             message = "{{ df_created_file }}: cannot be written; set DF_CREATED to another file"
-            checks.append(("{{ not (df_created_file | df_unwritable) }}", message))
-        return [{"good": Template(good), "message": Template(message)} for good, message in checks]
+            checks.append(("DF_CREATED", "{{ not (df_created_file | df_unwritable) }}", message))
+        return [{"name": name, "good": Template(good), "message": Template(message)} for name, good, message in checks]
 
     def facts(self, *, wrote: bool) -> dict[str, Any]:
         """What a run notes about itself as it begins."""
