@@ -73,7 +73,6 @@ class Task:
     makes: Recorded | None = None
     # a search
     searches: Any = None
-    in_rows: bool = False
     # a wanted state
     read: Template | None = None
     read_when: list[str] = field(default_factory=list)
@@ -100,6 +99,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     playbook = env.get_template("ansible/playbook.yml.j2").render(
         journey=journey,
         plugin=PLUGIN,
+        rows=list(journey.conventions.rows),
         play_name=Recorded(shown(journey.title)),
         tasks=[tasks.step(item) if isinstance(item, Step) else tasks.lookup(item) for item in journey.schedule()],
         logins=[tasks.step(step) for step in signs if step.kind is StepKind.LOGIN],
@@ -211,6 +211,7 @@ class _Tasks:
         deletes = step.kind is StepKind.DELETE
         by_key = not deletes and isinstance(keys, Array) and bool(keys.items)
         creates = not deletes and not (step.kind is StepKind.UPDATE and wanted.record)
+        filters = self._journey.conventions.filters
         read_when = self._when_known([var.name for var in path.variables])
         variables: dict[str, Any] = {}
         if not deletes:
@@ -239,9 +240,13 @@ class _Tasks:
             method=step.request.method,
             url=Template("{{ df_base_url }}{{ df_path }}" + "{{ df_query }}" * bool(query.parts)),
             headers=requests.headers(step.request.headers, self.encoder),
-            body={"body_format": "json", "body": Template("{{ df_wanted | df_whole }}")} if creates else {},
+            body={"body_format": "json", "body": Template("{{ df_wanted | df_whole(df_rows) }}")} if creates else {},
             notes=(*step.notes, *requests.header_notes(step.request.headers)),
-            searches=Template("{{ df_path | df_searches(df_keys) }}") if by_key else None,
+            searches=(
+                Template("{{ df_path | df_searches(df_keys, df_own, df_own) }}" if filters else "{{ [df_path] }}")
+                if by_key
+                else None
+            ),
             read=Template(record + "{{ df_related }}" * bool(wanted.relations)),
             read_when=read_when,
             may_be_missing=Template("{{ df_ok + [404] }}" if creates or deletes else "{{ df_ok }}"),
@@ -278,20 +283,17 @@ class _Tasks:
         lookup = variable.lookup
         assert lookup is not None
         keys = requests.document(Array(tuple(Object(match) for match in (*lookup.newer, lookup.match))), self.encoder)
-        in_rows = lookup.rows != ("resource",)
         path, query = requests.path_and_query(lookup.path)
         variables: dict[str, Any] = {
             "df_resource": Recorded(lookup.resource),
             "df_path": self.encoder.text(Text((*path.parts, *query.parts))),
             "df_keys": keys,
         }
-        if in_rows:
+        if lookup.rows != self._journey.conventions.rows:
             variables["df_rows"] = [Recorded(row) for row in lookup.rows]
-        searches = (
-            "{{ [df_path] }}"
-            if in_rows
-            else f"{{{{ df_path | df_searches(df_keys, {self.encoder.quoted(lookup.pick)}) }}}}"
-        )
+        picked = self.encoder.quoted(lookup.pick)
+        in_list = self._journey.conventions.can_filter(lookup)
+        searches = f"{{{{ df_path | df_searches(df_keys, df_own, {picked}) }}}}" if in_list else "{{ [df_path] }}"
         return Task(
             kind="find",
             title=lookup.title,
@@ -300,17 +302,16 @@ class _Tasks:
             notes=tuple(requests.header_notes(lookup.headers)),
             when=self._when_known(variables_of_lookup(variable)),
             searches=Template(searches),
-            in_rows=in_rows,
-            keeps={self.encoder.names[variable.name]: Template(f"{{{{ {self._one(lookup, in_rows)} }}}}")},
+            keeps={self.encoder.names[variable.name]: Template(f"{{{{ {self._one(lookup)} }}}}")},
             vars={**variables, **self.encoder.take_texts()},
         )
 
-    def _one(self, lookup: Lookup, in_rows: bool) -> str:
+    def _one(self, lookup: Lookup) -> str:
         secret = any(
             self._journey.variable(name).secret for _, value in lookup.match for name in variables_of_tree(value)
         )
-        arguments = ["df_resource", "df_keys", self.encoder.quoted(lookup.pick)]
-        arguments += ["rows=df_rows"] * in_rows + ["optional=true"] * lookup.optional + ["shown=false"] * secret
+        arguments = ["df_resource", "df_keys", "df_rows", self.encoder.quoted(lookup.pick)]
+        arguments += ["optional=true"] * lookup.optional + ["shown=false"] * secret
         return f"df_found | df_one({', '.join(arguments)})"
 
     # ---------------------------------------------------------------- parts of requests
