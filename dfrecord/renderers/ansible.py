@@ -155,7 +155,11 @@ class _Tasks:
         """What the run made that is no secret."""
         names = dict.fromkeys(capture.variable for step in self._journey.steps for capture in step.captures)
         variables = [self._journey.variable(name) for name in names]
-        return {v.name: Template(f"{{{{ {self.encoder.names[v.name]} }}}}") for v in variables if not v.secret}
+        return {
+            v.name: Template(f"{{{{ {self.encoder.names[v.name]} | default(none) }}}}")
+            for v in variables
+            if not v.secret
+        }
 
     # ---------------------------------------------------------------- steps
 
