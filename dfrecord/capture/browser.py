@@ -64,8 +64,8 @@ def has_display() -> bool:
 async def browser(program: str, url: str, proxy: tuple[str, int], ca: Path) -> AsyncIterator[asyncio.Task[str]]:
     """A browser at `url` through the proxy at that host and port, whose CA certificate is the PEM file `ca`.
 
-    Gives a task that ends when the browser does, with what went wrong, or nothing. At the end of the context the browser
-    is closed and its profile deleted. Raises UsageError when it does not start.
+    Gives a task that ends when the browser does, with what went wrong, or nothing. In the end the browser is closed and
+    its profile deleted. Raises UsageError when it does not start.
     """
     host, port = proxy
     async with _profile() as profile:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import re
 import signal
 import ssl
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urljoin
 
 from mitmproxy import ctx, http
@@ -27,8 +26,8 @@ from mitmproxy.master import Master
 from mitmproxy.options import CONF_DIR, Options
 
 from dfrecord.capture.addon import Recorder
+from dfrecord.capture.audience import Audience, Log, Summary, log_to
 from dfrecord.capture.browser import browser, find_browser, has_display
-from dfrecord.capture.live import Call
 from dfrecord.capture.reverse import Inward, Outward
 from dfrecord.capture.target import Target, is_loopback, target_of
 from dfrecord.capture.upstream import Upstream
@@ -40,13 +39,17 @@ _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # no address to go to, but
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
-    """What to record, how, and where from. `duration` is in seconds, None for no end."""
+    """What to record, how, and where from.
+
+    `catalog` is a file, empty for the built-in one; `duration` is in seconds, None for no end.
+    """
 
     target: Target
     output: Path
     mode: str
     listen: tuple[str, int]
     filters: tuple[str, ...]
+    catalog: str = ""
     redact: bool = True
     overwrite: bool = False
     insecure: bool = False
@@ -54,34 +57,6 @@ class ProxyOptions:
     ca_file: Path | None = None
     browser: str | None = None
     duration: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How many exchanges were recorded, passed unrecorded, and could not be recorded."""
-
-    recorded: int
-    filtered_out: int
-    lost: int
-
-
-class Audience(Protocol):
-    """Whoever watches the recording."""
-
-    def listening(self, host: str, port: int, ca: Path | None) -> None:
-        """The proxy listens; `ca` is the certificate that a browser must trust, when one must be trusted."""
-
-    def call(self, call: Call) -> None:
-        """A call was recorded."""
-
-    def filtered_out(self, count: int) -> None:
-        """So many exchanges passed unrecorded until now."""
-
-    def note(self, line: str) -> None:
-        """Something that the person should know."""
-
-    def ended(self, summary: Summary) -> None:
-        """The recording is over and its file is closed."""
 
 
 def run(options: ProxyOptions, audience: Audience) -> Summary:
@@ -113,7 +88,7 @@ async def _record(
 ) -> Summary:
     recorder = Recorder(audience.call, options.target.origin, overwrite=options.overwrite)
     master = Master(Options(), asyncio.get_running_loop())
-    with _ended_by_signals(master), _log_to(audience) as log:
+    with _ended_by_signals(master), log_to(audience) as log:
         session = _Session(options, audience, recorder, log)
         master.addons.add(*_mitmproxy_addons(), session, *_own_addons(options, recorder, upstream))
         try:
@@ -169,7 +144,7 @@ class _Session:
 
     name = "dfrecord_session"
 
-    def __init__(self, options: ProxyOptions, audience: Audience, recorder: Recorder, log: _Log) -> None:
+    def __init__(self, options: ProxyOptions, audience: Audience, recorder: Recorder, log: Log) -> None:
         self._options = options
         self._log = log
         self._audience = audience
@@ -271,6 +246,7 @@ def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir
         "connection_strategy": "lazy",  # a target that cannot be reached fails a call, which is told and recorded
         # All other hosts stay closed: their TLS is tunnelled.
         "allow_hosts": [] if options.mode == "reverse" else [rf"^{re.escape(target.host)}:{target.port}$"],
+        "dfrecord_catalog": options.catalog,
         "dfrecord_filter": list(options.filters),
         "dfrecord_redact": options.redact,
     }
@@ -293,35 +269,3 @@ def _ended_by_signals(master: Master) -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-
-
-class _Log(logging.Handler):
-    """Tells what dfrecord's own addon warns of, and failures inside mitmproxy; of its other lines the last is kept."""
-
-    def __init__(self, audience: Audience) -> None:
-        super().__init__(logging.WARNING)
-        self._audience = audience
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("dfrecord."):
-            self._audience.note(record.getMessage())
-            return
-        self.last = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            self._audience.note(f"{self.last.partition(chr(10))[0]}: {record.exc_info[1]!r}")
-
-
-@contextlib.contextmanager
-def _log_to(audience: Audience) -> Iterator[_Log]:
-    log = _Log(audience)
-    loggers = [logging.getLogger("mitmproxy"), logging.getLogger("dfrecord.capture")]
-    for logger in loggers:
-        logger.addHandler(log)
-        logger.propagate = False
-    try:
-        yield log
-    finally:
-        for logger in loggers:
-            logger.removeHandler(log)
-            logger.propagate = True

@@ -20,7 +20,8 @@ from dfrecord.outputs import plain
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from dfrecord.capture.proxy import ProxyOptions, Summary
+    from dfrecord.capture.audience import Summary
+    from dfrecord.capture.proxy import ProxyOptions
 
 _REFRESH = 0.25
 _GONE = contextlib.suppress(OSError)  # nobody reads any more, a closed terminal say: the recording goes on

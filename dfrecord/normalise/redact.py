@@ -90,7 +90,7 @@ def _tells_records(decision: Decision, catalog: Catalog) -> bool:
     if exchange is None or not decision.reason.startswith("console noise"):
         return False
     facts = catalog.resources.get(catalog.locate(exchange.request.decoded_path).resource or "")
-    return facts is not None and facts.id_field == "id" and facts.key_field is not None
+    return facts is not None and facts.numbered and facts.key_field is not None
 
 
 def check(exchange: Exchange, secrets: Secrets) -> None:

@@ -173,9 +173,9 @@ def _drop_unused_logins(decisions: list[Decision], prefixes: list[tuple[str, ...
 def tokens_sent(exchange: Exchange, catalog: Catalog) -> list[str]:
     """The session tokens a request carries: header, bearer authorization, query (system-api.md section 2.2)."""
     request = exchange.request
-    tokens = [*request.headers.get_all(catalog.session["token_header"])]
+    tokens = [*request.headers.get_all(catalog.session.token_header)]
     tokens += [value[7:] for value in request.headers.get_all("Authorization") if value.lower().startswith("bearer ")]
-    tokens += [value for name, value in parse_qsl(request.query) if name == "session_token"]
+    tokens += [value for name, value in parse_qsl(request.query) if name in catalog.session.token_fields]
     return [token for token in tokens if token]
 
 
@@ -184,7 +184,7 @@ def tokens_answered(exchange: Exchange, catalog: Catalog) -> list[str]:
     tree = json_of(exchange.response.body)
     if not isinstance(tree, Object):
         return []
-    values = [tree.get(name) for name in catalog.session["token_fields"]]
+    values = [tree.get(name) for name in catalog.session.token_fields]
     return [value for value in values if isinstance(value, str) and value]
 
 
@@ -224,7 +224,7 @@ def _succeeded_part(exchange: Exchange, catalog: Catalog) -> tuple[Exchange, str
         return None
     if dict(parse_qsl(exchange.request.query)).get("rollback", "").lower() in ("true", "1"):
         return None
-    done = [n for n, row in enumerate(rows.items) if isinstance(row, Object) and row.get("id") is not None]
+    done = [n for n, row in enumerate(rows.items) if isinstance(row, Object) and row.get(catalog.id) is not None]
     done = [n for n in done if n < len(records.items)]
     if not done:
         return None

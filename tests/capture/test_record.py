@@ -62,7 +62,7 @@ def test_kill_9_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
     output = tmp_path / "tenant.har"
     after = random.Random(attempt).randint(1, CALLS - 1)
     answered: list[str] = []
-    with Recording(double.url, output, "--quiet", home=tmp_path) as recording:
+    with Recording(double.url, output, "--quiet", variables={"TMPDIR": str(tmp_path)}) as recording:
         address = _listening(recording)
         reached = threading.Event()
 
@@ -138,7 +138,7 @@ def test_it_ends_by_itself_after_the_duration(double: DreamFactoryDouble, tmp_pa
 
 
 def test_it_goes_on_when_nobody_reads_what_it_says(double: DreamFactoryDouble, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dfrecord", "record", double.url, "-o", tmp_path / "a.har", "--listen", "0"]
+    command = [sys.executable, "-m", "dfrecord", "record", double.url, "-o", str(tmp_path / "a.har"), "--listen", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
     assert process.stderr is not None
     address = re.search(rb"open http://([\d.:]+)/", process.stderr.readline())
@@ -166,8 +166,8 @@ def test_closing_the_browser_ends_the_recording_and_nothing_of_it_is_left(
     temporary.mkdir()
     # What a browser leaves running may go on writing into its profile.
     writing = 'profile="${1#--user-data-dir=}"; while sleep 0.01; do mkdir -p "$profile"; echo >>"$profile/log"; done &'
-    browser = ["--mode", "browser", "--browser", fake_browser(tmp_path, writing, "sleep 0.3; exit 0")]
-    with Recording(double.url, output, *browser, home=temporary) as recording:
+    browser: list[str | Path] = ["--mode", "browser", "--browser", fake_browser(tmp_path, writing, "sleep 0.3; exit 0")]
+    with Recording(double.url, output, *browser, variables={"TMPDIR": str(temporary)}) as recording:
         assert recording.process.wait(30) == 0
     assert urls(output) == []
     assert list(temporary.iterdir()) == []
@@ -183,8 +183,8 @@ def test_a_browser_that_cannot_work_is_told_in_its_own_words(double: DreamFactor
 
 @pytest.mark.parametrize("display", ["", ":7"])
 def test_without_a_display_the_browser_has_no_window(display: str, double: DreamFactoryDouble, tmp_path: Path) -> None:
-    browser, variables = fake_browser(tmp_path, "exit 0"), {"DISPLAY": display, "WAYLAND_DISPLAY": ""}
-    options = ["--mode", "browser", "--browser", browser]
+    variables = {"DISPLAY": display, "WAYLAND_DISPLAY": ""}
+    options: list[str | Path] = ["--mode", "browser", "--browser", fake_browser(tmp_path, "exit 0")]
     with Recording(double.url, tmp_path / "a.har", *options, variables=variables) as recording:
         recording.process.wait(30)
         told = recording.end()

@@ -41,7 +41,7 @@ class Recording:
         command = [sys.executable, "-m", "dfrecord", "record", url, "-o", output, "--listen", "127.0.0.1:0", *options]
         if file_size is not None:  # Python ignores SIGXFSZ, so that a write beyond the limit fails as on a full disk
             command = ["bash", "-c", f'ulimit -f {file_size // 1024}; exec "$@"', "bash", *command]
-        environment = os.environ | ({"HOME": str(home), "TMPDIR": str(home)} if home else {}) | (variables or {})
+        environment = os.environ | ({"HOME": str(home)} if home else {}) | (variables or {})
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=environment)
         self.lines: list[str] = []
         self._closed = False
