@@ -51,6 +51,7 @@ from dfrecord.normalise.select import (
     Reads,
     effective_method,
     in_running_order,
+    passed_over,
     select,
     tokens_answered,
     tokens_sent,
@@ -80,6 +81,7 @@ def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journ
     """The journey that a recording shows. Raises UsageError when a chosen parameter stands nowhere."""
     decisions, kept = select(recording, options.filters, options.reads, catalog)
     secrets = find(recording.exchanges, catalog)
+    decisions += passed_over(recording)
     journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
     if options.literal:
         return journey

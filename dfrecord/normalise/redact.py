@@ -39,7 +39,7 @@ def joined(recordings: Sequence[Recording]) -> Recording:
             exchanges.append(replace(exchange, number=exchange.number + offset))
         for what, started in own:
             earlier.setdefault(what, []).append(started)
-        passed_over += [replace(entry, number=entry.number + offset) for entry in recording.passed_over]
+        passed_over += [PassedOver(entry.number + offset, entry.url) for entry in recording.passed_over]
         offset += recording.entry_count
     return Recording(
         source=" + ".join(recording.source for recording in recordings),

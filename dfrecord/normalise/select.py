@@ -48,8 +48,14 @@ class Decision:
 def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]:
     """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept."""
     prefixes = [_segments(prefix) for prefix in filters]
+    sessions = [_segments(path) for path in catalog.session.paths]
+    words = {path[-1] if path else "" for path in (*prefixes, *sessions)}
 
     def wanted(url: str) -> bool:
+        # Nearly all URLs of a browser's recording are others: plain paths without any of the words.
+        plain = url.partition("?")[0].lower()
+        if "%" not in plain and plain.isprintable() and not any(map(plain.__contains__, words)):
+            return False
         path = _path_of(url)
         return is_under(path, prefixes) or catalog.is_session(path)
 
@@ -74,7 +80,7 @@ def effective_method(exchange: Exchange, catalog: Catalog) -> str:
 def select(
     recording: Recording, filters: Sequence[str], reads: Reads, catalog: Catalog
 ) -> tuple[list[Decision], list[Exchange]]:
-    """Decide on every entry. Returns the decisions in running order, and the kept exchanges in that order.
+    """Decide on every exchange. Returns the decisions in running order, and the kept exchanges in that order.
 
     Running order is the order of the start times where all are known (browsers write parallel calls as they finish).
     """
@@ -83,8 +89,12 @@ def select(
     decisions = _drop_reads(decisions, reads, catalog)
     decisions = _drop_repeats(decisions, catalog)
     decisions = _drop_unused_logins(decisions, prefixes, catalog)
-    outside = [Decision(p.number, p.url, None, _outside_reason(p.url)) for p in recording.passed_over]
-    return decisions + outside, [d.exchange for d in decisions if d.kept and d.exchange is not None]
+    return decisions, [d.exchange for d in decisions if d.kept and d.exchange is not None]
+
+
+def passed_over(recording: Recording) -> list[Decision]:
+    """Why the entries that were not read are no steps."""
+    return [Decision(entry.number, entry.url, None, _outside_reason(entry.url)) for entry in recording.passed_over]
 
 
 def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:

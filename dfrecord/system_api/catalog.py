@@ -310,9 +310,10 @@ def _with_version(path: str, prefix: str) -> list[str]:
     return segments
 
 
-def _words(name: str) -> list[str]:
+@lru_cache(maxsize=4096)  # a recording has few names, and each many times
+def _words(name: str) -> tuple[str, ...]:
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+    return tuple(word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word)
 
 
 def _verb(name: str) -> str:
