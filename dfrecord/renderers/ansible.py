@@ -225,9 +225,9 @@ class _Tasks:
         if deletes:
             variables["df_outcome"] = Template("{{ 'unchanged' if df_there is none else 'deleted' }}")
         elif not creates:
-            variables["df_outcome"] = Template(
-                "{{ 'changed: ' ~ df_change | join(', ') if df_change else 'unchanged' }}"
-            )
+            missing = "'to be changed once it is there' if df_there is none"  # in check mode only
+            changed = "'changed: ' ~ df_change | join(', ') if df_change else 'unchanged'"
+            variables["df_outcome"] = Template(f"{{{{ {missing} else {changed} }}}}")
         variables["df_path"] = self.encoder.text(path)
         if by_key:
             variables["df_resource"] = Recorded(step.resource or "record")
