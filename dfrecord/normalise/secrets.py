@@ -267,9 +267,13 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     user_info = urlsplit(request.url).password
     if user_info:
         yield "password", "password", user_info
-    for name, value in parse_qsl(request.query):
-        if catalog.is_secret_parameter(name):
-            yield _identifier(name), name, value
+    for pair in request.query.split("&"):
+        for name, value in parse_qsl(pair):
+            if catalog.is_secret_parameter(name):
+                yield _identifier(name), name, value
+                written = pair.partition("=")[2]
+                if written.encode("utf-8", "surrogatepass") not in dict(_written_forms(value)):  # `%73ecret`
+                    yield _identifier(name), name, written
     yield from _in_body(request.body, request.headers, resource, catalog)
     yield from _in_body(response.body, response.headers, resource, catalog)
     for content in (request.url.encode("utf-8", "surrogatepass"), request.body.content, response.body.content):
@@ -282,7 +286,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
 def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     lowered = header.lower()
     if lowered in ("cookie", "set-cookie"):
-        for name, content in re.findall(r"([^\s=;,]+)=([^;,]*)", value):
+        for pair in re.split("[;,]", value):
+            name, _, content = pair.strip().partition("=")
             if catalog.is_secret_name(name) or (len(content) >= 20 and " " not in content and "@" not in content):
                 yield _identifier(name), name, content
     elif lowered in ("authorization", "proxy-authorization"):
@@ -306,9 +311,12 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         return
     kind = (headers.get("Content-Type") or "").lower()
     if "multipart/" in kind:
-        for name, value in re.findall(rb'name="([^"]*)"\r\n\r\n(.*?)\r\n--', body.content, re.DOTALL):
-            if catalog.is_secret_parameter(name.decode("utf-8", "replace")):
-                yield _identifier(name.decode("utf-8", "replace")), name.decode(), value.decode("utf-8", "replace")
+        for part in body.content.split(b"\r\n--"):
+            head, _, value = part.partition(b"\r\n\r\n")
+            named = re.search(rb'name="([^"]*+)"\Z', head)
+            name = named[1].decode("utf-8", "replace") if named else ""
+            if catalog.is_secret_parameter(name):
+                yield _identifier(name), name, value.decode("utf-8", "replace")
         return
     if "csv" in kind or "xml" in kind:
         yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)
@@ -336,7 +344,7 @@ def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterat
 
 def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     """Secrets of a user import: columns of CSV, elements of XML (system-api.md section 4.1)."""
-    for name, value in re.findall(r"<([\w.-]+)[^<>]*>([^<>]*)</\1>", text):
+    for name, value in re.findall(r"<([\w.-]++)[^<>]*+>([^<>]*+)</\1>", text):
         if catalog.secret_rule(resource, name):
             yield name_of_field(catalog, resource, name), name, html.unescape(value)
     if "<" not in text.partition("\n")[0]:
