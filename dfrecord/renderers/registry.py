@@ -92,6 +92,7 @@ BUILT_IN = (
     Format("curl", "dfrecord.renderers.curl:RENDERER"),
     Format("python", "dfrecord.renderers.python:RENDERER"),
     Format("postman", "dfrecord.renderers.postman:RENDERER"),
+    Format("locust", "dfrecord.renderers.locust:RENDERER"),
 )
 
 
