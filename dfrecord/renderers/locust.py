@@ -47,4 +47,4 @@ def _rows(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     return rows
 
 
-RENDERER = FunctionRenderer(".py", "Locust", render)
+RENDERER = FunctionRenderer(".locust.py", "Locust, on one machine or many", render)
