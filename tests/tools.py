@@ -12,8 +12,22 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
-FORMATS = {"curl": "script.sh", "python": "script.py", "postman": "script.json", "locust": "locustfile.py"}
-_NEEDS = {"curl": ("bash", "curl", "jq"), "python": (), "postman": ("newman",), "locust": ("locust",)}
+FORMATS = {
+    "curl": "script.sh",
+    "python": "script.py",
+    "postman": "script.json",
+    "ansible": "script.yml",
+    "locust": "script.locust.py",
+}
+_NEEDS = {
+    "curl": ("bash", "curl", "jq"),
+    "python": (),
+    "postman": ("newman",),
+    "ansible": ("ansible-playbook",),
+    "locust": ("locust",),
+}
+FAILED = {"ansible": 2}
+"""Exit codes of a run that failed, where they are not 1."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -49,6 +63,7 @@ def run(
         "curl": ["bash", str(script)],
         "python": [sys.executable, str(script)],
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
+        "ansible": ["ansible-playbook", script.name],
         "locust": ["locust", "-f", script.name, "--headless"],
     }[format]
     if format == "locust":
