@@ -198,7 +198,7 @@ def _together(secrets: tuple[Secret, ...]) -> Secrets:
 
 def _is_unmistakable(value: str, catalog: Catalog) -> bool:
     is_word = re.fullmatch(r"[A-Za-z]?[a-z]{0,9}", value) is not None
-    return len(value) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
+    return len(value.strip()) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
 
 
 def standing_in(values: frozenset[str], content: bytes) -> bool:
