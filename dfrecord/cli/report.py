@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dfrecord.cli.options import input_argument, plan_options, plan_recording, quiet_option, read_source
+from dfrecord.cli.options import given_options, input_argument, plan_options, plan_recording, quiet_option, read_source
 from dfrecord.errors import UsageError
 from dfrecord.outputs import write_file
 
@@ -32,7 +31,7 @@ def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **c
         raise UsageError(f"{output}: is the input itself; choose another output")
     recording = read_source(source, filters, quiet)
     journey = plan_recording(recording, filters, quiet, **choices)
-    page = report(recording, journey, list(_words(filters, choices)))
+    page = report(recording, journey, given_options("output", "quiet"))
     if output == "-":
         sys.stdout.buffer.write(page)
         return
@@ -40,16 +39,3 @@ def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **c
     if not quiet:
         count = len(journey.steps)
         click.echo(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {output}", err=True)
-
-
-def _words(filters: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[str]:
-    """The options as they were given, those that have their default left out."""
-    context = click.get_current_context()
-    for option in context.command.params:
-        if not isinstance(option, click.Option) or option.name in ("output", "quiet"):
-            continue
-        value = filters if option.name == "filters" else choices.get(option.name or "")
-        if context.get_parameter_source(option.name or "") is not click.core.ParameterSource.COMMANDLINE:
-            continue
-        for each in value if isinstance(value, tuple) else (value,):
-            yield from [option.opts[0]] if each is True else [option.opts[0], str(each)]

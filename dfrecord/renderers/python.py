@@ -27,6 +27,7 @@ from dfrecord.journey.model import (
     Variable,
     Wanted,
 )
+from dfrecord.journey.upsert import upsert
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
@@ -34,7 +35,8 @@ from dfrecord.renderers.python_names import Names, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import predicted, reconcile
+from dfrecord.system_api.catalog import load
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -137,6 +139,8 @@ class _Body:
     def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder) -> None:
         self._journey, self._names, self._encoder = journey, names, encoder
         self._token = self._usual_token_header()
+        told = journey if journey.literal or journey.upsert else upsert(journey, load(), every_write=True)
+        self._record_writes = {step.entry for step in told.steps if step.wanted}
         self.token_header = string(self._token[0]) if self._token else ""
         self.token_value = ""
         if self._token:
@@ -177,6 +181,8 @@ class _Body:
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
+        elif self._only_called(step):
+            arguments.append("writes_record=False")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
@@ -199,6 +205,11 @@ class _Body:
             opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
             closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
         )
+
+    def _only_called(self, step: Step) -> bool:
+        """Whether a plan can say no more than that the step is sent: it writes no record that can be read."""
+        told = self._journey.literal or self._journey.upsert or step.request.method in ("GET", "HEAD")
+        return not told and step.entry not in self._record_writes
 
     def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
         """The method and arguments of a step that says what shall be true."""
@@ -315,9 +326,9 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
 
 
 def _reconcile() -> str:
-    """The functions of `replaying.reconcile` as they stand there: script and replay compare alike."""
-    source = inspect.getsource(reconcile)
-    return source[source.index("def whole(") :]
+    """The functions of these modules as they stand there: script and replay compare, and plan, alike."""
+    sources = (inspect.getsource(module) for module in (reconcile, predicted))
+    return "\n\n".join(source[source.index("\ndef ") + 1 :] for source in sources)
 
 
 def _signature(names: Names) -> str:

@@ -49,6 +49,39 @@ def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[st
     return None
 
 
+def field_changes(changed: dict[str, Any], have: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none."""
+    told: list[tuple[str, Any, Any]] = []
+    for field, value in changed.items():
+        old = have.get(field)
+        relation, _, parent = field.rpartition("_by_")
+        if not relation or not isinstance(value, list):
+            told += value_changes(field, old, value)
+            continue
+        rows = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
+        for row in value:
+            known = [n for n, other in enumerate(rows) if row.get("id") is not None and other.get("id") == row["id"]]
+            place = f"{field}[{known[0] if known else 'new'}]"
+            if not known:
+                told.append((place, None, row))
+            elif parent in row and row[parent] is None:
+                told.append((place, rows[known[0]], None))
+            else:
+                told += value_changes(place, rows[known[0]], row)
+    return told
+
+
+def value_changes(place: str, have: Any, wanted: Any) -> list[tuple[str, Any, Any]]:
+    """The same for one value: an object is told by the members that change."""
+    if not isinstance(wanted, dict) or not isinstance(have, dict):
+        return [(place, have, wanted)]
+    told = []
+    for name, value in wanted.items():
+        if differs(value, have.get(name)):
+            told += value_changes(f"{place}.{name}", have.get(name), value)
+    return told
+
+
 def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = "") -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
     if place in later or have == "**********":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
 from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import refuse_secrets
-from dfrecord.renderers.curl_command import pasted
+from dfrecord.renderers.curl_command import pasted_line
 from dfrecord.renderers.fragments import Fragments, fragments
 from dfrecord.renderers.registry import BUILT_IN
 from dfrecord.renderers.templates import TEMPLATES, environment
@@ -32,7 +31,6 @@ from dfrecord.reporting.words import RESIDUE_TITLES, export_lines, origin_of_eac
 LONGEST_TEXT = 20_000
 """Characters of a body or a fragment that the page shows; the rest is counted."""
 _PROGRAM = ("dom", "steps", "timeline", "graph", "tools", "start")
-_PLAIN_WORD = re.compile(r"[\w./=,:+-]+", re.ASCII)
 
 
 def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) -> bytes:
@@ -221,4 +219,4 @@ def _commands(journey: Journey, options: Sequence[str]) -> Iterator[tuple[str, s
             f"{journey.name}{format.load().ending}",
             *options,
         ]
-        yield format.name, " ".join(word if _PLAIN_WORD.fullmatch(word) else pasted([word]) for word in words)
+        yield format.name, pasted_line(words)
