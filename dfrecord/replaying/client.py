@@ -95,6 +95,7 @@ class Client:
         self.base_url = base_url.rstrip("/")
         self._say = say
         self.writing = False  # whether a request is under way that may change something
+        self.cut_off = False  # whether Ctrl-C ended one, so that nobody knows what it did
         self._timeout = connection.timeout
         self._http = requests.Session()
         self._http.auth = lambda request: request  # or ~/.netrc would log in for us
@@ -148,6 +149,9 @@ class Client:
             )
         except (requests.RequestException, OSError) as error:
             raise WorkFailed(f"no answer from {self.base_url}: {_cause(error)}") from None
+        except KeyboardInterrupt:
+            self.cut_off = self.writing
+            raise
         finally:
             self.writing = False
         seconds = time.monotonic() - started

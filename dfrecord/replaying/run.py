@@ -86,13 +86,16 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A whole run. `stopped_at` is the step to go on with after a failure or an interruption, 0 when all ran."""
+    """A whole run. `stopped_at` is the step to go on with after a failure or an interruption, 0 when all ran;
+    `unsure` that its request was sent and no answer came, so that it may have been done.
+    """
 
     journey: str
     base_url: str
     results: tuple[StepResult, ...]
     stopped_at: int = 0
     interrupted: bool = False
+    unsure: bool = False
 
     @property
     def ok(self) -> bool:
@@ -226,7 +229,8 @@ class _Run:
             raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
-        return Replayed(self.journey.name, self.client.base_url, tuple(self.results), stopped_at, interrupted)
+        results, unsure = tuple(self.results), self.client.cut_off
+        return Replayed(self.journey.name, self.client.base_url, results, stopped_at, interrupted, unsure)
 
     # ---------------------------------------------------------------- one step
 

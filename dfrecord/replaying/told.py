@@ -54,8 +54,9 @@ def result_lines(result: StepResult, total: int) -> Iterator[tuple[str, str | No
 def summary(replayed: Replayed, again: str) -> str:
     """What the run came to, in a line or two; `again` is the command that started it, to go on with."""
     if replayed.stopped_at:
-        how = "stopped before" if replayed.interrupted else "failed at"
-        return f"{how} step {replayed.stopped_at}; go on with: {again} --from {replayed.stopped_at}"
+        how = "stopped at" if replayed.unsure else "stopped before" if replayed.interrupted else "failed at"
+        at = f"{replayed.stopped_at}{', which may have been done' if replayed.unsure else ''}"
+        return f"{how} step {at}; go on with: {again} --from {replayed.stopped_at}"
     if replayed.interrupted:
         return f"stopped before the end; start again with: {again}"
     steps = [result for result in replayed.results if result.number]
@@ -79,6 +80,7 @@ def run_account(replayed: Replayed) -> dict[str, Any]:
         "ok": replayed.ok,
         "stopped_at": replayed.stopped_at or None,
         "interrupted": replayed.interrupted,
+        "unsure": replayed.unsure,
         "steps": [
             {
                 "number": result.number or None,
