@@ -31,7 +31,7 @@ def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **c
         raise UsageError(f"{output}: is the input itself; choose another output")
     recording = read_source(source, filters, quiet)
     journey = plan_recording(recording, filters, quiet, **choices)
-    page = report(recording, journey, given_options("output", "quiet"))
+    page = report(recording, journey, given_options("output", "quiet"), source)
     if output == "-":
         sys.stdout.buffer.write(page)
         return

@@ -33,11 +33,12 @@ LONGEST_TEXT = 20_000
 _PROGRAM = ("dom", "steps", "timeline", "graph", "tools", "start")
 
 
-def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) -> bytes:
+def report(recording: Recording, journey: Journey, options: Sequence[str] = (), source: str = "") -> bytes:
     """The page of a recording and the journey planned from it, as UTF-8.
 
-    `options` are the words on `dfrecord`'s command line with which the journey was planned, for the commands that the
-    page gives. Raises SecretInOutput when a recorded secret would stand in the page, UsageError for an upsert.
+    `options` are the words on `dfrecord`'s command line with which the journey was planned, `source` its INPUT (the
+    recording's name otherwise), for the commands that the page gives. Raises SecretInOutput when a recorded secret
+    would stand in the page, UsageError for an upsert.
     """
     env = environment(None, {"text": html_encoder.text, "script_json": html_encoder.script_json})
     style = _source("style.css")
@@ -48,7 +49,7 @@ def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) 
         program=program,
         style_hash=_hash(style),
         program_hash=_hash(program),
-        data=_data(recording, journey, options),
+        data=_data(recording, journey, [source or journey.source, *options]),
     )
     content = page.encode("utf-8")
     refuse_secrets(journey, "report", content)
@@ -66,7 +67,7 @@ def _hash(source: str) -> str:
 # ---------------------------------------------------------------- the data
 
 
-def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dict[str, Any]:
+def _data(recording: Recording, journey: Journey, words: Sequence[str]) -> dict[str, Any]:
     origins = origin_of_each(journey)
     made_by = {c.variable: number for number, step in enumerate(journey.steps, 1) for c in step.captures}
     exchanges: dict[int | None, Exchange] = {exchange.number: exchange for exchange in recording.exchanges}
@@ -97,7 +98,7 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
         "gaps": [[[c.number, c.method, c.url, c.status, index[c.reason]] for c in gap] for gap in gaps],
         "reasons": reasons,
         "residue": list(_residue(journey)),
-        "commands": dict(_commands(journey, options)),
+        "commands": dict(_commands(journey, *words)),
     }
 
 
@@ -207,16 +208,8 @@ def _residue(journey: Journey) -> Iterator[dict[str, Any]]:
             yield {"kind": kind.value, "title": title, "rows": rows}
 
 
-def _commands(journey: Journey, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _commands(journey: Journey, source: str, *options: str) -> Iterator[tuple[str, str]]:
     for format in BUILT_IN:
-        words = [
-            "dfrecord",
-            "render",
-            journey.source,
-            "-f",
-            format.name,
-            "-o",
-            f"{journey.name}{format.load().ending}",
-            *options,
-        ]
+        output = f"{journey.name}{format.load().ending}"
+        words = ["dfrecord", "render", source, "-f", format.name, "-o", output, *options]
         yield format.name, pasted_line(words)
