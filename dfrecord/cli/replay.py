@@ -14,7 +14,7 @@ import dfrecord
 from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
 from dfrecord.cli.progress import display
 from dfrecord.errors import UsageError
-from dfrecord.outputs import write_file
+from dfrecord.outputs import Written, write_file
 
 if TYPE_CHECKING:
     from dfrecord.replaying.plan import Plan
@@ -90,25 +90,25 @@ def command(
     from dfrecord.renderers.curl_command import pasted_line
     from dfrecord.replaying import run, told
     from dfrecord.replaying.client import Connection
-    from dfrecord.system_api.catalog import load
 
     if not base_url:
         raise UsageError("set DF_BASE_URL or give --base-url: the instance to run against; nothing was sent")
+    catalog = choices["catalog"]
     journey = plan_from(source, filters, quiet, **choices)
     if journey.literal:
         raise UsageError("--literal: a replay links what it sends; render the literal requests instead")
     connection = Connection(timeout, retries, insecure, ca_file or "", proxy)
     if plan_only:
-        _tell_plan(dfrecord.preview(journey, base_url, os.environ, connection=connection), as_json)
+        _tell_plan(dfrecord.preview(journey, base_url, os.environ, catalog=catalog, connection=connection), as_json)
     total = len(journey.steps)
     with display(total, lines=not as_json, quiet=quiet) as shown:
         options = run.ReplayOptions(
             base_url, os.environ, connection, yes, first_step, created_file, shown.begin, shown.say
         )
         start = run.tear_down if journey.teardown else run.replay
-        replayed = start(journey, options, load(), lambda result: shown.show(told.result_lines(result, total)))
+        replayed = start(journey, options, catalog, lambda result: shown.show(told.result_lines(result, total)))
     if junit is not None:
-        write_file(junit, told.junit_xml(replayed))
+        write_file(Written(junit, told.junit_xml(replayed)))
     if as_json:
         click.echo(json.dumps(told.run_account(replayed), indent=2))
     if not quiet and (replayed.interrupted or not as_json):

@@ -106,6 +106,9 @@ def url_of(flow: HTTPFlow) -> str:
         url = flow.request.pretty_url
     else:
         url = flow.request.url
+    for host in {flow.request.host, flow.request.pretty_host}:
+        if ":" in host:  # mitmproxy writes IPv6 addresses without their brackets
+            url = url.replace(f"://{host}", f"://[{host}]", 1)
     return _ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", url)
 
 
@@ -116,7 +119,7 @@ def exchange_of(number: int, url: str, flow: HTTPFlow) -> Exchange:
     headers = _headers(request)
     method = request.method.upper()
     read_request = Request(method, url, headers, _request_body(request, headers), _version(request.http_version))
-    ended = request.timestamp_end
+    ended = flow.error.timestamp if flow.error else request.timestamp_end
     if response is None:
         read_response = Response(0, http_version=read_request.http_version)
     else:

@@ -12,6 +12,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 from dfrecord.journey.model import (
     Journey,
@@ -27,7 +29,6 @@ from dfrecord.journey.model import (
     Variable,
     Wanted,
 )
-from dfrecord.journey.upsert import upsert
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
@@ -36,7 +37,6 @@ from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOpti
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 from dfrecord.replaying import predicted, reconcile
-from dfrecord.system_api.catalog import load
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -73,9 +73,19 @@ class Call:
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The script, executable, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
+    source = script(journey, options, "python", plans=not journey.literal)
+    return (OutputFile(source.encode("utf-8"), executable=True),)
+
+
+def script(journey: Journey, options: RenderOptions, language: str, **more: Any) -> str:
+    """The journey as a Python program of that folder of templates, formatted; `more` is for its own templates.
+
+    Every such program has the same client and the same journey function; what differs is how a program is started
+    (`start`, `script`) and how a request is sent (`send`). Raises UsageError as `render` does.
+    """
     names = name_variables(journey)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
-    body = _Body(journey, names, encoder)
+    body = _Body(journey, names, encoder, plans=bool(more.get("plans")))
     calls = body.calls()
     env = environment(
         options.template_dir,
@@ -87,8 +97,10 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
             "help": python_encoder.help_text,
         },
     )
-    source = env.get_template("python/script.py.j2").render(
+    source = env.get_template(f"{language}/script.py.j2").render(
         journey=journey,
+        list_rows=_tuple(journey.conventions.rows),
+        language=language,
         function=names.function,
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
@@ -109,9 +121,11 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=_reconcile(),
+        reconcile=_functions_of(reconcile),
+        predicted=_functions_of(predicted),
+        **more,
     )
-    return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
+    return _with_long_lines(formatted(source))
 
 
 def step_calls(journey: Journey) -> Iterator[Call]:
@@ -136,11 +150,10 @@ def _width(line: str) -> int:
 class _Body:
     """Turns the schedule of a journey into calls."""
 
-    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder) -> None:
+    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder, *, plans: bool = False) -> None:
         self._journey, self._names, self._encoder = journey, names, encoder
+        self._plans_calls = plans and not journey.upsert
         self._token = self._usual_token_header()
-        told = journey if journey.literal or journey.upsert else upsert(journey, load(), every_write=True)
-        self._record_writes = {step.entry for step in told.steps if step.wanted}
         self.token_header = string(self._token[0]) if self._token else ""
         self.token_value = ""
         if self._token:
@@ -181,7 +194,7 @@ class _Body:
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
-        elif self._only_called(step):
+        elif self._plans_calls and step.kind is StepKind.CALL and request.method not in ("GET", "HEAD"):
             arguments.append("writes_record=False")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
@@ -205,11 +218,6 @@ class _Body:
             opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
             closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
         )
-
-    def _only_called(self, step: Step) -> bool:
-        """Whether a plan can say no more than that the step is sent: it writes no record that can be read."""
-        told = self._journey.literal or self._journey.upsert or step.request.method in ("GET", "HEAD")
-        return not told and step.entry not in self._record_writes
 
     def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
         """The method and arguments of a step that says what shall be true."""
@@ -297,9 +305,9 @@ class _Body:
             arguments.append(f"newer=({', '.join(newer)},)")
         if lookup.optional:
             arguments.append("optional=True")
-        if lookup.rows != ("resource",):
-            arguments.append(f"rows=({''.join(string(row) + ',' for row in lookup.rows)})")
-        if lookup.pick != "id":
+        if lookup.rows != self._journey.conventions.rows:
+            arguments.append(f"rows={_tuple(lookup.rows)}")
+        if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
@@ -325,10 +333,10 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def _reconcile() -> str:
-    """The functions of these modules as they stand there: script and replay compare, and plan, alike."""
-    sources = (inspect.getsource(module) for module in (reconcile, predicted))
-    return "\n\n".join(source[source.index("\ndef ") + 1 :] for source in sources)
+def _functions_of(module: ModuleType) -> str:
+    """The functions of a module as they stand there: script and replay compare, and plan, alike."""
+    source = inspect.getsource(module)
+    return source[source.index("\ndef ") + 1 :]
 
 
 def _signature(names: Names) -> str:
@@ -367,6 +375,10 @@ def _joined(values: list[Text]) -> Text:
     for value in values:
         parts += [", ", *value.parts] if parts else value.parts
     return Text(tuple(parts))
+
+
+def _tuple(texts: tuple[str, ...]) -> str:
+    return f"({''.join(f'{string(text)},' for text in texts)})"
 
 
 def _pointer(pointer: tuple[str | int, ...]) -> str:

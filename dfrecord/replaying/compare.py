@@ -51,11 +51,11 @@ class Comparison:
     def _trees(self, recorded: Tree, found: Tree, step: Step) -> Iterator[Difference]:
         facts = self.catalog.resources.get(step.resource or "")
         wrapper = self.catalog.wrapper
-        before = recorded.get(wrapper) if isinstance(recorded, Object) else None
+        before = recorded.get(wrapper) if wrapper and isinstance(recorded, Object) else recorded
         if not isinstance(before, Array) or facts is None:
             yield from self._value(recorded, found, facts, "", "")
             return
-        now = found.get(wrapper) if isinstance(found, Object) else None
+        now = found.get(wrapper) if wrapper and isinstance(found, Object) else found
         if not isinstance(now, Array):
             yield _difference(wrapper, before, now)
         elif all(isinstance(item, Object) for item in before.items):
@@ -98,9 +98,9 @@ class Comparison:
         self, recorded: Tree, found: Tree, facts: Resource | None, path: str, place: str
     ) -> Iterator[Difference]:
         if path and facts is not None:
-            own = path == facts.id_field == "id"
+            own = path == facts.id_field and facts.numbered
             targets = (facts.name,) if own else facts.foreign_keys.get(path)
-            if targets and _is_id(recorded):
+            if targets and self.catalog.id_of(recorded) is not None:
                 yield from self._id(recorded, found, targets, place)
                 return
         if path and self._is_volatile(path, facts):
@@ -193,11 +193,12 @@ class Comparison:
             yield from self._value(item, other, facts, f"{path}[]" if path else "", f"{place}[{position}]")
 
     def _id(self, recorded: Tree, found: Tree, targets: Sequence[str], place: str) -> Iterator[Difference]:
-        is_alike = type(found) is type(recorded) and _is_id(found)
+        before, now = self.catalog.id_of(recorded), self.catalog.id_of(found)
+        is_alike = type(found) is type(recorded) and before is not None and now is not None
         if is_alike:
-            self._ids.setdefault((targets[0], _text(recorded)), _text(found))
-        expected = self._ids.get((targets[0], _text(recorded)))
-        if not is_alike or expected != _text(found):
+            self._ids.setdefault((targets[0], str(before)), str(now))
+        expected = self._ids.get((targets[0], str(before)))
+        if not is_alike or expected != now:
             here = f", which is {expected} here" if expected else ""
             yield Difference(place, f"{_shown(recorded)}{here}", _shown(found))
 
@@ -210,12 +211,7 @@ class Comparison:
 
 
 def _id(row: Tree, facts: Resource) -> str:
-    return _text(_member(row, facts.id_field or "id"))
-
-
-def _is_id(value: Tree) -> bool:
-    """Whether a value can be an id: a number, also as text, as some databases give it."""
-    return isinstance(value, Number) or (isinstance(value, str) and value.isdigit())
+    return _text(_member(row, facts.id_field or ""))
 
 
 def _text(value: Tree) -> str:

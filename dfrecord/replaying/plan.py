@@ -58,6 +58,10 @@ class Action(StrEnum):
     NONE = "unchanged"
 
 
+_KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKind.DELETE: Action.DELETE}
+"""What a step does whose record cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field with its value now and then, as JSON values; secrets are `***`."""
@@ -115,7 +119,7 @@ class _Planner:
         self._catalog = catalog
         self._client = Client(options.base_url, options.connection)
         self._values: Values = starting_values(self._journey, options.base_url, options.given)
-        self._target = Target(self._client, self._values, catalog.wrapper)
+        self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
@@ -159,14 +163,15 @@ class _Planner:
             self._values.setdefault(capture.variable, self._kept_token(step, capture) or UNKNOWN)
         if step.only_after_changes and self._upserts and not self._would_write():
             self._planned.append(Planned(Action.NONE, self._title(step)))
-        elif not step.captures:
-            self._planned.append(Planned(Action.CALL, self._title(step)))
+        else:
+            kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)
+            self._planned += [Planned(kind, self._title(step))] if not step.captures or step.kind in _KINDS else []
 
     def _kept_token(self, step: Step, capture: Capture) -> Tree:
         """Where the answer would give a new session token: the one in use, as a plan does not end its session."""
-        if capture.pointer[-1] not in self._catalog.session["token_fields"]:
+        if capture.pointer[-1] not in self._catalog.session.token_fields:
             return None
-        name = self._catalog.session["token_header"]
+        name = self._catalog.session.token_header
         return next(
             (filled_text(value, self._values) for header, value in step.request.headers if header == name), None
         )
@@ -186,7 +191,7 @@ class _Planner:
         if record is None:
             whole = reconcile.whole(state)
             self._new.add(own)
-            self._predicted[own] = predicted.created(whole)
+            self._predicted[own] = predicted.created(whole, state["rows"])
             for capture in step.captures:
                 self._values[capture.variable] = UNKNOWN
             return Planned(Action.CREATE, title, tuple(self._fields(step, [(n, None, v) for n, v in whole.items()])))
@@ -197,11 +202,11 @@ class _Planner:
         if own in self._new:
             record = predicted.completed(record, state["record"])
         changed = reconcile.changes(state, record)
-        told = reconcile.field_changes(changed, record)
+        told = reconcile.field_changes(changed, record, state["rows"])
         if not self._upserts:  # an upsert leaves alone what it cannot compare, a plain run sends it again
             places = {place for place, _, _ in told}
             told += [each for each in self._set_unseen(step, "", state["record"], record) if each[0] not in places]
-        self._predicted[own] = predicted.written(record, changed)
+        self._predicted[own] = predicted.written(record, changed, state["rows"])
         if not told:
             return Planned(Action.NONE, title)
         return Planned(Action.CHANGE, title, tuple(self._fields(step, told)))

@@ -49,25 +49,30 @@ def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[st
     return None
 
 
-def field_changes(changed: dict[str, Any], have: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What sending `changed` does, place by place: where, the value now, the value then. None: none."""
+def field_changes(
+    changed: dict[str, Any], have: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none.
+
+    `rows` names the relations in it, and the fields `id` and `parent` of their rows.
+    """
     told: list[tuple[str, Any, Any]] = []
     for field, value in changed.items():
         old = have.get(field)
-        relation, _, parent = field.rpartition("_by_")
-        if not relation or not isinstance(value, list):
+        if field not in rows or not isinstance(value, list):
             told += value_changes(field, old, value)
             continue
-        rows = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
+        own, parent = rows[field]["id"], rows[field]["parent"]
+        there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
         for row in value:
-            known = [n for n, other in enumerate(rows) if row.get("id") is not None and other.get("id") == row["id"]]
+            known = [n for n, other in enumerate(there) if row.get(own) is not None and other.get(own) == row[own]]
             place = f"{field}[{known[0] if known else 'new'}]"
             if not known:
                 told.append((place, None, row))
             elif parent in row and row[parent] is None:
-                told.append((place, rows[known[0]], None))
+                told.append((place, there[known[0]], None))
             else:
-                told += value_changes(place, rows[known[0]], row)
+                told += value_changes(place, there[known[0]], row)
     return told
 
 

@@ -147,12 +147,12 @@ class _Run:
     def __post_init__(self) -> None:
         self.client = Client(self.options.base_url, self.options.connection, self.options.say)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
-        self.target = Target(self.client, self.values, self.catalog.wrapper)
+        self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url)
+        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions)
         self.signed_on = is_signed_on(self.journey, self.values)
         steps, variables = self.journey.steps, self.journey.variables
         of_lookups = {name for variable in variables for name in variables_of_lookup(variable)}
@@ -190,6 +190,7 @@ class _Run:
     def tear_down(self) -> Replayed:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
+        self.created.check()
         with stopping(self.client, self.options.say) as stop_asked:
             try:
                 if not all(self._run_one(step) for step in signs if step.kind is StepKind.LOGIN):
@@ -215,9 +216,9 @@ class _Run:
             message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
             self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
             return False
-        self.created.note_deleted(path)
         outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
         self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        self.created.note_deleted(path)
         return True
 
     def _check(self) -> None:
@@ -227,6 +228,7 @@ class _Run:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
         if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
             raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
         results, unsure = tuple(self.results), self.client.cut_off
@@ -319,13 +321,13 @@ class _Run:
                 place = "/".join(map(str, capture.pointer))
                 raise WorkFailed(f"the answer has no {place}, which a later step needs")
             self.values[capture.variable] = value
-            if capture.pointer[-1] in self.catalog.session["token_fields"]:  # it ends the one that the request used
+            if capture.pointer[-1] in self.catalog.session.token_fields:  # it ends the one that the request used
                 self.values |= dict.fromkeys(self._tokens_of(step), value)
 
     def _tokens_of(self, step: Step) -> Iterator[str]:
         """The variables that hold the session token of a step's request."""
         for header, value in step.request.headers:
-            if header == self.catalog.session["token_header"]:
+            if header == self.catalog.session.token_header:
                 yield from (var.name for var in value.variables)
 
     # ---------------------------------------------------------------- wanted states
@@ -339,9 +341,10 @@ class _Run:
             if step.kind is StepKind.UPDATE and wanted.record:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            sent = {"resource": [whole]} if state["keys"] else whole
+            wrapper = self.journey.conventions.wrapper if state["keys"] else ""
+            sent = {wrapper: [whole]} if wrapper else whole
             answered = self._send(step, _json_bytes(sent))
-            self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
+            self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             return self._done(result, Outcome.CREATED, step, answered)
         self._capture(step, _tree(record))
         changed = reconcile.changes(state, record)
@@ -379,7 +382,7 @@ class _Run:
     def _find_captures(self, step: Step) -> None:
         """What a step that is not run again captured, from the record that it made before, or the session that is."""
         for capture in step.captures:
-            if capture.pointer[-1] in self.catalog.session["token_fields"]:
+            if capture.pointer[-1] in self.catalog.session.token_fields:
                 token = [self.values[name] for name in self._tokens_of(step)]
                 self.values |= {capture.variable: token[0]} if token else {}
         for state in self._states():
@@ -431,8 +434,9 @@ class _Run:
         if record is None:
             yield Difference("record", "there", "absent")
             return
-        changed = reconcile.changes(document(wanted, self.values), record)
-        for place, have, want in reconcile.field_changes(changed, record):
+        told = document(wanted, self.values)
+        changed = reconcile.changes(told, record)
+        for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
             secret = self.catalog.secret_rule(state.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
             is_row = place.endswith("]")
             shown = ["absent" if is_row and value is None else _shown(value) for value in (want, have)]
@@ -441,7 +445,7 @@ class _Run:
     # ---------------------------------------------------------------- texts
 
     def _session_headers(self) -> list[tuple[str, str]]:
-        name, session = self.catalog.session["token_header"], self.journey.session
+        name, session = self.catalog.session.token_header, self.journey.session
         value = self.values.get(session.name) if session else None
         return [(name, value)] if isinstance(value, str) else []
 

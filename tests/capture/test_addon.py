@@ -148,12 +148,14 @@ def test_an_aborted_call_is_kept_with_its_error_and_disturbs_nothing(tmp_path: P
     session = Session(tmp_path / "a.har")
     aborted = flow_of("POST", "https://df.example.com/api/v2/system/role", {"resource": []})
     aborted.response, aborted.error = None, tflow.terr("connection lost")
+    aborted.error.timestamp = aborted.request.timestamp_start + 30
     session.see(aborted, flow_of("GET", "https://df.example.com/api/v2/system/role"))
     assert [(entry["response"]["status"], entry["response"].get("_error")) for entry in session.entries] == [
         (0, "connection lost"),
         (200, None),
     ]
     assert session.calls[0].failure == "connection lost"
+    assert session.calls[0].milliseconds == 30_000
 
 
 def test_websockets_pass(tmp_path: Path) -> None:
@@ -162,6 +164,13 @@ def test_websockets_pass(tmp_path: Path) -> None:
     socket.request.url = "https://df.example.com/api/v2/system/events"
     session.see(socket)
     assert session.entries == []
+
+
+def test_the_brackets_of_an_ipv6_address_are_kept(tmp_path: Path) -> None:
+    session = Session(tmp_path / "a.har")
+    url = "http://[::1]:8080/api/v2/system/role?filter=name%3D%22::1%22"
+    session.see(flow_of("GET", url))
+    assert [entry["request"]["url"] for entry in session.entries] == [url]
 
 
 def test_events_without_end_are_streamed(tmp_path: Path) -> None:
