@@ -184,7 +184,9 @@ class Comparison:
         self, recorded: Array, found: Array, facts: Resource | None, path: str, place: str
     ) -> Iterator[Difference]:
         """A list told as a whole when it is of another length or of plain values, else item by item."""
-        if len(recorded.items) != len(found.items) or not any(isinstance(i, Object | Array) for i in recorded.items):
+        is_of_ids = facts is not None and f"{path}[]" in facts.foreign_keys
+        is_plain = not is_of_ids and not any(isinstance(item, Object | Array) for item in recorded.items)
+        if len(recorded.items) != len(found.items) or is_plain:
             is_like = len(recorded.items) == len(found.items) and all(map(self._equal, recorded.items, found.items))
             if not is_like:
                 yield _difference(place, recorded, found)
