@@ -121,8 +121,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=_functions_of(reconcile),
-        predicted=_functions_of(predicted),
+        reconcile=functions_of(reconcile),
+        predicted=functions_of(predicted),
         **more,
     )
     return _with_long_lines(formatted(source))
@@ -333,8 +333,8 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def _functions_of(module: ModuleType) -> str:
-    """The functions of a module as they stand there: script and replay compare, and plan, alike."""
+def functions_of(module: ModuleType) -> str:
+    """The functions of a module as they stand there: scripts and replay compare, and plan, alike."""
     source = inspect.getsource(module)
     return source[source.index("\ndef ") + 1 :]
 
