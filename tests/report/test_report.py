@@ -258,7 +258,7 @@ def test_the_command_has_the_options_the_report_was_made_with(browser: Browser, 
     words = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
     ).stdout.split("\0")[:-1]
-    assert words[:3] == ["dfrecord", "render", har.name]
+    assert words[:3] == ["dfrecord", "render", str(har)]
     assert sorted(words[7:]) == sorted(options)
 
 
