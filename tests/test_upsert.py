@@ -14,7 +14,7 @@ from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
 from tests.test_end_to_end import CASES, environment, prepare
-from tests.test_journeys import INSTALLED, PASSWORD, UPSERTED_IN_ANSIBLE, grid, without_secrets
+from tests.test_journeys import INSTALLED, PASSWORD, UPSERTED_IN_PART, grid, without_secrets
 from tests.test_journeys import prepare as prepare_made
 from tests.tools import FAILED, FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
 
@@ -60,7 +60,7 @@ def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: P
         assert df.writes == []
 
 
-@pytest.mark.parametrize(("scenario", "format"), grid(UPSERTED_IN_ANSIBLE))
+@pytest.mark.parametrize(("scenario", "format"), grid(UPSERTED_IN_PART))
 def test_made_journey_can_be_upserted_twice(
     scenario: Callable[[RecordedSession], None], format: str, tmp_path: Path
 ) -> None:

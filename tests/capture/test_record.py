@@ -302,6 +302,22 @@ def test_a_target_that_sends_browsers_elsewhere_is_told(double: DreamFactoryDoub
     assert f"{console.origin} sends the browser to https://df.example.com, where nothing is recorded" in told
 
 
+@pytest.mark.parametrize("mode", ["reverse", "proxy"])
+def test_a_folder_that_the_target_lies_in_is_no_part_of_the_recording(
+    mode: str, double: DreamFactoryDouble, tmp_path: Path
+) -> None:
+    with Console(double) as console:
+        url = f"{console.origin}/df/dist/index.html"
+        with Recording(url, tmp_path / "a.har", "--mode", mode, home=tmp_path) as recording:
+            before = "" if mode == "reverse" else console.origin
+            for path in ("/df/api/v2/system/environment?a=/df/", "/api/v2/system/environment", "/other/api/v2/system"):
+                get(recording.address, before + path)
+            told = recording.end()
+    assert urls(tmp_path / "a.har") == ["/api/v2/system/environment?a=/df/", "/api/v2/system/environment"]
+    assert "the API lies under /df," in told
+    assert "2 calls recorded, 1 filtered out" in told
+
+
 def test_an_ipv6_address_is_listened_on(double: DreamFactoryDouble, tmp_path: Path) -> None:
     with Recording(double.url, tmp_path / "a.har", "--listen", "[::1]:0") as recording:
         assert get(recording.address, "/api/v2/system/environment")[0] == 200
