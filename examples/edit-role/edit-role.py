@@ -891,7 +891,14 @@ def main(argv: list[str] | None = None) -> int:
             df,
         )
     except StepFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
+        words = str(error)  # the server may repeat a secret
+        for name, secret in (
+            ("DF_SESSION_TOKEN", df.session_token),
+            ("DF_PASSWORD", environment.get("DF_PASSWORD")),
+        ):
+            if secret and len(secret) > 3:
+                words = words.replace(secret, f"({name})")
+        print(f"failed: {words}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
