@@ -37,10 +37,11 @@ from dfrecord.renderers.ansible_encoder import (
 )
 from dfrecord.renderers.ansible_settings import Settings
 from dfrecord.renderers.bash_encoder import comment, shown
-from dfrecord.renderers.python import reconcile_source
+from dfrecord.renderers.python import functions_of
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import BRACKETS, environment
+from dfrecord.replaying import reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
 
@@ -118,7 +119,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         dangers=[Recorded(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         facts=settings.facts(wrote=tasks.tells_changes),
     )
-    filters = env.get_template("ansible/filters.py.j2").render(reconcile=reconcile_source())
+    filters = env.get_template("ansible/filters.py.j2").render(reconcile=functions_of(reconcile))
     return (
         OutputFile(playbook.encode("utf-8"), executable=True),
         OutputFile(filters.encode("utf-8"), beside=PLUGIN),
