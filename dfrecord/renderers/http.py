@@ -1,8 +1,8 @@
 """The `http` format: a `.http` file for editors (VS Code REST Client, httpYac), run in pipelines with httpyac.
 
 Requests are named, and later ones use places in the answers of earlier ones: `{{log_in.response.body.$.session_token}}`
-is JSONPath to REST Client and JavaScript to httpyac. The file's first block is a script that only httpyac runs: it takes
-the environment's values, checks answers, and finds records exactly. What a `.http` file cannot say is refused.
+is JSONPath to REST Client and JavaScript to httpyac. The file's first block is a script that only httpyac runs: it
+takes the environment's values, checks answers, and finds records exactly. What a `.http` file cannot say is refused.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ _PLAIN_DEFAULT = re.compile(r"[^\s{}\\\"'`$<>][^{}\\\"`$]*")
 class HttpEncoder:
     """Encodes values over variables.
 
-    `made` maps a captured or looked-up variable to the place in an answer where it stands by now. `forms` collects which
-    escaped forms of the other variables are in use: name of the placeholder to variable and form.
+    `made` maps a captured or looked-up variable to the place in an answer where it stands by now. `forms` collects
+    which escaped forms of the other variables are in use: name of the placeholder to variable and form.
     """
 
     variables: Mapping[str, Variable]
