@@ -20,7 +20,7 @@ from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog import load
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
-from tests.tools import FIXTURES, FORMATS, ROOT, dfrecord, rendered, run
+from tests.tools import EVERY_OPTION, FIXTURES, ROOT, dfrecord, rendered, run
 
 JSON = ("Content-Type", "application/json")
 
@@ -190,7 +190,7 @@ def raw(tmp_path: Path) -> Path:
 def test_no_secret_is_in_any_output(raw: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    for format in FORMATS:
+    for format in EVERY_OPTION:
         rendered(raw, format, out, *options)
     (out / "show.txt").write_bytes(dfrecord("show", raw, *options).stdout)
     (out / "show.json").write_bytes(dfrecord("show", raw, "--json", *options).stdout)
