@@ -9,7 +9,7 @@ record (`lookup.js.j2`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -103,8 +103,9 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
         }
     kept = [variable for variable in journey.variables if _is_made(variable)]
     if kept:
+        makers = {capture.variable: step.title for step in reversed(journey.steps) for capture in step.captures}
         collection["variable"] = [
-            {"key": shop.names[variable.name], "value": "", "description": _made_by(variable, journey)}
+            {"key": shop.names[variable.name], "value": "", "description": _made_by(variable, makers)}
             for variable in kept
         ]
     return collection
@@ -187,11 +188,10 @@ def _is_made(variable: Variable) -> bool:
     return variable.kind in (VariableKind.CAPTURE, VariableKind.LOOKUP)
 
 
-def _made_by(variable: Variable, journey: Journey) -> str:
-    if variable.lookup is not None:
-        return markdown(f"Set by: {variable.lookup.title}")
-    makers = [step.title for step in journey.steps for capture in step.captures if capture.variable == variable.name]
-    return markdown(f"Set by: {makers[0]}") if makers else ""
+def _made_by(variable: Variable, makers: Mapping[str, str]) -> str:
+    """`makers` are the titles of the steps that capture a variable first, by its name."""
+    maker = variable.lookup.title if variable.lookup is not None else makers.get(variable.name)
+    return markdown(f"Set by: {maker}") if maker is not None else ""
 
 
 def _given(journey: Journey) -> list[Variable]:
