@@ -48,14 +48,16 @@ ENVIRONMENT_SUFFIX = ".postman_environment.json"
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The collection, and the environment file that goes beside it."""
-    collection, given = _collection(journey, options), _environment(journey)
-    for part in (collection["info"], given):
-        key = "_postman_id" if part is not given else "id"
-        part[key] = str(uuid5(NAMESPACE_URL, collection_json([collection, given, key])))
+    collection, given = collection_json(_collection(journey, options)), collection_json(_environment(journey))
     return (
-        OutputFile(collection_json(collection).encode()),
-        OutputFile(collection_json(given).encode(), suffix=ENVIRONMENT_SUFFIX),
+        OutputFile(_with_id(collection, "_postman_id", given).encode()),
+        OutputFile(_with_id(given, "id", collection).encode(), suffix=ENVIRONMENT_SUFFIX),
     )
+
+
+def _with_id(text: str, key: str, beside: str) -> str:
+    """The text of a file with its id, which is made of all that the two files say: the same journey, the same ids."""
+    return text.replace(f'"{key}": ""', f'"{key}": "{uuid5(NAMESPACE_URL, text + beside)}"', 1)
 
 
 def step_items(journey: Journey) -> Iterator[dict[str, Any]]:
