@@ -63,6 +63,11 @@ class _Write:
     id: str
     record: Object
 
+    @property
+    def about(self) -> str:
+        """What tells the record from others: the variable of its id, else its path."""
+        return self.id or _path_text(self.step.request.target)
+
 
 class _Upsert:
     def __init__(self, journey: Journey, catalog: Catalog, every_write: bool) -> None:
@@ -187,19 +192,27 @@ class _Upsert:
     # ---------------------------------------------------------------- what need not be done
 
     def _without_short_lived(self, parts: list[Step | _Write]) -> list[Step | _Write]:
-        """Without the records that the journey makes and deletes, unless something that stays depends on them."""
+        """Without the records that the journey makes and deletes, and the calls about them, unless something that
+        stays depends on them.
+        """
         writes = [part for part in parts if isinstance(part, _Write)]
-        created = {w.id for w in writes if w.step.kind is StepKind.CREATE and w.id}
-        short_lived = created & {w.id for w in writes if w.step.kind is StepKind.DELETE}
+        created = {w.about for w in writes if w.step.kind is StepKind.CREATE}
+        short_lived = created & {w.about for w in writes if w.step.kind is StepKind.DELETE}
         while short_lived:
-            left = [part for part in parts if not (isinstance(part, _Write) and part.id in short_lived)]
+            left = [part for part in parts if not self._is_about(part, short_lived)]
             steps = [part.step if isinstance(part, _Write) else part for part in left]
             needed = {variable.name for variable in used_variables(self._variables.values(), steps)}
             if not short_lived & needed:
-                self._tell(NOT_MADE, (w.step for w in writes if w.id in short_lived))
+                self._tell(NOT_MADE, (w.step for w in writes if w.about in short_lived))
                 return left
             short_lived -= needed
         return parts
+
+    @staticmethod
+    def _is_about(part: Step | _Write, records: set[str]) -> bool:
+        if isinstance(part, _Write):
+            return part.about in records
+        return not part.captures and any(var.name in records for var in part.request.target.variables)
 
     def _without_replaced(self, parts: list[Step | _Write]) -> list[Step | _Write]:
         """Without the delete of a record whose key a later create uses again."""
@@ -347,13 +360,13 @@ class _LaterWrites:
         self.by_id: dict[str, list[_Write]] = {}
         self._place: dict[int, int] = {}
         for write in writes:
-            group = self.by_id.setdefault(write.id or _path_text(write.step.request.target), [])
+            group = self.by_id.setdefault(write.about, [])
             self._place[id(write)] = len(group)
             group.append(write)
 
     def after(self, write: _Write) -> list[_Write]:
         """The later updates of the record that the write is about."""
-        group = self.by_id[write.id or _path_text(write.step.request.target)]
+        group = self.by_id[write.about]
         return [other for other in group[self._place[id(write)] + 1 :] if other.step.kind is not StepKind.DELETE]
 
 

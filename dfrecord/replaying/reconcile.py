@@ -49,6 +49,44 @@ def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[st
     return None
 
 
+def field_changes(
+    changed: dict[str, Any], have: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none.
+
+    `rows` names the relations in it, and the fields `id` and `parent` of their rows.
+    """
+    told: list[tuple[str, Any, Any]] = []
+    for field, value in changed.items():
+        old = have.get(field)
+        if field not in rows or not isinstance(value, list):
+            told += value_changes(field, old, value)
+            continue
+        own, parent = rows[field]["id"], rows[field]["parent"]
+        there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
+        for row in value:
+            known = [n for n, other in enumerate(there) if row.get(own) is not None and other.get(own) == row[own]]
+            place = f"{field}[{known[0] if known else 'new'}]"
+            if not known:
+                told.append((place, None, row))
+            elif parent in row and row[parent] is None:
+                told.append((place, there[known[0]], None))
+            else:
+                told += value_changes(place, there[known[0]], row)
+    return told
+
+
+def value_changes(place: str, have: Any, wanted: Any) -> list[tuple[str, Any, Any]]:
+    """The same for one value: an object is told by the members that change."""
+    if not isinstance(wanted, dict) or not isinstance(have, dict):
+        return [(place, have, wanted)]
+    told = []
+    for name, value in wanted.items():
+        if differs(value, have.get(name)):
+            told += value_changes(f"{place}.{name}", have.get(name), value)
+    return told
+
+
 def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = "") -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
     if place in later or have == "**********":

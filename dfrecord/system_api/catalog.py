@@ -134,12 +134,16 @@ class Catalog:
         The service segment is compared without case and the version segment may be missing (system-api.md section 1).
         """
         segments = _with_version(path, self._facts.prefix)
-        for length in range(len(segments), 0, -1):
+        for length in range(min(len(segments), self._longest_path), 0, -1):
             name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
             if name is not None:
                 rest = "/".join(segments[length:])
                 return Location(name, rest or None)
         return Location(None)
+
+    @cached_property
+    def _longest_path(self) -> int:
+        return max(map(len, self._by_path), default=0)
 
     @cached_property
     def _by_path(self) -> dict[tuple[str, ...], str]:
@@ -254,6 +258,12 @@ class Catalog:
     def is_console_key(self, api_key: str) -> bool:
         """Whether this is the fixed public API key of a seeded console app (system-api.md section 2.3)."""
         return api_key.startswith(tuple(self.session.console_api_keys))
+
+    @cached_property
+    def usual_server_made(self) -> frozenset[str]:
+        """The fields that the server makes in records of nearly every resource: ids, dates, who made them."""
+        audited = (facts.server_made for facts in self.resources.values() if "created_by_id" in facts.server_made)
+        return frozenset.intersection(*(fields | {"id"} for fields in audited))
 
     @cached_property
     def vocabulary(self) -> str:
