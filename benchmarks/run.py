@@ -97,7 +97,9 @@ def reading(folder: Path, peers: Peers, megabytes: int, entries: int, rounds: in
     for what, path in ((f"{megabytes:,} MB, most of it embedded files", bulky), (f"{entries:,} small entries", small)):
         works: dict[str, Callable[[], Cost]] = {
             "reading the file": lambda path=path: _reading(path),
-            "dfrecord import, ulimit -d 128M": _process([*DFRECORD, "import", path, "-o", folder / "out.har"], LIMIT),
+            "dfrecord import, ulimit -d 128M": _process(
+                [*DFRECORD, "import", path, "-o", folder / "out.har", "--force"], LIMIT
+            ),
             "dfrecord.read": _process([sys.executable, "-c", f"import dfrecord; dfrecord.read({str(path)!r})"]),
         }
         works |= {name: peers.python(code.format(path=str(path))) for name, code in _LOADERS.items()}
@@ -124,7 +126,9 @@ def scripts(folder: Path, peers: Peers, rounds: int) -> None:
     path = folder / "calls.har"
     hars.small(path, 1000, share=0.9)
     works = {
-        f"dfrecord render -f {format}": _process([*DFRECORD, "render", path, "-f", format, "-o", folder / "out", "-q"])
+        f"dfrecord render -f {format}": _process(
+            [*DFRECORD, "render", path, "-f", format, "-o", folder / "out", "-q", "--force"]
+        )
         for format in ("python", "curl", "postman")
     }
     works["har2locust"] = _process([peers.bin / "har2locust", path])
