@@ -432,6 +432,8 @@ class _Linking:
         )
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
+        if facts.id_field == self._parent_key(parent) and self.step.kind is StepKind.UPDATE and self.record:
+            return self.record  # a has-one has its parent's id
         if self.step.kind is StepKind.UPDATE and isinstance(value, Number) and value.text != "0" and self.record:
             return Var(self.linker.row(parent, self.record, facts.name, value.text, row, self.entry))
         return self._leave_out("server-made", facts.id_field or "id", parent)

@@ -330,7 +330,7 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
 def _reconcile() -> str:
     """The functions of `replaying.reconcile` as they stand there: script and replay compare alike."""
     source = inspect.getsource(reconcile)
-    return source[source.index("def whole(") :]
+    return source[source.index("MASK = ") :]
 
 
 def _signature(names: Names) -> str:

@@ -11,9 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote, unquote
 
 from dfrecord.errors import WorkFailed
-from dfrecord.journey.model import Journey, Number, Step, StepKind, Tree, Var, Variable, Wanted, variables_of_tree
+from dfrecord.journey.model import (
+    Journey,
+    Number,
+    Step,
+    StepKind,
+    Tree,
+    Variable,
+    Wanted,
+    variables_of_lookup,
+    variables_of_tree,
+)
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
@@ -32,6 +43,7 @@ from dfrecord.replaying.values import (
 from dfrecord.system_api.catalog import Catalog
 
 UNKNOWN = "(known after create)"
+"""A value that the server makes; the id of a record that is not there yet begins like it."""
 
 
 class Action(StrEnum):
@@ -105,7 +117,8 @@ class _Planner:
         self._target = Target(self._client, self._values, catalog.wrapper)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
-        self._predicted: dict[str, dict[str, Any] | None] = {}  # by id variable or path; None: deleted
+        self._predicted: dict[str, dict[str, Any] | None] = {}  # by path; None: deleted
+        self._new: set[str] = set()  # the paths of records that are not there yet
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
@@ -123,8 +136,7 @@ class _Planner:
     def _look_up(self, variable: Variable) -> None:
         lookup = variable.lookup
         assert lookup is not None
-        needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
-        if any(self._values.get(name) == UNKNOWN for name in needed):
+        if any(_is_unknown(self._values.get(name)) for name in variables_of_lookup(variable)):
             self._values[variable.name] = UNKNOWN
             return
         self._values[variable.name] = self._target.look_up(variable)
@@ -156,44 +168,59 @@ class _Planner:
     def _state(self, step: Step, wanted: Wanted) -> Planned:
         state = document(wanted, self._values)
         title = self._title(step)
-        known, record = self._record(step, wanted)
-        own = wanted.record or known
+        path, record = self._record(step, wanted)
         if step.kind is StepKind.DELETE:
-            self._predicted[own] = None
+            self._predicted[path] = None
             return Planned(Action.DELETE if record is not None else Action.NONE, title)
         if record is None:
-            whole = reconcile.whole(state)
-            self._predicted[own] = whole
-            for capture in step.captures:
-                self._values[capture.variable] = UNKNOWN
-            return Planned(Action.CREATE, title, tuple(self._fields(step, {}, whole)))
+            return self._create(step, wanted, path, reconcile.whole(state))
+        own = unquote(path.rpartition("/")[2])
         for capture in step.captures:
-            self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
-        if step.kind is StepKind.CREATE and not self._upserts and own not in self._predicted:
+            known = UNKNOWN if path in self._new else record.get(str(capture.pointer[0]), UNKNOWN)
+            self._values[capture.variable] = own if capture.pointer == ("id",) and path in self._new else _value(known)
+        if step.kind is StepKind.CREATE and not self._upserts and path not in self._predicted:
             return Planned(Action.REFUSED, title)
-        changed = reconcile.changes(state, record)
-        self._predicted[own] = _changed(record, changed)
+        if path in self._new:  # the server will show what it was not sent
+            hidden = state.get("secrets", [])
+            record = {name: None for name in state["record"] if name not in hidden} | record
+        changed = reconcile.changes(state, record, fresh=path in self._new)
+        self._predicted[path] = reconcile.merged(record, changed)
         if not changed:
             return Planned(Action.NONE, title)
         return Planned(Action.CHANGE, title, tuple(self._fields(step, record, changed)))
 
+    def _create(self, step: Step, wanted: Wanted, path: str, whole: dict[str, Any]) -> Planned:
+        own = f"{UNKNOWN[:-1]} {len(self._new) + 1})"
+        path = f"{path}/{quote(own, safe='')}" if wanted.keyed else path
+        self._predicted[path] = whole
+        self._new.add(path)
+        for capture in step.captures:
+            self._values[capture.variable] = own if capture.pointer == ("id",) else UNKNOWN
+        return Planned(Action.CREATE, self._title(step), tuple(self._fields(step, {}, whole)))
+
     def _record(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
-        """The record that a step is about, as it would be by then, and its path."""
+        """The path of the record that a step is about, else of the list, and what the record would be by then."""
         path = filled_text(step.request.target, self._values).partition("?")[0]
-        if step.kind is not StepKind.CREATE or not wanted.record:
-            own = wanted.record or path
-            if own in self._predicted:
-                return path, self._predicted[own]
+        if not wanted.keyed:
+            if path in self._predicted:
+                return path, self._predicted[path]
             if wanted.record and self._values.get(wanted.record) is None:
                 return path, None
+            return self._target.existing(step, wanted)
+        keys = document(wanted, self._values)["keys"]
+        for key in keys:
+            for other, record in self._predicted.items():
+                if other.rpartition("/")[0] == path and record is not None and not reconcile.differs(key, record):
+                    return other, record
         if self._depends_on_new(wanted):
             return path, None
-        return self._target.existing(step, wanted)
+        found, record = self._target.existing(step, wanted)
+        return (path, None) if not found or found in self._predicted else (found, record)
 
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""
         keys = wanted.document.get("keys")
-        return any(self._values.get(name) == UNKNOWN for name in variables_of_tree(keys))
+        return any(_is_unknown(self._values.get(name)) for name in variables_of_tree(keys))
 
     def _fields(self, step: Step, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FieldChange]:
         for name, value in new.items():
@@ -209,20 +236,11 @@ class _Planner:
         return hidden(title, self._journey, self._values)
 
 
+def _is_unknown(value: Tree) -> bool:
+    return isinstance(value, str) and value.startswith(UNKNOWN[:-1])
+
+
 def _value(value: Any) -> Tree:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Number(str(value))
     return value if isinstance(value, (str, bool)) or value is None else str(value)
-
-
-def _changed(record: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """The record as it would be; nested rows that would be sent take the places of those with the same id."""
-    result = dict(record)
-    for name, value in changed.items():
-        old = record.get(name)
-        if isinstance(old, list) and isinstance(value, list) and all(isinstance(row, dict) for row in value):
-            sent = {row.get("id"): row for row in value if row.get("id") is not None}
-            kept = [{**row, **sent.pop(row.get("id"), {})} for row in old if isinstance(row, dict)]
-            value = kept + [row for row in value if row.get("id") is None]
-        result[name] = value
-    return result

@@ -114,6 +114,8 @@ class _Run:
     tell: Callable[[StepResult], None]
     results: list[StepResult] = field(default_factory=list)
     wrote: bool = False
+    made: set[str] = field(default_factory=set)
+    """The id variables, or else the paths, of what this run created."""
 
     def __post_init__(self) -> None:
         self.client = Client(self.options.base_url, self.options.connection)
@@ -248,7 +250,7 @@ class _Run:
         self.created.note_records(method, target, makes, answered)
         if not answered.succeeded:
             raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
-        self.wrote = self.wrote or method not in ("GET", "HEAD")
+        self.wrote = self.wrote or not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
         return answered
 
     def _list_path(self, step: Step) -> str:
@@ -276,9 +278,10 @@ class _Run:
             sent = {"resource": [whole]} if state["keys"] else whole
             answered = self._send(step, _json_bytes(sent))
             self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
+            self.made.add(wanted.record or path)
             return replace(result, outcome=Outcome.CREATED)
         self._capture(step, _tree(record))
-        changed = reconcile.changes(state, record)
+        changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
             return replace(result, outcome=Outcome.UNCHANGED)
         query = filled_text(step.request.target, self.values).partition("?")
@@ -314,17 +317,23 @@ class _Run:
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
         states = self._states()
-        gone = {state.wanted.record for state in states if state.wanted and state.kind is StepKind.DELETE}
+        last = {self._subject(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
             number = self.numbers.get(state.name) or (self.numbers[step.name] if step else 0)
-            lives = state.kind is StepKind.DELETE or (state.wanted and state.wanted.record not in gone - {""})
+            end = last[self._subject(state)]
+            lives = state is end or StepKind.DELETE not in (state.kind, end.kind)
             if number in told or number < self.options.first_step or not state.wanted or not lives:
                 continue
             differences = tuple(self._unlike(state, state.wanted))
             if differences:
                 title = f"{self._title(state)}, read again"
                 self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _subject(self, state: Step) -> str:
+        """The record that a wanted state is about: the variable of its id, else its path."""
+        assert state.wanted is not None
+        return state.wanted.record or filled_text(state.request.target, self.values).partition("?")[0]
 
     def _unlike(self, state: Step, wanted: Wanted) -> Iterator[Difference]:
         """Where the record on the instance is not as the step wanted it."""
@@ -339,7 +348,7 @@ class _Run:
             yield Difference("record", "there", "absent")
             return
         facts = self.catalog.resources[state.resource or ""]
-        changes = reconcile.changes(document(wanted, self.values), record)
+        changes = reconcile.changes({**document(wanted, self.values), "needs": [], "secrets": []}, record)
         for name, value in changes.items():
             secret = self.catalog.secret_rule(facts.name, name) is not None
             pair = ("***", "***") if secret else (_shown(value), _shown(record.get(name)))

@@ -49,7 +49,9 @@ class SecretRule:
 class Resource:
     """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
 
-    `create_drops_empty`: a create leaves out false, 0, "" and null (system-api.md section 6.1).
+    `create_drops_empty`: a create leaves out false, 0, "" and null (system-api.md section 6.1). `needed_in_updates`:
+    fields without which the server refuses an update while it has no value for them (section 10). `changed_in_place`:
+    parts of a nested row's natural key that make another row only beside one that has them all.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Resource:
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
     create_drops_empty: bool
+    needed_in_updates: tuple[str, ...] = ()
+    changed_in_place: tuple[str, ...] = ()
 
     @property
     def key_field(self) -> str | None:
@@ -228,6 +232,8 @@ class Catalog:
             secrets=tuple(SecretRule(**rule) for rule in facts.get("secrets", ())),
             may_hold_secrets=frozenset(facts.get("may_hold_secrets", ())),
             create_drops_empty=bool(facts.get("create_drops_empty")),
+            needed_in_updates=tuple(facts.get("needed_in_updates", ())),
+            changed_in_place=tuple(facts.get("changed_in_place", ())),
         )
 
 
