@@ -162,6 +162,11 @@ class Variable:
     follows: str = ""
     letters: Letters | None = None
 
+    @property
+    def names_a_run(self) -> bool:
+        """Whether two runs with different values of it make different records: a parameter with a recorded value."""
+        return self.kind is VariableKind.PARAMETER and bool(self.env) and self.default is not None and not self.secret
+
 
 # ---------------------------------------------------------------- steps
 

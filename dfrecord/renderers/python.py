@@ -31,7 +31,7 @@ from dfrecord.journey.model import (
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
-from dfrecord.renderers.python_names import Names, name_variables
+from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
@@ -103,7 +103,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
         names=names,
-        signature=_signature(names),
+        signature=_signature(names.arguments),
         environment_table=_environment_table(journey, names),
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
@@ -120,6 +120,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         followers=_followers(journey, names),
         letters=_letters(journey),
         reconcile=_reconcile(),
+        told_values=_told_values(names),
+        teardown_signature=_signature(names.told),
         **more,
     )
     return _with_long_lines(formatted(source))
@@ -333,11 +335,16 @@ def _reconcile() -> str:
     return source[source.index("MASK = ") :]
 
 
-def _signature(names: Names) -> str:
+def _told_values(names: Names) -> str:
+    """The dict of what tells a run's records from another's: environment variable to value and recorded value."""
+    return "{" + ", ".join(f"{s.env}: ({s.name}, {s.default})" for s in names.told) + "}"
+
+
+def _signature(settings: tuple[Setting, ...]) -> str:
     """The parameters of the journey function; those with a default can stand anywhere, as all are keyword-only."""
     arguments = [
         f"{argument.name}: {argument.annotation}" + (f" = {argument.default}" if argument.default else "")
-        for argument in names.arguments
+        for argument in settings
     ]
     return ", ".join(["df: DreamFactory", *(["*", *arguments] if arguments else [])])
 

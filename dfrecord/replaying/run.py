@@ -23,13 +23,14 @@ from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
 from dfrecord.replaying.client import Answered, Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference
-from dfrecord.replaying.created import CreatedFile
+from dfrecord.replaying.created import CreatedFile, Made
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     Values,
     check_given,
     filled_body,
     filled_text,
+    given_otherwise,
     hidden,
     is_signed_on,
     renamings,
@@ -125,7 +126,7 @@ class _Run:
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url)
+        self.created = CreatedFile(file, self.client.base_url, given_otherwise(self.journey, self.values))
         self.signed_on = is_signed_on(self.journey, self.values)
 
     # ---------------------------------------------------------------- the whole
@@ -157,22 +158,42 @@ class _Run:
         logins = [step for step in signs if step.kind is StepKind.LOGIN]
         if not all(self._run_one(step) for step in logins):
             return self._ended(stopped_at=1)
-        headers = self._session_headers()
-        for path in reversed(self.created.paths()):
-            started = time.monotonic()
-            answered = self.client.send("DELETE", path, headers)
-            title = f"Delete {path}"
-            if answered.status != 404 and not answered.succeeded:
-                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
-                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
-                return self._ended(stopped_at=1)
-            self.created.note_deleted(path)
-            outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
-            self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        try:
+            gone = all(self._undo(made) for made in reversed(self.created.made()))
+        except WorkFailed as error:
+            self._add(StepResult(0, "tear_down", "Delete what was created", Outcome.FAILED, message=str(error)))
+            gone = False
+        if not gone:
+            return self._ended(stopped_at=1)
+        for words, count in self.created.made_for_others().items():
+            message = f"{count} more made with {words}: give the same to delete them"
+            self._add(StepResult(0, "tear_down", "Left alone", Outcome.SKIPPED, message=message))
         for step in signs:
             if step.kind is StepKind.LOGOUT:
                 self._run_one(step)
         return self._ended()
+
+    def _undo(self, made: Made) -> bool:
+        """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
+        started, headers, path = time.monotonic(), self._session_headers(), made.path
+        if made.key is not None:  # nobody heard the answer to this create
+            row = self.target.row(path, made.key, headers)
+            if row is None:
+                self.created.note_settled(path, made.key)
+                return True
+            path = f"{path}/{row}"
+        answered = self.client.send("DELETE", path, headers)
+        title = f"Delete {path}"
+        if answered.status != 404 and not answered.succeeded:
+            message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+            self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+            return False
+        self.created.note_deleted(path)
+        if made.key is not None:
+            self.created.note_settled(made.path, made.key)
+        outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        return True
 
     def _check(self) -> None:
         """Raises UsageError when a person has to agree or a number is wrong, before anything is sent."""
@@ -238,8 +259,18 @@ class _Run:
         outcome = Outcome.DIFFERS if differences else Outcome.DONE
         return replace(result, outcome=outcome, differences=tuple(differences))
 
-    def _send(self, step: Step, body: bytes | None, target: str = "", method: str = "") -> Answered:
-        """Send the step's request, or another one for it. Raises WorkFailed with the server's words."""
+    def _send(
+        self,
+        step: Step,
+        body: bytes | None,
+        target: str = "",
+        method: str = "",
+        creating: tuple[str, dict[str, Any] | None] | None = None,
+    ) -> Answered:
+        """Send the step's request, or another one for it. Raises WorkFailed with the server's words.
+
+        `creating` is what was noted before: settled by an answer, unless a gateway gave it.
+        """
         target = target or filled_text(step.request.target, self.values)
         method = method or step.request.method
         headers = self.target.headers(step.request.headers)
@@ -248,10 +279,18 @@ class _Run:
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
+        if creating and answered.status < 500:
+            self._settle(*creating, answered)
         if not answered.succeeded:
             raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
         self.wrote = self.wrote or not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
         return answered
+
+    def _settle(self, path: str, key: dict[str, Any] | None, answered: Answered) -> None:
+        if key:
+            self.created.note_settled(path, key)
+        elif not answered.succeeded:
+            self.created.note_deleted(path)
 
     def _list_path(self, step: Step) -> str:
         return (self.catalog.resources[step.resource].path or "") if step.resource else ""
@@ -276,7 +315,10 @@ class _Run:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
             sent = {"resource": [whole]} if state["keys"] else whole
-            answered = self._send(step, _json_bytes(sent))
+            place = path or filled_text(step.request.target, self.values).partition("?")[0]
+            key = state["keys"][-1] if state["keys"] else None
+            self.created.note_creating(place, key)
+            answered = self._send(step, _json_bytes(sent), creating=(place, key))
             self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
             self.made.add(wanted.record or path)
             return replace(result, outcome=Outcome.CREATED)
