@@ -7,15 +7,15 @@ BIN := $(VENV)/bin
 NEWMAN := node_modules/.bin/newman
 DEMO := examples/provision-tenant.har
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint docs wheel clean
 
 demo: $(VENV)/.ready
 	@mkdir -p demo
 	$(BIN)/dfrecord show $(DEMO)
-	$(BIN)/dfrecord render $(DEMO) -f curl -o demo/provision-tenant.sh
-	$(BIN)/dfrecord render $(DEMO) -f python -o demo/provision-tenant.py
-	$(BIN)/dfrecord render $(DEMO) -f postman -o demo/provision-tenant.postman_collection.json
-	$(BIN)/dfrecord report $(DEMO) -o demo/provision-tenant.html
+	$(BIN)/dfrecord render --force $(DEMO) -f curl -o demo/provision-tenant.sh
+	$(BIN)/dfrecord render --force $(DEMO) -f python -o demo/provision-tenant.py
+	$(BIN)/dfrecord render --force $(DEMO) -f postman -o demo/provision-tenant.postman_collection.json
+	$(BIN)/dfrecord report --force $(DEMO) -o demo/provision-tenant.html
 	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
 	@echo "== written to demo/:"; ls -l demo
 
@@ -26,6 +26,9 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/black --check -q .
 	$(BIN)/mypy dfrecord tests
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py
 
 wheel: $(VENV)/.ready-dev
 	rm -rf dist

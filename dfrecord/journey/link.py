@@ -33,7 +33,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.rewrite import joined
-from dfrecord.normalise.body import field_path, records_of
+from dfrecord.normalise.body import field_path, placed_records, records_of
 from dfrecord.system_api.catalog import Catalog, Location, Resource
 
 LEFT_OUT = {
@@ -64,8 +64,8 @@ class Linker:
         """Tell of a create before linking starts: a recording without times may show its use first."""
         facts = self.catalog.resources[resource]
         for row in records_of(answer, self.catalog.wrapper):
-            if isinstance(own := row.get(facts.id_field or ""), Number):
-                self._coming.setdefault((resource, own.text), entry)
+            if (own := self.catalog.id_of(row.get(facts.id_field or ""))) is not None:
+                self._coming.setdefault((resource, own), entry)
 
     def link(self, step: Step, location: Location, entry: int, answer: Tree) -> Step:
         """The step with every id a variable, and with captures of the ids it creates.
@@ -91,22 +91,23 @@ class Linker:
         return (resource, identifier or "") in self._captured
 
     def _capture_created(self, facts: Resource, answer: Tree) -> Iterable[Capture]:
-        wrapped = answer.get(self.catalog.wrapper) if isinstance(answer, Object) else None
-        rows = wrapped.items if isinstance(wrapped, Array) else ()
-        for position, row in enumerate(rows):
-            own = row.get(facts.id_field or "") if isinstance(row, Object) else None
-            if isinstance(own, str):
-                self._captured.add((facts.name, own))
-            if not isinstance(own, Number):
+        for pointer, row in placed_records(answer, self.catalog.wrapper):
+            value = row.get(facts.id_field or "")
+            own = self.catalog.id_of(value) if facts.numbered else None
+            if own is None:
+                if isinstance(value, str):
+                    self._captured.add((facts.name, value))
                 continue
-            promised = self._promised.pop((facts.name, own.text), None)
-            name = promised or self._name(facts, row if isinstance(row, Object) else None)
-            self._known[(facts.name, own.text)] = name
-            self._captured.add((facts.name, own.text))
+            promised = self._promised.pop((facts.name, own), None)
+            name = promised or self._name(facts, row)
+            self._known[(facts.name, own)] = name
+            self._captured.add((facts.name, own))
             self.variables.append(
-                Variable(name, VariableKind.CAPTURE, type="integer", description=f"id of the {label(facts.name)}")
+                Variable(
+                    name, VariableKind.CAPTURE, type=self.catalog.id_type, description=f"id of the {label(facts.name)}"
+                )
             )
-            yield Capture(name, (self.catalog.wrapper, position, facts.id_field or "id"))
+            yield Capture(name, (*pointer, self.catalog.id))
 
     def reference(self, resources: Sequence[str], value: str, entry: int, where: str) -> str:
         """The name of the variable for an id: captured, looked up, or as a last resort asked for."""
@@ -143,9 +144,9 @@ class Linker:
         lookup = Lookup(
             resource=resource,
             path=Text((facts.path,)),
-            rows=(self.catalog.wrapper,),
+            rows=self.catalog.conventions.rows,
             match=match,
-            pick=facts.id_field or "id",
+            pick=facts.id_field or self.catalog.id,
             title=f"Find {label(resource)} {key}",
             headers=self.lookup_headers,
         )
@@ -153,19 +154,20 @@ class Linker:
 
     def api_key(self, value: str) -> str | None:
         """The variable for an app's API key that an answer showed: read from the app of that name on the target."""
-        holder = self.sightings.holder(value)
-        if holder is None:
+        found = self.sightings.holder(value)
+        if found is None:
             return None
+        holder, field_name = found
         facts = self.catalog.resources[holder.resource]
         created = self._known.get((facts.name, holder.id)) if self.was_created_here(facts.name, holder.id) else None
-        match = (("id", Var(created)),) if created else self.identity(facts, holder.row, holder.entry, None)
+        match = ((self.catalog.id, Var(created)),) if created else self.identity(facts, holder.row, holder.entry, None)
         if match is None or facts.path is None:
             return None
-        name = self.namer.give(f"{facts.name}_api_key")
-        title = f"Find the API key of {label(facts.name)} {holder.row.get(facts.key_field or 'name')}"
-        lookup = Lookup(
-            holder.resource, Text((facts.path,)), (self.catalog.wrapper,), match, "api_key", title, self.lookup_headers
-        )
+        name = self.namer.give(f"{facts.name}_{field_name}")
+        words = "API key" if field_name == "api_key" else label(field_name)
+        title = f"Find the {words} of {label(facts.name)} {holder.row.get(facts.key_field or 'name')}"
+        rows = self.catalog.conventions.rows
+        lookup = Lookup(holder.resource, Text((facts.path,)), rows, match, field_name, title, self.lookup_headers)
         self.variables.append(Variable(name, VariableKind.LOOKUP, secret=True, description=title, lookup=lookup))
         return name
 
@@ -184,7 +186,7 @@ class Linker:
             path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
             rows=(parent.relation,),
             match=match,
-            pick=facts.id_field or "id",
+            pick=facts.id_field or self.catalog.id,
             title=f"Find the {label(resource)} row",
             headers=self.lookup_headers,
         )
@@ -198,27 +200,23 @@ class Linker:
         A dotted part of a natural key (`service.name`) stands for the foreign key to that resource.
         """
         pairs: list[tuple[str, Tree]] = []
-        for part in facts.natural_key if not self._is_owned_lookup(facts, parent_key) else ("name",):
+        for part in facts.natural_key if parent_key is None else facts.nested_key:
             name = f"{part.split('.')[0]}_id" if "." in part else part
             if name == parent_key:
                 continue
             value = row.get(name)
-            if isinstance(value, Number) and "." in part:
+            if "." in part and (own := self.catalog.id_of(value)) is not None:
                 targets = facts.foreign_keys[name]
-                value = Var(self.reference(targets, value.text, entry, f"{facts.name}.{name}"))
+                value = Var(self.reference(targets, own, entry, f"{facts.name}.{name}"))
             if value is None and name not in [key for key, _ in row.members]:
                 return None
             pairs.append((name, value))
         return tuple(pairs) or None
 
-    @staticmethod
-    def _is_owned_lookup(facts: Resource, parent_key: str | None) -> bool:
-        return facts.name == "lookup" and parent_key is not None
-
     def _add_lookup(self, name: str, lookup: Lookup, key: tuple[str, str]) -> str:
         self._known[key] = name
         self.variables.append(
-            Variable(name, VariableKind.LOOKUP, type="integer", description=lookup.title, lookup=lookup)
+            Variable(name, VariableKind.LOOKUP, type=self.catalog.id_type, description=lookup.title, lookup=lookup)
         )
         return name
 
@@ -237,7 +235,14 @@ class Linker:
         self._known[(resource, value)] = name
         about = f"id of the {label(resource)} that was {value} on the recorded instance ({where})"
         self.variables.append(
-            Variable(name, VariableKind.PARAMETER, "integer", f"DF_{name.upper()}", required=True, description=about)
+            Variable(
+                name,
+                VariableKind.PARAMETER,
+                self.catalog.id_type,
+                f"DF_{name.upper()}",
+                required=True,
+                description=about,
+            )
         )
         reason = (
             f"the recording does not show which {label(resource)} the id {value} is ({where}); set DF_{name.upper()}"
@@ -293,9 +298,9 @@ class _Linking:
 
     def _path(self, path: str) -> list[str | Var]:
         record = self.location.record
-        if record is None or not record.isdigit() or self.facts.id_field != "id":
+        if record is None or not self.facts.numbered or not self.catalog.is_id(record):
             return [path]
-        resources = self.facts.foreign_keys.get("id", (self.facts.name,))
+        resources = self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,))
         name = self.linker.reference(resources, record, self.entry, f"path of {self.step.title!r}")
         self.record = Var(name)
         before, _, after = path.rpartition(record)
@@ -306,7 +311,7 @@ class _Linking:
         for position, pair in enumerate(query.split("&")):
             name, equals, value = pair.partition("=")
             parts.append(("&" if position else "") + name + equals)
-            if name == "ids" and self.facts.id_field == "id":
+            if name == "ids" and self.facts.numbered:
                 parts += self._ids(unquote(value))
             elif name == "filter":
                 parts += self._filter(unquote(value.replace("+", " ")), value)
@@ -316,8 +321,8 @@ class _Linking:
 
     def _ids(self, value: str) -> list[str | Var]:
         return [
-            self._id(piece, (self.facts.name,), "ids") if piece.isdigit() else quote(piece, safe=",")
-            for piece in re.split(r"(\d+)", value)
+            self._id(piece, (self.facts.name,), "ids") if self.catalog.is_id(piece) else quote(piece, safe=",")
+            for piece in re.split(r"([^\s,()]+)", value)
         ]
 
     def _filter(self, text: str, raw: str) -> list[str | Var]:
@@ -325,7 +330,7 @@ class _Linking:
         parts: list[str | Var] = []
         at = 0
         for match in re.finditer(r"\b(\w+)\s*(?:=|!=|<>|in\s*\()\s*((?:\d+\s*,?\s*)+)", text):
-            targets = (self.facts.name,) if match[1] == "id" else self.facts.foreign_keys.get(match[1])
+            targets = (self.facts.name,) if match[1] == self.catalog.id else self.facts.foreign_keys.get(match[1])
             if not targets:
                 continue
             parts.append(quote(text[at : match.start(2)], safe=_FILTER_SAFE))
@@ -358,13 +363,13 @@ class _Linking:
             if not isinstance(row, Object):
                 result.append(row)
                 continue
-            own = row.get("id")
+            own = self.catalog.id_of(row.get(self.catalog.id))
             self.record = None
-            if self.step.kind is not StepKind.CREATE and isinstance(own, Number):
-                self.record = Var(self.linker.reference((self.facts.name,), own.text, self.entry, "a bulk record"))
-                row = Object(tuple(member for member in row.members if member[0] != "id"))
+            if self.step.kind is not StepKind.CREATE and own is not None:
+                self.record = Var(self.linker.reference((self.facts.name,), own, self.entry, "a bulk record"))
+                row = Object(tuple(member for member in row.members if member[0] != self.catalog.id))
             linked = self._object(row, self.facts, "", None)
-            result.append(Object((("id", self.record), *linked.members)) if self.record else linked)
+            result.append(Object(((self.catalog.id, self.record), *linked.members)) if self.record else linked)
         return Array(tuple(result))
 
     def _object(self, tree: Object, facts: Resource, path: str, parent: Parent | None) -> Object:
@@ -387,13 +392,15 @@ class _Linking:
         if path in facts.self_keys or (parent is not None and path == self._parent_key(parent)):
             deletes = parent is not None and value is None and self.step.kind is StepKind.UPDATE
             return (
-                value if deletes and isinstance(record.get("id"), Number) else self._leave_out("parent", path, parent)
+                value
+                if deletes and self.catalog.id_of(record.get(self.catalog.id))
+                else self._leave_out("parent", path, parent)
             )
         if path in facts.server_made:
             return self._leave_out("server-made", path, parent)
         if value == self.catalog.mask:
             return self._masked(path, facts, parent)
-        if path == "api_key" and self.step.kind is StepKind.CREATE:
+        if path in facts.made_secrets and self.step.kind is StepKind.CREATE:
             return self._leave_out("server-made", path, parent)
         targets = facts.foreign_keys.get(path)
         if targets is not None:
@@ -410,15 +417,22 @@ class _Linking:
         if isinstance(value, Object):
             return self._object(value, facts, path, parent)
         if isinstance(value, Array):
-            return Array(tuple(self._inside(f"{path}[]", item, facts, parent) for item in value.items))
+            targets = facts.foreign_keys.get(f"{path}[]", ())
+            return Array(
+                tuple(
+                    self._foreign(item, targets, path) if targets else self._inside(f"{path}[]", item, facts, parent)
+                    for item in value.items
+                )
+            )
         if isinstance(value, Number) and re.search(r"(^|[_.])id$", path) and value.text not in ("0", "-1"):
             reason = f"{path} = {value.text} looks like an id that dfrecord does not know; it is sent as recorded"
             self.linker.residue.append(Residue(ResidueKind.UNKNOWN, reason, self.step.entry, self.step.name, path))
         return value
 
     def _foreign(self, value: Tree, targets: Sequence[str], path: str) -> Tree:
-        if isinstance(value, Number) and value.text != "0":
-            return Var(self.linker.reference(targets, value.text, self.entry, f"{path} of {self.step.title!r}"))
+        own = self.catalog.id_of(value)
+        if own is not None and own != "0":
+            return Var(self.linker.reference(targets, own, self.entry, f"{path} of {self.step.title!r}"))
         if isinstance(value, str) and value.isdigit() and value != "0":
             name = self.linker.reference(targets, value, self.entry, f"{path} of {self.step.title!r}")
             return Text((Var(name),))
@@ -432,11 +446,12 @@ class _Linking:
         )
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
-        if facts.id_field == self._parent_key(parent) and self.step.kind is StepKind.UPDATE and self.record:
+        own = self.catalog.id_of(value)
+        if self.step.kind is StepKind.UPDATE and self.record and facts.id_field == self._parent_key(parent):
             return self.record  # a has-one has its parent's id
-        if self.step.kind is StepKind.UPDATE and isinstance(value, Number) and value.text != "0" and self.record:
-            return Var(self.linker.row(parent, self.record, facts.name, value.text, row, self.entry))
-        return self._leave_out("server-made", facts.id_field or "id", parent)
+        if self.step.kind is StepKind.UPDATE and own not in (None, "0") and self.record:
+            return Var(self.linker.row(parent, self.record, facts.name, own, row, self.entry))
+        return self._leave_out("server-made", facts.id_field or self.catalog.id, parent)
 
     def _parent_key(self, parent: Parent) -> str:
         return self.catalog.resources[parent.resource].relations[parent.relation].parent_key

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dfrecord.journey.model import Array, Number, Object, Tree
+from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.select import effective_method
 from dfrecord.recording.exchange import Exchange
@@ -43,7 +43,7 @@ class Sightings:
     def __init__(self, exchanges: Iterable[Exchange], catalog: Catalog) -> None:
         self._catalog = catalog
         self._answered: dict[tuple[str, str], list[Sighting]] = {}
-        self._keys: dict[str, Sighting] = {}
+        self._made_secrets: dict[str, tuple[Sighting, str]] = {}
         self._sent: dict[tuple[str, str], list[Sighting]] = {}
         for entry, exchange in enumerate(exchanges):
             self.add(exchange, entry)
@@ -51,7 +51,7 @@ class Sightings:
     def add(self, exchange: Exchange, entry: int) -> None:
         """Takes in the records of one more exchange, at its place in running order."""
         location = self._catalog.locate(exchange.request.decoded_path)
-        resource = "admin" if location.resource == "admin_session" else location.resource
+        resource = self._catalog.resources[location.resource].shows if location.resource else None
         if resource is None or not 200 <= exchange.response.status < 300:
             return
         answer = json_of(exchange.response.body)
@@ -76,9 +76,9 @@ class Sightings:
                 return (before or seen)[0]
         return None
 
-    def holder(self, api_key: str) -> Sighting | None:
-        """The record that an answer showed with this API key."""
-        return self._keys.get(api_key)
+    def holder(self, secret: str) -> tuple[Sighting, str] | None:
+        """The record, and the field of it, in which an answer showed this secret that the server makes (an API key)."""
+        return self._made_secrets.get(secret)
 
     def latest(self, resource: str, identifier: str, entry: int) -> Sighting | None:
         """The record as an answer last showed it before `entry`, None when none did."""
@@ -110,10 +110,10 @@ class Sightings:
             return
         wrapper = self._catalog.wrapper
         for record, made in zip(records_of(sent, wrapper), records_of(answer, wrapper), strict=False):
-            identifier = made.get(facts.id_field)
-            if isinstance(identifier, Number):
-                seen = Sighting(resource, identifier.text, entry, record)
-                self._sent.setdefault((resource, identifier.text), []).append(seen)
+            identifier = self._catalog.id_of(made.get(facts.id_field))
+            if identifier is not None:
+                seen = Sighting(resource, identifier, entry, record)
+                self._sent.setdefault((resource, identifier), []).append(seen)
 
     def _see(
         self,
@@ -127,13 +127,13 @@ class Sightings:
         facts = self._catalog.resources.get(resource)
         if facts is None or facts.id_field is None:
             return
-        own = record.get(facts.id_field)
-        identifier = own.text if isinstance(own, Number) else known_id
+        identifier = self._catalog.id_of(record.get(facts.id_field)) or known_id
         if identifier is not None:
             seen = Sighting(resource, identifier, entry, record, parent)
             table.setdefault((resource, identifier), []).append(seen)
-            if isinstance(api_key := record.get("api_key"), str):
-                self._keys.setdefault(api_key, seen)
+            for name in facts.made_secrets:
+                if isinstance(secret := record.get(name), str):
+                    self._made_secrets.setdefault(secret, (seen, name))
         for name, relation in facts.relations.items():
             value = record.get(name)
             below = Parent(resource, identifier, name) if relation.nested and identifier else None

@@ -74,7 +74,7 @@ class _Upsert:
 
     def _recorded_key(self, write: Write) -> object:
         """What names the record, with the recorded values of parameters; of one that the journey made, its id."""
-        if write.facts.id_field != "id":
+        if not write.facts.numbered:
             return write.subject
         if write.step.kind is StepKind.CREATE:
             return write.facts.name, self._plain(_key(write.facts, write.record))
@@ -107,7 +107,7 @@ class _Upsert:
         plain, rows = self._divided(write)
         places = list(_places(plain, [other.record for other in follows]))
         places += self._not_kept(write, plain) if is_create else []
-        keys = self._keys(write, follows) if is_create and facts.id_field == "id" else ()
+        keys = self._keys(write, follows) if is_create and facts.numbered else ()
         later_rows = {key for other in follows for _, key in self._row_keys(other)}
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
@@ -248,8 +248,8 @@ def _key(facts: Resource, record: Object) -> _Match:
 
 
 def _row_key(row: Object, relation: Relation, child: Resource) -> _Match:
-    if child.name == "lookup":
-        return (("name", row.get("name")),)
+    if child.nested_key != child.natural_key:
+        return tuple((field, row.get(field)) for field in child.nested_key)
     return tuple((field, value) for field, value in _key(child, row) if field != relation.parent_key)
 
 

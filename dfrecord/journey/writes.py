@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from dfrecord.journey.link import label
 from dfrecord.journey.model import (
-    Array,
     Encoding,
     JsonBody,
     Object,
@@ -47,7 +46,7 @@ class Write:
     @property
     def subject(self) -> str:
         """The record that it is about: two writes with the same one write the same record."""
-        unnamed = not self.id and self.step.kind is StepKind.CREATE and self.facts.id_field == "id"
+        unnamed = not self.id and self.step.kind is StepKind.CREATE and self.facts.numbered
         return self.step.name if unnamed else self.id or path_text(self.step.request.target)
 
 
@@ -69,9 +68,9 @@ class Writes:
         facts = self.catalog.resources.get(step.resource or "")
         if facts is None or facts.path is None or not facts.natural_key:
             return [step]
-        if facts.id_field == "name":
+        if facts.create_by_name:
             return [self._by_name(step, facts)]
-        if facts.id_field != "id":
+        if not facts.numbered:
             return [step]
         if step.kind is StepKind.CREATE:
             return self._creates(step, facts) or [step]
@@ -82,7 +81,7 @@ class Writes:
     def _by_name(self, step: Step, facts: Resource) -> Step | Write:
         """An event script: its name is in the path, and its body is bare (system-api.md section 6.1)."""
         path = _first(step.request.target).partition("?")[0]
-        below = path.startswith(f"{facts.path}/") and facts.name == "event_script"
+        below = path.startswith(f"{facts.path}/")
         tree = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
         if below and step.kind is StepKind.DELETE:
             return Write(step, facts, "", Object(()))
@@ -95,9 +94,7 @@ class Writes:
         writes = []
         for position, record in enumerate(records):
             captures = tuple(
-                replace(capture, pointer=capture.pointer[2:])
-                for capture in step.captures
-                if capture.pointer[:2] == (self.catalog.wrapper, position)
+                replace(capture, pointer=capture.inside) for capture in step.captures if capture.position == position
             )
             own = next((capture.variable for capture in captures if capture.pointer == (facts.id_field,)), "")
             request = replace(step.request, body=JsonBody(record))
@@ -110,9 +107,7 @@ class Writes:
     def _records(self, step: Step) -> list[Object]:
         match step.request.body:
             case JsonBody(tree=tree):
-                rows = tree.get(self.catalog.wrapper) if isinstance(tree, Object) else tree
-                items = rows.items if isinstance(rows, Array) else ()
-                return [item for item in items if isinstance(item, Object)]
+                return records_of(tree, self.catalog.wrapper)
             case RawBody() as body if _media_type(step).startswith("text/csv"):
                 return _csv_records(body)
         return []
@@ -130,14 +125,14 @@ class Writes:
         if re.search(r"[?&]ids=$", first) and variables and len(records) <= 1:
             ids, given = variables, records * len(variables) or [bare] * len(variables)
         elif first.partition("?")[0] == facts.path and records and not variables:
-            own = [record.get("id") for record in records]
+            own = [record.get(self.catalog.id) for record in records]
             ids, given = [var.name for var in own if isinstance(var, Var)], records
         else:
             return []
         if len(ids) != len(given):
             return []
         return [
-            self._change(self._named(step, facts, record, position, own), facts, own, _without_id(record))
+            self._change(self._named(step, facts, record, position, own), facts, own, _without(record, self.catalog.id))
             for position, (own, record) in enumerate(zip(ids, given, strict=True))
         ]
 
@@ -167,8 +162,8 @@ class Writes:
         return default if isinstance(default, str) else "…"
 
 
-def _without_id(record: Object) -> Object:
-    return Object(tuple(member for member in record.members if member[0] != "id"))
+def _without(record: Object, field: str) -> Object:
+    return Object(tuple(member for member in record.members if member[0] != field))
 
 
 def _first(target: Text) -> str:

@@ -98,6 +98,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
     )
     source = env.get_template(f"{language}/script.py.j2").render(
         journey=journey,
+        list_rows=_tuple(journey.conventions.rows),
         language=language,
         function=names.function,
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
@@ -301,9 +302,9 @@ class _Body:
             arguments.append(f"newer=({', '.join(newer)},)")
         if lookup.optional:
             arguments.append("optional=True")
-        if lookup.rows != ("resource",):
-            arguments.append(f"rows=({''.join(string(row) + ',' for row in lookup.rows)})")
-        if lookup.pick != "id":
+        if lookup.rows != self._journey.conventions.rows:
+            arguments.append(f"rows={_tuple(lookup.rows)}")
+        if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
@@ -376,6 +377,10 @@ def _joined(values: list[Text]) -> Text:
     for value in values:
         parts += [", ", *value.parts] if parts else value.parts
     return Text(tuple(parts))
+
+
+def _tuple(texts: tuple[str, ...]) -> str:
+    return f"({''.join(f'{string(text)},' for text in texts)})"
 
 
 def _pointer(pointer: tuple[str | int, ...]) -> str:

@@ -114,7 +114,7 @@ class _Planner:
         self._catalog = catalog
         self._client = Client(options.base_url, options.connection)
         self._values: Values = starting_values(self._journey, options.base_url, options.given)
-        self._target = Target(self._client, self._values, catalog.wrapper)
+        self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by path; None: deleted
@@ -177,14 +177,16 @@ class _Planner:
         own = unquote(path.rpartition("/")[2])
         for capture in step.captures:
             known = UNKNOWN if path in self._new else record.get(str(capture.pointer[0]), UNKNOWN)
-            self._values[capture.variable] = own if capture.pointer == ("id",) and path in self._new else _value(known)
+            self._values[capture.variable] = (
+                own if capture.pointer == (self._catalog.id,) and path in self._new else _value(known)
+            )
         if step.kind is StepKind.CREATE and not self._upserts and path not in self._predicted:
             return Planned(Action.REFUSED, title)
         if path in self._new:  # the server will show what it was not sent
             hidden = state.get("secrets", [])
             record = {name: None for name in state["record"] if name not in hidden} | record
         changed = reconcile.changes(state, record, fresh=path in self._new)
-        self._predicted[path] = reconcile.merged(record, changed)
+        self._predicted[path] = reconcile.merged(record, changed, self._catalog.id)
         if not changed:
             return Planned(Action.NONE, title)
         return Planned(Action.CHANGE, title, tuple(self._fields(step, record, changed)))
@@ -195,7 +197,7 @@ class _Planner:
         self._predicted[path] = whole
         self._new.add(path)
         for capture in step.captures:
-            self._values[capture.variable] = own if capture.pointer == ("id",) else UNKNOWN
+            self._values[capture.variable] = own if capture.pointer == (self._catalog.id,) else UNKNOWN
         return Planned(Action.CREATE, self._title(step), tuple(self._fields(step, {}, whole)))
 
     def _record(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:

@@ -43,15 +43,15 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
     return changed
 
 
-def merged(record: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """The record as it is after the changes; nested rows that are sent take the places of those with the same id."""
+def merged(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
+    """The record as it is after the changes; nested rows that are sent take the places of those with the same `own`."""
     result = dict(record)
     for name, value in changed.items():
         old = record.get(name)
         if isinstance(old, list) and isinstance(value, list) and all(isinstance(row, dict) for row in value):
-            sent = {row["id"]: row for row in value if row.get("id") is not None}
-            kept = [{**row, **sent.get(row.get("id"), {})} for row in old if isinstance(row, dict)]
-            value = kept + [row for row in value if row.get("id") is None]
+            sent = {row[own]: row for row in value if row.get(own) is not None}
+            kept = [{**row, **sent.get(row.get(own), {})} for row in old if isinstance(row, dict)]
+            value = kept + [row for row in value if row.get(own) is None]
         result[name] = value
     return result
 

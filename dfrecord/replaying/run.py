@@ -121,12 +121,13 @@ class _Run:
     def __post_init__(self) -> None:
         self.client = Client(self.options.base_url, self.options.connection)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
-        self.target = Target(self.client, self.values, self.catalog.wrapper)
+        self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url, given_otherwise(self.journey, self.values))
+        made_for = given_otherwise(self.journey, self.values)
+        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions, made_for)
         self.signed_on = is_signed_on(self.journey, self.values)
 
     # ---------------------------------------------------------------- the whole
@@ -155,6 +156,7 @@ class _Run:
     def tear_down(self) -> Replayed:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
+        self.created.check()
         logins = [step for step in signs if step.kind is StepKind.LOGIN]
         if not all(self._run_one(step) for step in logins):
             return self._ended(stopped_at=1)
@@ -188,11 +190,11 @@ class _Run:
             message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
             self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
             return False
+        outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
         self.created.note_deleted(path)
         if made.key is not None:
             self.created.note_settled(made.path, made.key)
-        outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
-        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
         return True
 
     def _check(self) -> None:
@@ -202,6 +204,7 @@ class _Run:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
         if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
             raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
         return Replayed(self.journey.name, self.client.base_url, tuple(self.results), stopped_at, interrupted)
@@ -314,12 +317,12 @@ class _Run:
             if step.kind is StepKind.UPDATE and wanted.record:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            sent = {"resource": [whole]} if state["keys"] else whole
             place = path or filled_text(step.request.target, self.values).partition("?")[0]
             key = state["keys"][-1] if state["keys"] else None
+            wrapper = self.journey.conventions.wrapper if key else ""
             self.created.note_creating(place, key)
-            answered = self._send(step, _json_bytes(sent), creating=(place, key))
-            self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
+            answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=(place, key))
+            self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             self.made.add(wanted.record or path)
             return replace(result, outcome=Outcome.CREATED)
         self._capture(step, _tree(record))
@@ -399,7 +402,7 @@ class _Run:
     # ---------------------------------------------------------------- texts
 
     def _session_headers(self) -> list[tuple[str, str]]:
-        name, session = self.catalog.session["token_header"], self.journey.session
+        name, session = self.catalog.session.token_header, self.journey.session
         value = self.values.get(session.name) if session else None
         return [(name, value)] if isinstance(value, str) else []
 
