@@ -11,8 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from dfrecord.normalise.secrets import find
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
+from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
 from tests.tools import FIXTURES, FORMATS, dfrecord, rendered, run
 
@@ -189,7 +191,7 @@ def test_no_secret_is_in_any_output(raw: Path, tmp_path: Path, options: tuple[st
     (out / "show.txt").write_bytes(dfrecord("show", raw, *options).stdout)
     (out / "show.json").write_bytes(dfrecord("show", raw, "--json", *options).stdout)
     dfrecord("import", raw, "-o", out / "import.har")
-    for file in out.iterdir():
+    for file in filter(Path.is_file, out.rglob("*")):
         assert holds_canary(file.read_bytes()) == [], file.name
 
 
@@ -252,3 +254,30 @@ def test_rendered_bash_passes_shellcheck(tmp_path: Path) -> None:
     for case in ("01-create-user", "02-provision-tenant", "06-messy"):
         script = rendered(FIXTURES / case / "recording.har", "curl", tmp_path)
         subprocess.run(["shellcheck", "-S", "style", script], check=True)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"email,password\rx@b.c,%s\r",  # line ends of old Macs: found by fuzz.journeys
+        b"email,note,password\nx@b.c," + b"n" * 140_000 + b",%s\n",  # longer than Python's csv takes by itself
+        b"\xef\xbb\xbfemail,password\r\nx@b.c,%s\r\n",
+        b"<users><user><password>%s</password></user></users>",
+    ],
+)
+def test_secrets_of_a_user_import_are_found_in_any_table(table: bytes) -> None:
+    headers = Headers((("Content-Type", "application/xml" if table.startswith(b"<") else "text/csv"),))
+    body = Body.recorded(table % b"Canary-Pass-0123456789")
+    request = Request("POST", "http://h/api/v2/system/user", headers, body)
+    assert find([Exchange(0, request, Response(201))], load()).recorded == {"Canary-Pass-0123456789"}
+
+
+@pytest.mark.parametrize("safe", ["", "/", "!'()*", "!'()*;,/?:@&=+$#"])
+@pytest.mark.parametrize("space", ["%20", "+"])
+def test_a_secret_is_found_however_a_browser_percent_encodes_it(safe: str, space: str) -> None:
+    secret = "it's (a) se!cret~/&é"
+    request = Request("GET", "http://h/api/v2/system/role?x=" + quote(secret, safe=safe).replace("%20", space))
+    login = Body.recorded(json.dumps({"password": secret}).encode())
+    exchanges = [Exchange(0, Request("POST", "http://h/api/v2/user/session", body=login), Response(200))]
+    exchanges.append(Exchange(1, request, Response(200)))
+    assert find(exchanges, load()).redact_text(request.url) == "http://h/api/v2/system/role?x=DFSECRET_password_1"

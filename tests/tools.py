@@ -12,8 +12,22 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
-FORMATS = {"curl": "script.sh", "python": "script.py", "postman": "script.json"}
-_NEEDS = {"curl": ("bash", "curl", "jq"), "python": (), "postman": ("newman",)}
+FORMATS = {
+    "curl": "script.sh",
+    "python": "script.py",
+    "postman": "script.json",
+    "ansible": "script.yml",
+    "locust": "script.locust.py",
+}
+_NEEDS = {
+    "curl": ("bash", "curl", "jq"),
+    "python": (),
+    "postman": ("newman",),
+    "ansible": ("ansible-playbook",),
+    "locust": ("locust",),
+}
+FAILED = {"ansible": 2}
+"""Exit codes of a run that failed, where they are not 1."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -49,7 +63,11 @@ def run(
         "curl": ["bash", str(script)],
         "python": [sys.executable, str(script)],
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
+        "ansible": ["ansible-playbook", script.name],
+        "locust": ["locust", "-f", script.name, "--headless"],
     }[format]
+    if format == "locust":
+        environment = {"DF_ITERATIONS": "1", "DF_UNIQUE": "0", **environment}
     if format == "postman":
         file = f"{script.stem}.postman_environment.json"
         command += ["--export-environment", file]  # what the run notes there is for the next one

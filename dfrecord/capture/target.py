@@ -35,6 +35,16 @@ class Target:
         """E.g. `https://df.example.com`."""
         return f"{self.scheme}://{self.netloc}"
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that `start` lies in, the innermost first, without their last slash: the API is under one."""
+        names = self.start.partition("?")[0].partition("#")[0].split("/")[1:-1]
+        return tuple("".join(f"/{name}" for name in names[:length]) for length in range(len(names), -1, -1))
+
+    def is_api(self, path: str) -> bool:
+        """Whether a path on the target is one of its API, not of its pages."""
+        return any(path.lower().startswith(f"{folder}/api/".lower()) for folder in self.folders)
+
 
 def target_of(url: str, what: str = "URL") -> Target:
     """The target that a URL names. Raises UsageError unless it is http or https with a host and without credentials."""
@@ -49,7 +59,11 @@ def target_of(url: str, what: str = "URL") -> Target:
         raise UsageError(f"{what}: must not hold a user name or password; log in in the browser")
     start = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     start += f"#{parts.fragment}" if parts.fragment else ""
-    return Target(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, start)
+    try:
+        host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise UsageError(f"{what} {url!r}: its host is not a name; write it like https://df.example.com") from None
+    return Target(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, start)
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -57,6 +71,8 @@ def listen_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise UsageError(f"--listen {text!r}: is not HOST:PORT; write it like 127.0.0.1:8080, port 0 for any free one")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise UsageError(f"--listen {text!r}: write an IPv6 address in brackets, like [::1]:8080")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 

@@ -26,6 +26,7 @@ from dfrecord.journey.model import (
     Text,
     Var,
     Variable,
+    VariableKind,
     Wanted,
 )
 from dfrecord.renderers import python_encoder
@@ -68,11 +69,12 @@ class Call:
     result: str = ""
     closes_session: bool = False
     opens_session: bool = False
+    labels: tuple[str, ...] = ()  # a short name, and what kind of call it is
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The script, executable, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
-    source = script(journey, options, "python", plans=not journey.literal)
+    source = script(journey, options, "python", plans=not journey.literal, counts_steps=False)
     return (OutputFile(source.encode("utf-8"), executable=True),)
 
 
@@ -86,6 +88,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
     body = _Body(journey, names, encoder)
     calls = body.calls()
+    told = names.told if language == "python" else ()  # other programs name each of their runs anew
     env = environment(
         options.template_dir,
         {
@@ -105,7 +108,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         calls=calls,
         names=names,
         signature=_signature(names.arguments),
-        environment_table=_environment_table(journey, names),
+        environment_table=environment_table(more.pop("rows", None) or environment_rows(journey, names)),
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
         token_value=body.token_value,
@@ -120,9 +123,10 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=_reconcile(),
-        told_values=_told_values(names),
-        teardown_signature=_signature(names.told),
+        reconcile=reconcile_source(),
+        told=told,
+        told_values=_told_values(told),
+        teardown_signature=_signature(told),
         **more,
     )
     return _with_long_lines(formatted(source))
@@ -214,6 +218,7 @@ class _Body:
             ),
             opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
             closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
+            labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
         )
 
     def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
@@ -307,7 +312,13 @@ class _Body:
         if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
-        return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
+        return Call(
+            "find",
+            tuple(arguments),
+            lookup.title,
+            result=self._names.assigned(variable.name),
+            labels=(f"find_{variable.name}", VariableKind.LOOKUP.value, lookup.resource),
+        )
 
 
 def _cleaned(text: Text) -> Text:
@@ -330,15 +341,15 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def _reconcile() -> str:
-    """The functions of `replaying.reconcile` as they stand there: script and replay compare alike."""
+def reconcile_source() -> str:
+    """The functions of `replaying.reconcile` as they stand there: scripts and replay compare alike."""
     source = inspect.getsource(reconcile)
     return source[source.index("MASK = ") :]
 
 
-def _told_values(names: Names) -> str:
+def _told_values(told: tuple[Setting, ...]) -> str:
     """The dict of what tells a run's records from another's: environment variable to value and recorded value."""
-    return "{" + ", ".join(f"{s.env}: ({s.name}, {s.default})" for s in names.told) + "}"
+    return "{" + ", ".join(f"{s.env}: ({s.name}, {s.default})" for s in told) + "}"
 
 
 def _signature(settings: tuple[Setting, ...]) -> str:
@@ -350,23 +361,34 @@ def _signature(settings: tuple[Setting, ...]) -> str:
     return ", ".join(["df: DreamFactory", *(["*", *arguments] if arguments else [])])
 
 
-def _environment_table(journey: Journey, names: Names) -> list[tuple[str, str]]:
-    """Each environment variable, padded, and what to know about it."""
-    rows = [("DF_BASE_URL", "required", "the instance, or --base-url")]
+def environment_rows(journey: Journey, names: Names, *, options: bool = True) -> list[tuple[str, str, str]]:
+    """Each environment variable, whether it is needed, and what to know about it, with its command-line option."""
+
+    def told(*facts: str, option: str) -> str:
+        return ", ".join(filter(None, [*facts, f"or {option}" if options and option else ""]))
+
+    rows = [("DF_BASE_URL", "required", told("the instance", option="--base-url"))]
     for setting in names.settings:
         need = "required" if setting.required else f"default {setting.default_text}" if setting.default else "optional"
         if setting.required and setting.only_to_log_in:
             need = f"required unless {names.session_env} is set"
-        facts = ["secret" if setting.secret else "", setting.description, f"or {setting.option}".replace('"', "")]
-        rows.append((setting.env.strip('"'), need, ", ".join(filter(None, facts[: 2 if setting.secret else 3]))))
+        option = "" if setting.secret else setting.option.strip('"')
+        facts = told("secret" if setting.secret else "", setting.description, option=option)
+        rows.append((setting.env.strip('"'), need, facts))
     if names.session:
         need = "required" if names.session_required else "optional"
         rows.append((names.session_env, need, "secret, a session token to use instead of logging in"))
     if any(step.danger for step in journey.steps):
-        rows.append(("DF_YES", "required", "1 to agree to the dangerous steps, or --yes"))
+        rows.append(("DF_YES", "required", told("1 to agree to the dangerous steps", option="--yes")))
     if journey.teardown:
-        rows.append(("DF_TEARDOWN", "optional", "1 to delete what earlier runs created here instead, or --teardown"))
+        undo = "1 to delete what earlier runs created here instead"
+        rows.append(("DF_TEARDOWN", "optional", told(undo, option="--teardown")))
         rows.append(("DF_CREATED", f"default {journey.name}.created.jsonl", "the file that notes what runs create"))
+    return rows
+
+
+def environment_table(rows: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """Each environment variable, padded, and what to know about it."""
     width = max(len(name) for name, _, _ in rows)
     return [(name.ljust(width), f"{need}; {facts}" if facts else need) for name, need, facts in rows]
 

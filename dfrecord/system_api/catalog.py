@@ -138,12 +138,16 @@ class Catalog:
         The service segment is compared without case and the version segment may be missing (system-api.md section 1).
         """
         segments = _with_version(path, self._facts.prefix)
-        for length in range(len(segments), 0, -1):
+        for length in range(min(len(segments), self._longest_path), 0, -1):
             name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
             if name is not None:
                 rest = "/".join(segments[length:])
                 return Location(name, rest or None)
         return Location(None)
+
+    @cached_property
+    def _longest_path(self) -> int:
+        return max(map(len, self._by_path), default=0)
 
     @cached_property
     def _by_path(self) -> dict[tuple[str, ...], str]:

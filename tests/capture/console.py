@@ -94,12 +94,15 @@ class Console:
     ) -> tuple[int, dict[str, str], bytes]:
         """Pages, a download and the report are the console's own; the API is the double's."""
         self.heads.append((target, headers))
+        target = target.removeprefix("/df")  # it lies there, too
         named = {"origin": self.origin, "email": self._double.email, "password": self._double.password}
         if target.startswith("/api/"):
             return self._forward(method, target, headers, body)
         if target == "/":
             cookie = "visit=1; Domain=df.example.com; Path=/; Secure; SameSite=None"
             return 302, {"Location": f"{self.origin}/dist/", "Set-Cookie": cookie}, b""
+        if target == "/moved":
+            return 301, {"Location": "https://df.example.com/dist/"}, b""
         if target == "/dist/":
             return 200, {"Content-Type": "text/html"}, PAGE.format(**named).encode()
         if target == "/dist/app.js":
