@@ -203,11 +203,11 @@ class _Upsert:
         tree = write.step.answer.tree if write.step.answer else None
         answered = next((row for row in records_of(tree, self._catalog.wrapper)), None)
         alone = len(records_of(tree, self._catalog.wrapper)) == 1
-        yield from (field for position, field in write.step.not_kept if position == write.position)
+        not_kept = {field for position, field in write.step.not_kept if position == write.position}
         for field, value in record.members:
             dropped = write.facts.create_drops_empty and value in _EMPTY
             otherwise = answered is not None and alone and field in kept_otherwise(record, answered)
-            if isinstance(field, str) and (dropped or otherwise):
+            if isinstance(field, str) and (dropped or otherwise or field in not_kept):
                 yield field
 
     def _other(self, step: Step, before: list[Step]) -> Step:

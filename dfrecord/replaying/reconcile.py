@@ -97,8 +97,8 @@ def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), pla
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = listed(have)
-        for item in listed(wanted):
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [number for number, other in enumerate(rest) if not differs(item, other, later, f"{place}[]")]
             if not same:
                 return True
@@ -107,7 +107,7 @@ def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), pla
     return plain(wanted) != plain(have)
 
 
-def listed(value: Any) -> list[Any]:
+def items_of(value: Any) -> list[Any]:
     """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",")]

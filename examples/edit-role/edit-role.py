@@ -35,7 +35,7 @@ import json
 import os
 import sys
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import requests
 
@@ -196,6 +196,7 @@ class DreamFactory:
         comes back are compared, and where it finds nothing all records are listed.
         """
         found: list[dict[str, Any]] = []
+        whole_list = path
         field, value = next(iter(match.items()))
         if len(match) == 1 and rows == ("resource",) and isinstance(value, str):
             fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
@@ -207,6 +208,8 @@ class DreamFactory:
             path += f"fields={fields}"
         if not found:
             found = self._matching(title, path, match, rows, headers)
+        if self.planning and rows == ("resource",):
+            found = self._by_then(whole_list, match, found)
         if len(found) > 1:
             wanted = readable(json.dumps(match, ensure_ascii=False))
             raise StepFailed(
@@ -313,13 +316,34 @@ class DreamFactory:
         return text if len(text) <= 200 else text[:199] + "…"
 
     def _plan_create(
-        self, title: str, path: str, record: dict[str, Any]
+        self, title: str, path: str, record: dict[str, Any], *, named: bool = False
     ) -> dict[str, Any]:
-        """Say that a record would be created; the record as it would be, with an id that stands for its own."""
+        """Say that a record would be created; the record as it would be, with an id that stands for its own.
+
+        A `named` one has its name in the path.
+        """
         self._plan(title, "create", record)
         new = Unknown(f"(new {len(self.predicted) + 1})")
-        self.predicted[f"{path}/{quote(new, safe='')}"] = dict(record)
+        self.predicted[path if named else f"{path}/{quote(new, safe='')}"] = New(record)
         return New({**record, "id": new})
+
+    def _by_then(
+        self, path: str, match: dict[str, Any], found: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """What a search in a list finds after the steps before: changed and new records too, deleted ones not."""
+        own = "id"
+        new = [
+            {**record, own: unquote(place.rpartition("/")[2])}
+            for place, record in self.predicted.items()
+            if place.rpartition("/")[0] == path
+            and record is not None
+            and not differs(match, record)
+        ]
+        return new or [
+            row
+            for row in found
+            if f"{path}/{quote(str(row.get(own)), safe='')}" not in self.predicted
+        ]
 
     def _plan_call(
         self,
@@ -512,6 +536,9 @@ class New(dict[str, Any]):
         return Unknown("(known after the run)")
 
 
+MASK = "**********"
+
+
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     """The record to create, with its nested rows."""
     rows = {
@@ -521,41 +548,93 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(
+    wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
+) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [
-            sent
-            for entry in given["rows"]
-            if (sent := row_change(entry, rest, given)) is not None
-        ]
-        if rows:
+        if rows := row_changes(
+            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        ):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [
+            field
+            for field in wanted.get("secrets", [])
+            if field not in have or MASK in str(have[field])
+        ]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {
+            field: ""
+            for field in wanted.get("needs", [])
+            if field not in changed and have.get(field) is None
+        }
     return changed
 
 
-def row_change(
-    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+def merged(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
+    """The record as it is after the changes; nested rows that are sent take the places of those with the same `own`."""
+    result = dict(record)
+    for name, value in changed.items():
+        old = record.get(name)
+        if (
+            isinstance(old, list)
+            and isinstance(value, list)
+            and all(isinstance(row, dict) for row in value)
+        ):
+            sent = {row[own]: row for row in value if row.get(own) is not None}
+            kept = [
+                {**row, **sent.get(row.get(own), {})}
+                for row in old
+                if isinstance(row, dict)
+            ]
+            value = kept + [row for row in value if row.get(own) is None]
+        result[name] = value
+    return result
+
+
+def row_changes(
+    given: dict[str, Any], rest: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {
+                field: value
+                for field, value in entry["keys"][0].items()
+                if field not in given["may_differ"]
+            }
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(
+    rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False
 ) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next(
-        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
-    )
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
 
 
@@ -563,7 +642,7 @@ def differs(
     wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
 ) -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
-    if place in later or have == "**********":
+    if place in later or have == MASK:
         return False
     if isinstance(wanted, dict) and isinstance(have, dict):
         inside = f"{place}." if place else ""
@@ -575,8 +654,8 @@ def differs(
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [
                 number
                 for number, other in enumerate(rest)
@@ -587,6 +666,13 @@ def differs(
             del rest[same[0]]
         return bool(rest)
     return plain(wanted) != plain(have)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
 
 
 def plain(value: Any) -> str:

@@ -40,7 +40,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import requests
 
@@ -76,7 +76,12 @@ class DreamFactory:
         )  # by path, in a plan; None: deleted
         self.secrets: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
+        self.fresh: set[str] = set()  # the paths of what this run created
         self.created_file = created_file
+        self.made_for: dict[str, str] = (
+            {}
+        )  # the parameters that this run was given another value for
+        self.creating: dict[str, Any] = {}  # what is sent and not answered yet
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
@@ -182,6 +187,7 @@ class DreamFactory:
         comes back are compared, and where it finds nothing all records are listed.
         """
         found: list[dict[str, Any]] = []
+        whole_list = path
         field, value = next(iter(match.items()))
         if len(match) == 1 and rows == ("resource",) and isinstance(value, str):
             fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
@@ -193,6 +199,8 @@ class DreamFactory:
             path += f"fields={fields}"
         if not found:
             found = self._matching(title, path, match, rows, headers)
+        if self.planning and rows == ("resource",):
+            found = self._by_then(whole_list, match, found)
         if len(found) > 1:
             wanted = readable(json.dumps(match, ensure_ascii=False))
             raise StepFailed(
@@ -299,13 +307,54 @@ class DreamFactory:
         return text if len(text) <= 200 else text[:199] + "…"
 
     def _plan_create(
-        self, title: str, path: str, record: dict[str, Any]
+        self, title: str, path: str, record: dict[str, Any], *, named: bool = False
     ) -> dict[str, Any]:
-        """Say that a record would be created; the record as it would be, with an id that stands for its own."""
+        """Say that a record would be created; the record as it would be, with an id that stands for its own.
+
+        A `named` one has its name in the path.
+        """
         self._plan(title, "create", record)
         new = Unknown(f"(new {len(self.predicted) + 1})")
-        self.predicted[f"{path}/{quote(new, safe='')}"] = dict(record)
+        self.predicted[path if named else f"{path}/{quote(new, safe='')}"] = New(record)
         return New({**record, "id": new})
+
+    def _plan_update(
+        self, title: str, path: str, wanted: dict[str, Any], have: dict[str, Any]
+    ) -> None:
+        """Say what of a record would be changed; the server would show of a new one what it was not sent, too."""
+        is_new = isinstance(have, New)
+        if is_new:
+            have = {
+                field: None
+                for field in wanted["record"]
+                if field not in wanted.get("secrets", [])
+            } | have
+        changed = changes(wanted, have, fresh=is_new)
+        if changed:
+            self._plan(title, "change", changed, have)
+        else:
+            self._tell(title, "unchanged")
+        self.predicted[path] = (
+            New(merged(have, changed, "id")) if is_new else merged(have, changed, "id")
+        )
+
+    def _by_then(
+        self, path: str, match: dict[str, Any], found: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """What a search in a list finds after the steps before: changed and new records too, deleted ones not."""
+        own = "id"
+        new = [
+            {**record, own: unquote(place.rpartition("/")[2])}
+            for place, record in self.predicted.items()
+            if place.rpartition("/")[0] == path
+            and record is not None
+            and not differs(match, record)
+        ]
+        return new or [
+            row
+            for row in found
+            if f"{path}/{quote(str(row.get(own)), safe='')}" not in self.predicted
+        ]
 
     @property
     def wrote(self) -> bool:
@@ -351,14 +400,18 @@ class DreamFactory:
             return self.change(title, target, wanted, headers=headers)
         record = whole(wanted)
         if self.planning:
-            return self._plan_create(title, path, record)
+            return self._plan_create(title, path, record, named=not wanted["keys"])
         body = {"resource": [record]} if wanted["keys"] else record
+        self._note_creating(path, wanted["keys"][-1] if wanted["keys"] else None)
         answer = self._request(
             title, method, target, to_json(body), headers, True, makes=makes
         )
         self._tell(title, "created")
         created: dict[str, Any] = (
             pick(answer, "resource", 0) if wanted["keys"] else answer
+        )
+        self.fresh.add(
+            f"{path}/{quote(str(created[own]), safe='')}" if wanted["keys"] else path
         )
         return created
 
@@ -376,13 +429,12 @@ class DreamFactory:
         have = self._read(title, path + related, headers)
         if have is None:
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
-        changed = changes(wanted, have)
+        if self.planning:
+            self._plan_update(title, path, wanted, have)
+            return have
+        changed = changes(wanted, have, fresh=path in self.fresh)
         if not changed:
             self._tell(title, "unchanged")
-            return have
-        if self.planning:
-            self._plan(title, "change", changed, have)
-            self.predicted[path] = {**have, **changed}
             return have
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
@@ -414,21 +466,43 @@ class DreamFactory:
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
     def tear_down(self) -> None:
-        """Delete what runs against this instance created, the newest first. Raises StepFailed."""
-        for path in reversed(self.created()):
-            status, text, reason = self._send(
-                f"Delete {path}", "DELETE", path, None, None
-            )
-            if status != 404 and not 200 <= status < 300:
-                raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
-            self._note(deleted=path)
+        """Delete what runs with the same parameters created on this instance, the newest first. Raises StepFailed."""
+        own = "id"
+        others: dict[str, int] = {}
+        for path, key, made_for in reversed(self._made()):
+            if made_for != self.made_for:
+                words = (
+                    " ".join(f"{name}={value}" for name, value in made_for.items())
+                    or "no parameters"
+                )
+                others[words] = others.get(words, 0) + 1
+                continue
+            if key is None:
+                self._delete(path)
+                continue
+            found = self._search(
+                f"Find {path}", "record", path, key
+            )  # nobody heard the answer to this create
+            for row in found:
+                self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            self._note(settled=path, key=key)
+        for words, count in others.items():
             self._say(
-                f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+                f"- left alone: {count} made with {readable(words)}; give the same to delete them"
             )
 
-    def created(self) -> list[str]:
-        """The paths of what is noted as created on this instance and not as deleted."""
-        paths: dict[str, None] = {}
+    def _delete(self, path: str) -> None:
+        status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
+        if status != 404 and not 200 <= status < 300:
+            raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+        self._note(deleted=path)
+        self._say(
+            f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+        )
+
+    def _made(self) -> list[tuple[str, dict[str, Any] | None, dict[str, str]]]:
+        """What is noted as made on this instance and not as deleted: each path, or a list's path and the key in it."""
+        made: dict[str, tuple[str, dict[str, Any] | None, dict[str, str]]] = {}
         try:
             with open(self.created_file, encoding="utf-8") as file:
                 notes = [parsed(line) for line in file]
@@ -436,11 +510,19 @@ class DreamFactory:
             return []
         for note in notes:
             if isinstance(note, dict) and note.get("base_url") == self.base_url:
-                paths.pop(note.get("deleted", ""), None)
-                paths |= {note["created"]: None} if "created" in note else {}
-        return list(paths)
+                path = (
+                    note.get("created")
+                    or note.get("creating")
+                    or note.get("deleted")
+                    or note.get("settled")
+                )
+                place = json.dumps([path, note.get("key")], sort_keys=True)
+                made.pop(place, None)
+                if "created" in note or "creating" in note:
+                    made[place] = (str(path), note.get("key"), note.get("for") or {})
+        return list(made.values())
 
-    def _note(self, **note: str) -> None:
+    def _note(self, **note: Any) -> None:
         line = json.dumps({"base_url": self.base_url, **note})
         try:
             with open(self.created_file, "a", encoding="utf-8") as file:
@@ -450,19 +532,28 @@ class DreamFactory:
                 f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
             ) from None
 
+    def _note_made(self, **note: Any) -> None:
+        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
+    def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
+        """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
+        self.creating = {"settled": path, "key": key} if key else {"deleted": path}
+        self._note_made(
+            **({"creating": path, "key": key} if key else {"created": path})
+        )
+
     def _note_records(
         self, method: str, target: str, makes: str, status: int, answer: Any
     ) -> None:
         """Note what a request created or deleted; a batch that failed has created what the server says it has."""
+        succeeded = 200 <= status < 300
         answer = answer if isinstance(answer, dict) else {}
         error = answer.get("error")
         context = error.get("context") if isinstance(error, dict) else None
         rows = (context if isinstance(context, dict) else answer).get("resource")
         if not isinstance(rows, list):
             rows = (
-                [answer]
-                if status == 201 or method == "DELETE" and 200 <= status < 300
-                else []
+                [answer] if status == 201 or (method == "DELETE" and succeeded) else []
             )
         paths = [
             f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
@@ -472,10 +563,17 @@ class DreamFactory:
         ]
         if makes:
             for path in paths:
-                self._note(created=path)
-        if method == "DELETE" and 200 <= status < 300:
+                self._note_made(created=path)
+        if method == "DELETE" and succeeded:
             for path in [target.partition("?")[0], *paths]:
                 self._note(deleted=path)
+        if (
+            self.creating
+            and status < 500
+            and not (succeeded and "deleted" in self.creating)
+        ):
+            self._note(**self.creating)
+        self.creating = {}
 
 
 def parsed(text: str) -> Any:
@@ -552,6 +650,18 @@ class New(dict[str, Any]):
         return Unknown("(known after the run)")
 
 
+def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
+    """The parameters that have another value than the recorded one, as text: a run undoes what runs with these made."""
+    return {
+        env: value if isinstance(value, str) else json.dumps(value)
+        for env, (value, recorded) in values.items()
+        if value != recorded
+    }
+
+
+MASK = "**********"
+
+
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     """The record to create, with its nested rows."""
     rows = {
@@ -561,41 +671,93 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(
+    wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
+) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [
-            sent
-            for entry in given["rows"]
-            if (sent := row_change(entry, rest, given)) is not None
-        ]
-        if rows:
+        if rows := row_changes(
+            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        ):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [
+            field
+            for field in wanted.get("secrets", [])
+            if field not in have or MASK in str(have[field])
+        ]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {
+            field: ""
+            for field in wanted.get("needs", [])
+            if field not in changed and have.get(field) is None
+        }
     return changed
 
 
-def row_change(
-    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+def merged(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
+    """The record as it is after the changes; nested rows that are sent take the places of those with the same `own`."""
+    result = dict(record)
+    for name, value in changed.items():
+        old = record.get(name)
+        if (
+            isinstance(old, list)
+            and isinstance(value, list)
+            and all(isinstance(row, dict) for row in value)
+        ):
+            sent = {row[own]: row for row in value if row.get(own) is not None}
+            kept = [
+                {**row, **sent.get(row.get(own), {})}
+                for row in old
+                if isinstance(row, dict)
+            ]
+            value = kept + [row for row in value if row.get(own) is None]
+        result[name] = value
+    return result
+
+
+def row_changes(
+    given: dict[str, Any], rest: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {
+                field: value
+                for field, value in entry["keys"][0].items()
+                if field not in given["may_differ"]
+            }
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(
+    rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False
 ) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next(
-        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
-    )
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
 
 
@@ -603,7 +765,7 @@ def differs(
     wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
 ) -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
-    if place in later or have == "**********":
+    if place in later or have == MASK:
         return False
     if isinstance(wanted, dict) and isinstance(have, dict):
         inside = f"{place}." if place else ""
@@ -615,8 +777,8 @@ def differs(
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [
                 number
                 for number, other in enumerate(rest)
@@ -627,6 +789,13 @@ def differs(
             del rest[same[0]]
         return bool(rest)
     return plain(wanted) != plain(have)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
 
 
 def plain(value: Any) -> str:
@@ -667,6 +836,7 @@ def provision_tenant(
     df: DreamFactory, *, tenant: str = "acme"
 ) -> ProvisionTenantResult:
     """provision tenant."""
+    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
     tenant_upper = upper(tenant)
 
     # 1. Log in as an administrator
@@ -704,6 +874,7 @@ def provision_tenant(
             },
             "later": [],
             "rows": {},
+            "needs": ["description"],
         },
         makes="/api/v2/system/service",
     )
@@ -729,6 +900,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
+                    "may_differ": ["verb_mask"],
                     "rows": [
                         {
                             "keys": [
@@ -790,8 +962,11 @@ def provision_tenant(
     )
 
 
-def tear_down(df: DreamFactory) -> None:
+def tear_down(df: DreamFactory, *, tenant: str = "acme") -> None:
     """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
+    df.made_for = given_otherwise(
+        {"DF_TENANT": (tenant, "acme")}
+    )  # what runs with other names made is left alone
     if df.logs_in:
         answer = df.call(
             "Log in as an administrator",
@@ -900,7 +1075,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     try:
         if arguments.teardown:
-            tear_down(df)
+            tear_down(df, tenant=arguments.tenant)
             return 0
         result = provision_tenant(
             df,
