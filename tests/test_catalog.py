@@ -119,14 +119,15 @@ def test_plain_script_of_another_platform(format: str, recording: Path, tmp_path
         assert "There is a name Acme HQ already." in refused.stdout + refused.stderr
 
 
-def test_replay_and_plan_of_another_platform(recording: Path) -> None:
+def test_replay_and_plan_of_another_platform(recording: Path, tmp_path: Path) -> None:
     catalog = api.load_catalog(CATALOG)
     journey = api.plan(api.read(recording, catalog=catalog), catalog=catalog)
     with target_with_old_records() as server:
         planned = api.preview(journey, server.url, environment(server), catalog=catalog)
         assert planned.summary == "Plan: 4 to create, 1 to change, 0 to delete"
         assert server.writes == []
-        replayed = api.replay(journey, server.url, environment(server), catalog=catalog)
+        created = tmp_path / "created.jsonl"
+        replayed = api.replay(journey, server.url, environment(server), catalog=catalog, created_file=created)
         assert replayed.ok, replayed
 
 

@@ -312,11 +312,11 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
     kind = (headers.get("Content-Type") or "").lower()
     if "multipart/" in kind:
         for part in body.content.split(b"\r\n--"):
-            head, _, value = part.partition(b"\r\n\r\n")
+            head, _, content = part.partition(b"\r\n\r\n")
             named = re.search(rb'name="([^"]*+)"\Z', head)
             name = named[1].decode("utf-8", "replace") if named else ""
             if catalog.is_secret_parameter(name):
-                yield _identifier(name), name, value.decode("utf-8", "replace")
+                yield _identifier(name), name, content.decode("utf-8", "replace")
         return
     if "csv" in kind or "xml" in kind:
         yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from dfrecord.journey.model import (
@@ -36,7 +37,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import predicted, reconcile
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -86,7 +87,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
     """
     names = name_variables(journey)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
-    body = _Body(journey, names, encoder)
+    body = _Body(journey, names, encoder, plans=bool(more.get("plans")))
     calls = body.calls()
     told = names.told if language == "python" else ()  # other programs name each of their runs anew
     env = environment(
@@ -123,7 +124,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=reconcile_source(),
+        reconcile=functions_of(reconcile),
+        predicted=functions_of(predicted),
         told=told,
         told_values=_told_values(told),
         teardown_signature=_signature(told),
@@ -154,8 +156,9 @@ def _width(line: str) -> int:
 class _Body:
     """Turns the schedule of a journey into calls."""
 
-    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder) -> None:
+    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder, *, plans: bool = False) -> None:
         self._journey, self._names, self._encoder = journey, names, encoder
+        self._plans_calls = plans and not journey.upsert
         self._token = self._usual_token_header()
         self.token_header = string(self._token[0]) if self._token else ""
         self.token_value = ""
@@ -197,6 +200,8 @@ class _Body:
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
+        elif self._plans_calls and step.kind is StepKind.CALL and request.method not in ("GET", "HEAD"):
+            arguments.append("writes_record=False")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
@@ -341,10 +346,10 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def reconcile_source() -> str:
-    """The functions of `replaying.reconcile` as they stand there: scripts and replay compare alike."""
-    source = inspect.getsource(reconcile)
-    return source[source.index("MASK = ") :]
+def functions_of(module: ModuleType) -> str:
+    """The functions of a module as they stand there: scripts and replay compare, and plan, alike."""
+    source = inspect.getsource(module)
+    return source[source.index("\ndef ") + 1 :]
 
 
 def _told_values(told: tuple[Setting, ...]) -> str:

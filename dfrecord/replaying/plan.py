@@ -7,27 +7,29 @@ create is there for the steps after it, with what it would hold. Nothing but the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote, unquote
 
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import (
+    Array,
+    Capture,
     Journey,
     Number,
     Step,
     StepKind,
     Tree,
+    Var,
     Variable,
     Wanted,
-    variables_of_lookup,
     variables_of_tree,
 )
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.select import refusal
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import predicted, reconcile
 from dfrecord.replaying.client import Client
 from dfrecord.replaying.run import ReplayOptions
 from dfrecord.replaying.target import Target, document, member
@@ -43,7 +45,6 @@ from dfrecord.replaying.values import (
 from dfrecord.system_api.catalog import Catalog
 
 UNKNOWN = "(known after create)"
-"""A value that the server makes; the id of a record that is not there yet begins like it."""
 
 
 class Action(StrEnum):
@@ -55,6 +56,10 @@ class Action(StrEnum):
     CALL = "call"  # a request that is no record's write and would be sent
     REFUSED = "refused"  # a create of what is there already, without an upsert
     NONE = "unchanged"
+
+
+_KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKind.DELETE: Action.DELETE}
+"""What a step does whose record cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,8 @@ class _Planner:
         self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
-        self._predicted: dict[str, dict[str, Any] | None] = {}  # by path; None: deleted
-        self._new: set[str] = set()  # the paths of records that are not there yet
+        self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
+        self._new: set[str] = set()
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
@@ -136,7 +141,8 @@ class _Planner:
     def _look_up(self, variable: Variable) -> None:
         lookup = variable.lookup
         assert lookup is not None
-        if any(_is_unknown(self._values.get(name)) for name in variables_of_lookup(variable)):
+        needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
+        if any(self._values.get(name) == UNKNOWN for name in needed):
             self._values[variable.name] = UNKNOWN
             return
         self._values[variable.name] = self._target.look_up(variable)
@@ -154,11 +160,21 @@ class _Planner:
 
     def _call(self, step: Step) -> None:
         for capture in step.captures:
-            self._values.setdefault(capture.variable, UNKNOWN)
+            self._values.setdefault(capture.variable, self._kept_token(step, capture) or UNKNOWN)
         if step.only_after_changes and self._upserts and not self._would_write():
             self._planned.append(Planned(Action.NONE, self._title(step)))
-        elif not step.captures:
-            self._planned.append(Planned(Action.CALL, self._title(step)))
+        else:
+            kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)
+            self._planned += [Planned(kind, self._title(step))] if not step.captures or step.kind in _KINDS else []
+
+    def _kept_token(self, step: Step, capture: Capture) -> Tree:
+        """Where the answer would give a new session token: the one in use, as a plan does not end its session."""
+        if capture.pointer[-1] not in self._catalog.session.token_fields:
+            return None
+        name = self._catalog.session.token_header
+        return next(
+            (filled_text(value, self._values) for header, value in step.request.headers if header == name), None
+        )
 
     def _would_write(self) -> bool:
         return any(step.action is not Action.NONE for step in self._planned)
@@ -168,67 +184,76 @@ class _Planner:
     def _state(self, step: Step, wanted: Wanted) -> Planned:
         state = document(wanted, self._values)
         title = self._title(step)
-        path, record = self._record(step, wanted)
+        own, record = self._record(step, wanted)
         if step.kind is StepKind.DELETE:
-            self._predicted[path] = None
+            self._predicted[own] = None
             return Planned(Action.DELETE if record is not None else Action.NONE, title)
         if record is None:
-            return self._create(step, wanted, path, reconcile.whole(state))
-        own = unquote(path.rpartition("/")[2])
+            whole = reconcile.whole(state)
+            self._new.add(own)
+            self._predicted[own] = predicted.created(whole, state["rows"])
+            for capture in step.captures:
+                self._values[capture.variable] = UNKNOWN
+            return Planned(Action.CREATE, title, tuple(self._fields(step, [(n, None, v) for n, v in whole.items()])))
         for capture in step.captures:
-            known = UNKNOWN if path in self._new else record.get(str(capture.pointer[0]), UNKNOWN)
-            self._values[capture.variable] = (
-                own if capture.pointer == (self._catalog.id,) and path in self._new else _value(known)
-            )
-        if step.kind is StepKind.CREATE and not self._upserts and path not in self._predicted:
+            self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
+        if step.kind is StepKind.CREATE and not self._upserts:
             return Planned(Action.REFUSED, title)
-        if path in self._new:  # the server will show what it was not sent
-            hidden = state.get("secrets", [])
-            record = {name: None for name in state["record"] if name not in hidden} | record
-        changed = reconcile.changes(state, record, fresh=path in self._new)
-        self._predicted[path] = reconcile.merged(record, changed, self._catalog.id)
-        if not changed:
+        if own in self._new:
+            record = predicted.completed(record, state["record"])
+        changed = reconcile.changes(state, record, fresh=own in self._new)
+        told = reconcile.field_changes(changed, record, state["rows"])
+        if not self._upserts:  # an upsert leaves alone what it cannot compare, a plain run sends it again
+            places = {place for place, _, _ in told}
+            told += [each for each in self._set_unseen(step, "", state["record"], record) if each[0] not in places]
+        self._predicted[own] = predicted.written(record, changed, state["rows"])
+        if not told:
             return Planned(Action.NONE, title)
-        return Planned(Action.CHANGE, title, tuple(self._fields(step, record, changed)))
-
-    def _create(self, step: Step, wanted: Wanted, path: str, whole: dict[str, Any]) -> Planned:
-        own = f"{UNKNOWN[:-1]} {len(self._new) + 1})"
-        path = f"{path}/{quote(own, safe='')}" if wanted.keyed else path
-        self._predicted[path] = whole
-        self._new.add(path)
-        for capture in step.captures:
-            self._values[capture.variable] = own if capture.pointer == (self._catalog.id,) else UNKNOWN
-        return Planned(Action.CREATE, self._title(step), tuple(self._fields(step, {}, whole)))
+        return Planned(Action.CHANGE, title, tuple(self._fields(step, told)))
 
     def _record(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
-        """The path of the record that a step is about, else of the list, and what the record would be by then."""
+        """The record that a step is about, as it would be by then, and what names it in the plan: its path once it is
+        there, the variable of its id before that.
+        """
         path = filled_text(step.request.target, self._values).partition("?")[0]
-        if not wanted.keyed:
-            if path in self._predicted:
-                return path, self._predicted[path]
+        creates = step.kind is StepKind.CREATE and wanted.document.get("keys") != Array(())
+        if not creates:
+            own = wanted.record if self._values.get(wanted.record) == UNKNOWN else path
+            if own in self._predicted:
+                return own, self._predicted[own]
             if wanted.record and self._values.get(wanted.record) is None:
-                return path, None
-            return self._target.existing(step, wanted)
-        keys = document(wanted, self._values)["keys"]
-        for key in keys:
-            for other, record in self._predicted.items():
-                if other.rpartition("/")[0] == path and record is not None and not reconcile.differs(key, record):
-                    return other, record
-        if self._depends_on_new(wanted):
-            return path, None
+                return own, None
+        elif self._depends_on_new(wanted):
+            return wanted.record or step.name, None
         found, record = self._target.existing(step, wanted)
-        return (path, None) if not found or found in self._predicted else (found, record)
+        then = self._predicted.get(found, record)
+        if creates and (then is None or not _has_key(then, document(wanted, self._values)["keys"])):
+            return wanted.record or step.name, None  # there is none, or it is deleted or renamed by then
+        return found, then
 
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""
         keys = wanted.document.get("keys")
-        return any(_is_unknown(self._values.get(name)) for name in variables_of_tree(keys))
+        return any(self._values.get(name) == UNKNOWN for name in variables_of_tree(keys))
 
-    def _fields(self, step: Step, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FieldChange]:
-        for name, value in new.items():
-            secret = self._catalog.secret_rule(step.resource, name) is not None
-            shown = ["***" if secret and given is not None else self._hidden(given) for given in (old.get(name), value)]
-            yield FieldChange(name, *shown)
+    def _set_unseen(self, step: Step, above: str, sent: dict[str, Any], have: Any) -> Iterator[tuple[str, Any, Any]]:
+        """The secrets that are sent where the instance does not show what it has: they are set, whatever it has."""
+        for name, value in sent.items():
+            place = f"{above}{name}"
+            shown = have.get(name) if isinstance(have, dict) else None
+            if isinstance(value, dict):
+                yield from self._set_unseen(step, f"{place}.", value, shown)
+            elif value is not None and shown in (None, self._catalog.mask) and self._is_secret(step, place):
+                yield place, shown, value
+
+    def _is_secret(self, step: Step, place: str) -> bool:
+        return self._catalog.secret_rule(step.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
+
+    def _fields(self, step: Step, told: Iterable[tuple[str, Any, Any]]) -> Iterator[FieldChange]:
+        for place, old, new in told:
+            secret = self._is_secret(step, place)
+            shown = ["***" if secret and given is not None else self._hidden(given) for given in (old, new)]
+            yield FieldChange(place, *shown)
 
     def _hidden(self, value: Any) -> Any:
         return json.loads(hidden(json.dumps(value), self._journey, self._values))
@@ -238,8 +263,8 @@ class _Planner:
         return hidden(title, self._journey, self._values)
 
 
-def _is_unknown(value: Tree) -> bool:
-    return isinstance(value, str) and value.startswith(UNKNOWN[:-1])
+def _has_key(record: dict[str, Any], keys: list[dict[str, Any]]) -> bool:
+    return any(not reconcile.differs(key, record) for key in keys)
 
 
 def _value(value: Any) -> Tree:

@@ -264,6 +264,12 @@ class Catalog:
         return api_key.startswith(tuple(self.session.console_api_keys))
 
     @cached_property
+    def usual_server_made(self) -> frozenset[str]:
+        """The fields that the server makes in records of nearly every resource: ids, dates, who made them."""
+        audited = (facts.server_made for facts in self.resources.values() if "created_by_id" in facts.server_made)
+        return frozenset.intersection(*(fields | {"id"} for fields in audited))
+
+    @cached_property
     def vocabulary(self) -> str:
         """Every word of the knowledge, in lower case: what a secret cannot be told apart from."""
         return msgspec.json.encode(self._facts).decode().lower()

@@ -546,9 +546,6 @@ def upper(text: str) -> str:
     return "".join(c.upper() if c.isascii() else c for c in text)
 
 
-MASK = "**********"
-
-
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     """The record to create, with its nested rows."""
     rows = {
@@ -579,7 +576,7 @@ def changes(
         hidden = [
             field
             for field in wanted.get("secrets", [])
-            if field not in have or MASK in str(have[field])
+            if field not in have or "**********" in str(have[field])
         ]
         changed |= {field: wanted["record"][field] for field in hidden}
     if changed:
@@ -589,27 +586,6 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
-
-
-def merged(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
-    """The record as it is after the changes; nested rows that are sent take the places of those with the same `own`."""
-    result = dict(record)
-    for name, value in changed.items():
-        old = record.get(name)
-        if (
-            isinstance(old, list)
-            and isinstance(value, list)
-            and all(isinstance(row, dict) for row in value)
-        ):
-            sent = {row[own]: row for row in value if row.get(own) is not None}
-            kept = [
-                {**row, **sent.get(row.get(own), {})}
-                for row in old
-                if isinstance(row, dict)
-            ]
-            value = kept + [row for row in value if row.get(own) is None]
-        result[name] = value
-    return result
 
 
 def row_changes(
@@ -648,11 +624,57 @@ def taken(
     return None
 
 
+def field_changes(
+    changed: dict[str, Any], have: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none.
+
+    `rows` names the relations in it, and the fields `id` and `parent` of their rows.
+    """
+    told: list[tuple[str, Any, Any]] = []
+    for field, value in changed.items():
+        old = have.get(field)
+        if field not in rows or not isinstance(value, list):
+            told += value_changes(field, old, value)
+            continue
+        own, parent = rows[field]["id"], rows[field]["parent"]
+        there = (
+            [row for row in old if isinstance(row, dict)]
+            if isinstance(old, list)
+            else []
+        )
+        for row in value:
+            known = [
+                n
+                for n, other in enumerate(there)
+                if row.get(own) is not None and other.get(own) == row[own]
+            ]
+            place = f"{field}[{known[0] if known else 'new'}]"
+            if not known:
+                told.append((place, None, row))
+            elif parent in row and row[parent] is None:
+                told.append((place, there[known[0]], None))
+            else:
+                told += value_changes(place, there[known[0]], row)
+    return told
+
+
+def value_changes(place: str, have: Any, wanted: Any) -> list[tuple[str, Any, Any]]:
+    """The same for one value: an object is told by the members that change."""
+    if not isinstance(wanted, dict) or not isinstance(have, dict):
+        return [(place, have, wanted)]
+    told = []
+    for name, value in wanted.items():
+        if differs(value, have.get(name)):
+            told += value_changes(f"{place}.{name}", have.get(name), value)
+    return told
+
+
 def differs(
     wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
 ) -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
-    if place in later or have == MASK:
+    if place in later or have == "**********":
         return False
     if isinstance(wanted, dict) and isinstance(have, dict):
         inside = f"{place}." if place else ""

@@ -40,7 +40,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import requests
 
@@ -74,6 +74,9 @@ class DreamFactory:
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
+        self.new: set[str] = (
+            set()
+        )  # of these paths, those of records that would be created
         self.secrets: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
         self.fresh: set[str] = set()  # the paths of what this run created
@@ -187,7 +190,6 @@ class DreamFactory:
         comes back are compared, and where it finds nothing all records are listed.
         """
         found: list[dict[str, Any]] = []
-        whole_list = path
         field, value = next(iter(match.items()))
         if len(match) == 1 and rows == ("resource",) and isinstance(value, str):
             fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
@@ -199,8 +201,6 @@ class DreamFactory:
             path += f"fields={fields}"
         if not found:
             found = self._matching(title, path, match, rows, headers)
-        if self.planning and rows == ("resource",):
-            found = self._by_then(whole_list, match, found)
         if len(found) > 1:
             wanted = readable(json.dumps(match, ensure_ascii=False))
             raise StepFailed(
@@ -264,26 +264,21 @@ class DreamFactory:
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
         )
-        calls = (
-            f", {self.planned['call']} other calls to send"
-            if self.planned["call"]
-            else ""
+        calls = self.planned["call"]
+        more = (
+            f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
             f", {self.planned['refused']} to be refused, being there already"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{calls}{refused}"
+        return f"Plan: {counts}{more}{refused}"
 
     def _plan(
-        self,
-        title: str,
-        action: str,
-        new: dict[str, Any] | None = None,
-        old: dict[str, Any] | None = None,
+        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
     ) -> None:
-        """Say what would be done, field by field."""
+        """Say what would be done, field by field: the name, the value now, the value then."""
         self.planned[action] += 1
         sign = {
             "create": "+",
@@ -295,9 +290,9 @@ class DreamFactory:
         print(
             f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
         )
-        for name, value in (new or {}).items():
-            before = "" if old is None else f"{self._shown(old.get(name))} → "
-            print(f"      {name}: {before}{self._shown(value)}")
+        for name, old, new in fields or ():
+            before = "" if action == "create" else f"{self._shown(old)} → "
+            print(f"      {name}: {before}{self._shown(new)}")
 
     def _shown(self, value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
@@ -307,54 +302,26 @@ class DreamFactory:
         return text if len(text) <= 200 else text[:199] + "…"
 
     def _plan_create(
-        self, title: str, path: str, record: dict[str, Any], *, named: bool = False
+        self,
+        title: str,
+        path: str,
+        record: dict[str, Any],
+        rows: dict[str, Any],
+        *,
+        named: bool = False,
     ) -> dict[str, Any]:
         """Say that a record would be created; the record as it would be, with an id that stands for its own.
 
-        A `named` one has its name in the path.
+        A `named` one has its name in the path already. `rows` names its relations.
         """
-        self._plan(title, "create", record)
-        new = Unknown(f"(new {len(self.predicted) + 1})")
-        self.predicted[path if named else f"{path}/{quote(new, safe='')}"] = New(record)
-        return New({**record, "id": new})
-
-    def _plan_update(
-        self, title: str, path: str, wanted: dict[str, Any], have: dict[str, Any]
-    ) -> None:
-        """Say what of a record would be changed; the server would show of a new one what it was not sent, too."""
-        is_new = isinstance(have, New)
-        if is_new:
-            have = {
-                field: None
-                for field in wanted["record"]
-                if field not in wanted.get("secrets", [])
-            } | have
-        changed = changes(wanted, have, fresh=is_new)
-        if changed:
-            self._plan(title, "change", changed, have)
-        else:
-            self._tell(title, "unchanged")
-        self.predicted[path] = (
-            New(merged(have, changed, "id")) if is_new else merged(have, changed, "id")
+        self._plan(
+            title, "create", [(name, None, value) for name, value in record.items()]
         )
-
-    def _by_then(
-        self, path: str, match: dict[str, Any], found: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """What a search in a list finds after the steps before: changed and new records too, deleted ones not."""
-        own = "id"
-        new = [
-            {**record, own: unquote(place.rpartition("/")[2])}
-            for place, record in self.predicted.items()
-            if place.rpartition("/")[0] == path
-            and record is not None
-            and not differs(match, record)
-        ]
-        return new or [
-            row
-            for row in found
-            if f"{path}/{quote(str(row.get(own)), safe='')}" not in self.predicted
-        ]
+        new = Unknown(f"(new {len(self.predicted) + 1})")
+        own = path if named else f"{path}/{quote(new, safe='')}"
+        self.predicted[own] = created(record, rows)
+        self.new.add(own)
+        return New({**record, "id": new})
 
     @property
     def wrote(self) -> bool:
@@ -389,6 +356,12 @@ class DreamFactory:
         own = "id"
         for key in wanted["keys"]:
             found = self._search(title, resource, path, key, headers=headers)
+            if found and differs(
+                key,
+                self.predicted.get(f"{path}/{quote(str(found[0][own]), safe='')}")
+                or key,
+            ):
+                continue  # in a plan: it is renamed by then
             if found:
                 return self.change(
                     title,
@@ -400,7 +373,9 @@ class DreamFactory:
             return self.change(title, target, wanted, headers=headers)
         record = whole(wanted)
         if self.planning:
-            return self._plan_create(title, path, record, named=not wanted["keys"])
+            return self._plan_create(
+                title, path, record, wanted["rows"], named=not wanted["keys"]
+            )
         body = {"resource": [record]} if wanted["keys"] else record
         self._note_creating(path, wanted["keys"][-1] if wanted["keys"] else None)
         answer = self._request(
@@ -429,12 +404,17 @@ class DreamFactory:
         have = self._read(title, path + related, headers)
         if have is None:
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
-        if self.planning:
-            self._plan_update(title, path, wanted, have)
-            return have
-        changed = changes(wanted, have, fresh=path in self.fresh)
+        if path in self.new:
+            have = completed(have, wanted["record"])
+        changed = changes(
+            wanted, have, fresh=path in self.new if self.planning else self.fresh
+        )
         if not changed:
             self._tell(title, "unchanged")
+            return have
+        if self.planning:
+            self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
+            self.predicted[path] = written(have, changed, wanted["rows"])
             return have
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
@@ -659,9 +639,6 @@ def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
     }
 
 
-MASK = "**********"
-
-
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     """The record to create, with its nested rows."""
     rows = {
@@ -692,7 +669,7 @@ def changes(
         hidden = [
             field
             for field in wanted.get("secrets", [])
-            if field not in have or MASK in str(have[field])
+            if field not in have or "**********" in str(have[field])
         ]
         changed |= {field: wanted["record"][field] for field in hidden}
     if changed:
@@ -702,27 +679,6 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
-
-
-def merged(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
-    """The record as it is after the changes; nested rows that are sent take the places of those with the same `own`."""
-    result = dict(record)
-    for name, value in changed.items():
-        old = record.get(name)
-        if (
-            isinstance(old, list)
-            and isinstance(value, list)
-            and all(isinstance(row, dict) for row in value)
-        ):
-            sent = {row[own]: row for row in value if row.get(own) is not None}
-            kept = [
-                {**row, **sent.get(row.get(own), {})}
-                for row in old
-                if isinstance(row, dict)
-            ]
-            value = kept + [row for row in value if row.get(own) is None]
-        result[name] = value
-    return result
 
 
 def row_changes(
@@ -761,11 +717,57 @@ def taken(
     return None
 
 
+def field_changes(
+    changed: dict[str, Any], have: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none.
+
+    `rows` names the relations in it, and the fields `id` and `parent` of their rows.
+    """
+    told: list[tuple[str, Any, Any]] = []
+    for field, value in changed.items():
+        old = have.get(field)
+        if field not in rows or not isinstance(value, list):
+            told += value_changes(field, old, value)
+            continue
+        own, parent = rows[field]["id"], rows[field]["parent"]
+        there = (
+            [row for row in old if isinstance(row, dict)]
+            if isinstance(old, list)
+            else []
+        )
+        for row in value:
+            known = [
+                n
+                for n, other in enumerate(there)
+                if row.get(own) is not None and other.get(own) == row[own]
+            ]
+            place = f"{field}[{known[0] if known else 'new'}]"
+            if not known:
+                told.append((place, None, row))
+            elif parent in row and row[parent] is None:
+                told.append((place, there[known[0]], None))
+            else:
+                told += value_changes(place, there[known[0]], row)
+    return told
+
+
+def value_changes(place: str, have: Any, wanted: Any) -> list[tuple[str, Any, Any]]:
+    """The same for one value: an object is told by the members that change."""
+    if not isinstance(wanted, dict) or not isinstance(have, dict):
+        return [(place, have, wanted)]
+    told = []
+    for name, value in wanted.items():
+        if differs(value, have.get(name)):
+            told += value_changes(f"{place}.{name}", have.get(name), value)
+    return told
+
+
 def differs(
     wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
 ) -> bool:
     """Whether the server has another value than is wanted, as far as the server shows it."""
-    if place in later or have == MASK:
+    if place in later or have == "**********":
         return False
     if isinstance(wanted, dict) and isinstance(have, dict):
         inside = f"{place}." if place else ""
@@ -801,6 +803,61 @@ def items_of(value: Any) -> list[Any]:
 def plain(value: Any) -> str:
     """A scalar as text, in which 1, "1" and true are the same."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A record that would be created; its nested rows get ids, by which later writes can change and remove them."""
+    return {
+        name: (
+            with_ids(value, rows[name]["id"], 0)
+            if name in rows and isinstance(value, list)
+            else value
+        )
+        for name, value in record.items()
+    }
+
+
+def with_ids(given: list[Any], own: str, known: int) -> list[Any]:
+    """Rows with an id each; `known` others have one already."""
+    rows = [row for row in given if isinstance(row, dict)]
+    return [
+        {**row, own: f"(known after create) {known + number}"}
+        for number, row in enumerate(rows)
+    ]
+
+
+def completed(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """A record that would be created, with null where a later write sets what its create leaves out."""
+    whole = {**dict.fromkeys(wanted), **record}
+    for name, value in wanted.items():
+        if isinstance(value, dict) and isinstance(whole[name], dict):
+            whole[name] = completed(whole[name], value)
+    return whole
+
+
+def written(
+    record: dict[str, Any], changed: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """A record after a write: nested rows that are sent are merged, added, or gone where their parent is null."""
+    result = dict(record)
+    for name, value in changed.items():
+        old = record.get(name)
+        if name in rows and isinstance(old, list) and isinstance(value, list):
+            own, parent = rows[name]["id"], rows[name]["parent"]
+            sent = {row[own]: row for row in value if row.get(own) is not None}
+            kept = [
+                {**row, **sent.get(row.get(own), {})}
+                for row in old
+                if isinstance(row, dict)
+            ]
+            added = with_ids(
+                [row for row in value if row.get(own) is None], own, len(old)
+            )
+            value = [row for row in kept + added if row.get(parent, "") is not None]
+        elif isinstance(old, dict) and isinstance(value, dict):
+            value = {**old, **value}
+        result[name] = value
+    return result
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:

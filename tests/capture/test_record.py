@@ -450,7 +450,7 @@ def test_on_a_terminal_there_is_a_table_with_a_counter(double: DreamFactoryDoubl
     output = str(tmp_path / "a.har")
     command = [sys.executable, "-m", "dfrecord", "record", double.url, "-o", output, "--listen", "127.0.0.1:0"]
     ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "160"}
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
     process = subprocess.Popen(command, cwd=ROOT, stderr=theirs, env=environment)
     os.close(theirs)
     shown = b""
@@ -468,6 +468,7 @@ def test_on_a_terminal_there_is_a_table_with_a_counter(double: DreamFactoryDoubl
     assert "TIME" in text
     assert "2 recorded · 1 refused or failed · 1 filtered out · Ctrl-C ends" in text
     assert "\x1b[1;31m" in text, "a refused call stands out"
+    assert "No session token (JWT) or API Key detected" in text, "and says why, on a narrow terminal, too"
     assert r"role\u001b[31m" in text, "recorded text cannot steer the terminal"
     assert text.count("\x1b[?25h") == text.count("\x1b[?25l"), "the cursor comes back"
 
