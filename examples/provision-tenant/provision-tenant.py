@@ -407,7 +407,7 @@ class DreamFactory:
         if path in self.new:
             have = completed(have, wanted["record"])
         changed = changes(
-            wanted, have, fresh=path in self.new if self.planning else self.fresh
+            wanted, have, fresh=path in (self.new if self.planning else self.fresh)
         )
         if not changed:
             self._tell(title, "unchanged")
