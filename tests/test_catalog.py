@@ -14,7 +14,7 @@ from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog_file import schema
 from tests.doubles.gatehouse import PASSWORD, USER, Gatehouse
-from tests.tools import FAILED, FORMATS, ROOT, dfrecord, rendered, run, torn_down
+from tests.tools import EVERY_OPTION, FAILED, FORMATS, ROOT, dfrecord, rendered, run, torn_down
 
 CATALOG = ROOT / "examples" / "another-platform" / "gatehouse.json"
 PIN = "pin-4711-0815"
@@ -83,7 +83,7 @@ def environment(server: Gatehouse) -> dict[str, str]:
     return {"DF_BASE_URL": server.url, "DF_EMAIL": USER, "DF_PASSWORD": PASSWORD, "DF_SITE_PIN": PIN}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_another_platform_goes_through_every_format(format: str, recording: Path, tmp_path: Path) -> None:
     (tmp_path / format).mkdir()
     options = ("--catalog", str(CATALOG), "--upsert", "--teardown")

@@ -244,6 +244,7 @@ IN_PART: dict[str, tuple[Scenario, ...]] = {
 UPSERTED_IN_PART: dict[str, tuple[Scenario, ...]] = {
     "ansible": (role_rows_changed_removed_and_added, renamed_record_is_found_by_its_old_name),
     "locust": (user_with_roles_and_apps, role_rows_changed_removed_and_added, batch_of_which_one_fails),
+    "http": (),
 }
 """Ansible starts a program for each task, so that it takes ten times as long as the others, and a Locust script is the
 Python script with another way to send: a telling part of the scenarios for them."""

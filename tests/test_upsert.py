@@ -16,10 +16,10 @@ from tests.states import portable
 from tests.test_end_to_end import CASES, environment, prepare
 from tests.test_journeys import INSTALLED, PASSWORD, UPSERTED_IN_PART, grid, without_secrets
 from tests.test_journeys import prepare as prepare_made
-from tests.tools import FAILED, FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
+from tests.tools import EVERY_OPTION, FAILED, FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 @pytest.mark.parametrize("case", CASES)
 def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / case / "recording.har", format, tmp_path, "--upsert", "--teardown")
@@ -42,7 +42,7 @@ def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, fo
         assert made == set() or df.writes != []
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path, "--upsert", "--teardown")
     with DreamFactoryDouble(id_offset=1000) as df:
@@ -111,7 +111,7 @@ def test_natural_keys_are_parameters(format: str, tmp_path: Path) -> None:
         assert state["app"]["other-app"]["role_id"] == f"role:{role}"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_failed_run_goes_on_where_it_stopped_and_can_be_undone(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
@@ -134,7 +134,7 @@ def test_failed_run_goes_on_where_it_stopped_and_can_be_undone(format: str, tmp_
         assert without_dates(target.state()) == without_dates(before)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_plain_batch_that_fails_is_named_and_what_it_made_is_undone(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
@@ -150,7 +150,7 @@ def test_plain_batch_that_fails_is_named_and_what_it_made_is_undone(format: str,
         assert without_dates(target.state()) == without_dates(before)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(9, installed=INSTALLED) as target:
         session = RecordedSession(recorded)
@@ -174,7 +174,7 @@ def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_
         assert list(state["event_script"]) == ["store.get.pre_process"]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_imported_users_are_upserted_one_by_one(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)

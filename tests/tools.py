@@ -18,6 +18,7 @@ FORMATS = {
     "postman": "script.json",
     "ansible": "script.yml",
     "locust": "script.locust.py",
+    "http": "script.http",
 }
 _NEEDS = {
     "curl": ("bash", "curl", "jq"),
@@ -25,9 +26,12 @@ _NEEDS = {
     "postman": ("newman",),
     "ansible": ("ansible-playbook",),
     "locust": ("locust",),
+    "http": ("httpyac",),
 }
-FAILED = {"ansible": 2}
+FAILED = {"ansible": 2, "http": 10}
 """Exit codes of a run that failed, where they are not 1."""
+EVERY_OPTION = [format for format in FORMATS if format != "http"]
+"""The formats that know --upsert, --teardown and --literal; `http` refuses them."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -65,6 +69,7 @@ def run(
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
         "ansible": ["ansible-playbook", script.name],
         "locust": ["locust", "-f", script.name, "--headless"],
+        "http": ["httpyac", "send", script.name, "--all", "--bail", "--output", "none"],
     }[format]
     if format == "locust":
         environment = {"DF_ITERATIONS": "1", "DF_UNIQUE": "0", **environment}

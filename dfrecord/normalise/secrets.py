@@ -198,7 +198,7 @@ def _together(secrets: tuple[Secret, ...]) -> Secrets:
 
 def _is_unmistakable(value: str, catalog: Catalog) -> bool:
     is_word = re.fullmatch(r"[A-Za-z]?[a-z]{0,9}", value) is not None
-    return len(value) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
+    return len(value.strip()) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
 
 
 def standing_in(values: frozenset[str], content: bytes) -> bool:
@@ -313,7 +313,7 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
     if "multipart/" in kind:
         for part in body.content.split(b"\r\n--"):
             head, _, content = part.partition(b"\r\n\r\n")
-            named = re.search(rb'name="([^"]*+)"\Z', head)
+            named = re.search(rb'[;\s]name="([^"]*+)"', head)
             name = named[1].decode("utf-8", "replace") if named else ""
             if catalog.is_secret_parameter(name):
                 yield _identifier(name), name, content.decode("utf-8", "replace")

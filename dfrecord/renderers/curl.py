@@ -114,6 +114,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         typed=typed,
         defaults=[(v.env, script.default(v)) for v in from_outside if not v.required],
         exported=[v.env for v in journey.variables if v.env and v.secret],
+        secrets=[shell_name(v) for v in journey.variables if v.secret],
         dangers=[quote(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         residue=residue_lines(journey.residue),
         made=list(dict.fromkeys(capture.shell for capture in captures if not capture.secret)),

@@ -91,7 +91,15 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
         "item": items,
         "event": [
             event("prerequest", _before(shop, tokens(_recorded_texts(journey)))),
-            event("test", shop.script("after", upsert=journey.upsert, teardown=journey.teardown)),
+            event(
+                "test",
+                shop.script(
+                    "after",
+                    upsert=journey.upsert,
+                    teardown=journey.teardown,
+                    secrets=[shop.names[variable.name] for variable in journey.variables if variable.secret],
+                ),
+            ),
         ],
     }
     if shop.token is not None:

@@ -98,6 +98,7 @@ BUILT_IN = (
     Format("postman", "dfrecord.renderers.postman:RENDERER"),
     Format("ansible", "dfrecord.renderers.ansible:RENDERER"),
     Format("locust", "dfrecord.renderers.locust:RENDERER"),
+    Format("http", "dfrecord.renderers.http:RENDERER"),
 )
 
 

@@ -127,6 +127,12 @@ class _Planner:
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
+        try:
+            return self._run()
+        except WorkFailed as error:  # in the server's words, which may repeat a secret
+            raise WorkFailed(hidden(str(error), self._journey, self._values)) from None
+
+    def _run(self) -> Plan:
         for item in self._journey.schedule():
             if isinstance(item, Variable):
                 self._look_up(item)

@@ -636,12 +636,12 @@ def field_changes(
     `rows` names the relations in it, and the fields `id` and `parent` of their rows.
     """
     told: list[tuple[str, Any, Any]] = []
-    for field, value in changed.items():
-        old = have.get(field)
-        if field not in rows or not isinstance(value, list):
-            told += value_changes(field, old, value)
+    for name, value in changed.items():
+        old = have.get(name)
+        if name not in rows or not isinstance(value, list):
+            told += value_changes(name, old, value)
             continue
-        own, parent = rows[field]["id"], rows[field]["parent"]
+        own, parent = rows[name]["id"], rows[name]["parent"]
         there = (
             [row for row in old if isinstance(row, dict)]
             if isinstance(old, list)
@@ -653,7 +653,7 @@ def field_changes(
                 for n, other in enumerate(there)
                 if row.get(own) is not None and other.get(own) == row[own]
             ]
-            place = f"{field}[{known[0] if known else 'new'}]"
+            place = f"{name}[{known[0] if known else 'new'}]"
             if not known:
                 told.append((place, None, row))
             elif parent in row and row[parent] is None:
@@ -929,7 +929,14 @@ def main(argv: list[str] | None = None) -> int:
             df,
         )
     except StepFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
+        words = str(error)  # the server may repeat a secret
+        for name, secret in (
+            ("DF_SESSION_TOKEN", df.session_token),
+            ("DF_PASSWORD", environment.get("DF_PASSWORD")),
+        ):
+            if secret and len(secret) > 3:
+                words = words.replace(secret, f"({name})")
+        print(f"failed: {words}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -21,7 +21,7 @@ from dfrecord.recording.har_writer import har_chunks
 from dfrecord.reporting import html_encoder
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.report.chromium import chromium, opened
-from tests.tools import FORMATS, rendered, run
+from tests.tools import EVERY_OPTION, rendered, run
 
 SEED = int(os.environ.get("DFRECORD_SEED", "1"))
 REQUESTS, FIELDS = 50, 80
@@ -117,7 +117,7 @@ def compare(sent: Exchange, received: ReceivedRequest, format: str) -> None:
         assert arrived[name.lower()] == value
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_ten_thousand_hostile_texts_arrive_and_none_runs(format: str, tmp_path: Path) -> None:
     texts = Texts(SEED)
     requests, fields = FEWER.get(format, (REQUESTS, FIELDS))

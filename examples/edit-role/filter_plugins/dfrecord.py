@@ -375,16 +375,16 @@ def field_changes(
     `rows` names the relations in it, and the fields `id` and `parent` of their rows.
     """
     told: list[tuple[str, Any, Any]] = []
-    for field, value in changed.items():
-        old = have.get(field)
-        if field not in rows or not isinstance(value, list):
-            told += value_changes(field, old, value)
+    for name, value in changed.items():
+        old = have.get(name)
+        if name not in rows or not isinstance(value, list):
+            told += value_changes(name, old, value)
             continue
-        own, parent = rows[field]["id"], rows[field]["parent"]
+        own, parent = rows[name]["id"], rows[name]["parent"]
         there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
         for row in value:
             known = [n for n, other in enumerate(there) if row.get(own) is not None and other.get(own) == row[own]]
-            place = f"{field}[{known[0] if known else 'new'}]"
+            place = f"{name}[{known[0] if known else 'new'}]"
             if not known:
                 told.append((place, None, row))
             elif parent in row and row[parent] is None:
