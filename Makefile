@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 NODE_TOOLS := node_modules/.bin/newman node_modules/.bin/httpyac
 DEMO := examples/provision-tenant.har
 
-.PHONY: demo test lint docs wheel clean
+FUZZ_SECONDS ?= 600
+
+.PHONY: demo test lint docs fuzz wheel clean
 
 demo: $(VENV)/.ready
 	@mkdir -p demo
@@ -31,12 +33,16 @@ lint: $(VENV)/.ready-dev
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py
 
+fuzz: $(VENV)/.ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
+
 wheel: $(VENV)/.ready-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 
 clean:
-	rm -rf $(VENV) node_modules dist demo build
+	rm -rf $(VENV) node_modules dist demo build .fuzz
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --user virtualenv && $(PYTHON) -m virtualenv $(VENV); }

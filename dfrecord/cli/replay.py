@@ -112,7 +112,8 @@ def command(
     if as_json:
         click.echo(json.dumps(told.run_account(replayed), indent=2))
     if not quiet and (replayed.interrupted or not as_json):
-        again = ["dfrecord", "replay", source, "--base-url", base_url, *given_options("base_url", "first_step")]
+        unsaid = ("base_url", "first_step", *(["proxy"] if "@" in proxy else []))  # its password is nobody's business
+        again = ["dfrecord", "replay", source, "--base-url", base_url, *given_options(*unsaid)]
         click.echo(told.summary(replayed, pasted_line(again)), err=True)
     sys.exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import cached_property
 
 # ---------------------------------------------------------------- values
 
@@ -350,7 +351,7 @@ class Residue:
     subject: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is asked of it for every step is kept
 class Journey:
     """What the administrator did: steps in the order they run, the variables between them, and the residue.
 
@@ -374,12 +375,13 @@ class Journey:
 
     def variable(self, name: str) -> Variable:
         """The variable of that name. Raises KeyError when the journey has none."""
-        for variable in self.variables:
-            if variable.name == name:
-                return variable
-        raise KeyError(name)
+        return self._by_name[name]
 
-    @property
+    @cached_property
+    def _by_name(self) -> dict[str, Variable]:
+        return {variable.name: variable for variable in reversed(self.variables)}
+
+    @cached_property
     def session(self) -> Variable | None:
         """The captured session token that may be given instead of logging in, None when the journey has none."""
         return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)

@@ -58,9 +58,10 @@ def offered_stem(journey: Journey, catalog: Catalog) -> str:
     """A word that the keys of several created records share, which a person may want to choose; empty for none."""
     keys = [value for _, _, value in _created_keys(journey, catalog)]
     counts: Counter[str] = Counter()
+    common = _common_words(catalog)
     for key in dict.fromkeys(keys):
         words = {word for word in re.split(r"[^a-z0-9]+", key.partition("@")[0].lower()) if len(word) > 2}
-        counts.update(word for word in words if not word.isdigit() and word not in _common_words(catalog))
+        counts.update(word for word in words if not word.isdigit() and word not in common)
     best = max(counts.items(), key=lambda item: (item[1], len(item[0])), default=("", 0))
     return best[0] if best[1] > 1 else ""
 

@@ -144,20 +144,23 @@ class SecretFinder:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._seen: dict[str, tuple[str, int, set[str]]] = {}
+        self._fields = 0
         self._counts: dict[str, int] = {}
         self._forms: dict[str, list[bytes]] = {}
 
     def add(self, exchange: Exchange) -> bool:
         """Takes in the secrets of one more exchange; gives whether anything in it was not known before."""
-        known = len(self._seen), sum(len(fields) for _, _, fields in self._seen.values())
+        known = self._fields
         for name, field, value in _secrets_of(exchange, self._catalog):
             if not value or value == self._catalog.mask or _is_lookup_reference(value):
                 continue
             if value not in self._seen:
                 self._counts[name] = self._counts.get(name, 0) + 1
                 self._seen[value] = (name, self._counts[name], set())
-            self._seen[value][2].add(field)
-        return known != (len(self._seen), sum(len(fields) for _, _, fields in self._seen.values()))
+            fields = self._seen[value][2]
+            self._fields += field not in fields
+            fields.add(field)
+        return known != self._fields
 
     def secrets(self) -> Secrets:
         """All of them, in the order in which they were first seen."""

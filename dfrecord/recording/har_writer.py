@@ -15,13 +15,13 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from dfrecord import __version__
 from dfrecord.recording.exchange import UNKNOWN_START, Body, BodyState, Exchange, Headers, Request, Response
 
 _CLOSING = b"\n    ]\n  }\n}\n"
@@ -180,11 +180,7 @@ def har_chunks(exchanges: Iterable[Exchange]) -> Iterator[bytes]:
 
 
 def _opening() -> bytes:
-    try:
-        ours = version("dfrecord")
-    except PackageNotFoundError:
-        ours = "0"
-    creator = json.dumps({"name": "dfrecord", "version": ours})
+    creator = json.dumps({"name": "dfrecord", "version": __version__})
     text = '{\n  "log": {\n    "version": "1.2",\n    "creator": ' + creator + ',\n    "pages": [],\n    "entries": ['
     return text.encode("ascii")
 

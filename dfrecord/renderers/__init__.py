@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
 
 from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import Journey
@@ -50,13 +52,19 @@ def refuse_secrets(journey: Journey, what: str, *contents: bytes) -> None:
 
 def _strings(value: object) -> Iterator[str]:
     """Every text in a journey, typed values included: a language's escaping cannot hide a secret from the check."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, bytes):
-        yield value.decode("utf-8", "replace")
-    elif isinstance(value, (tuple, frozenset)):
-        for item in value:
-            yield from _strings(item)
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from _strings(getattr(value, field.name))
+    rest = [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, bytes):
+            yield value.decode("utf-8", "replace")
+        elif isinstance(value, (tuple, frozenset)):
+            rest += value
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            rest += [getattr(value, name) for name in _field_names(type(value))]
+
+
+@lru_cache(maxsize=64)
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))

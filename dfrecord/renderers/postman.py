@@ -9,7 +9,7 @@ record (`lookup.js.j2`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -48,14 +48,16 @@ ENVIRONMENT_SUFFIX = ".postman_environment.json"
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The collection, and the environment file that goes beside it."""
-    collection, given = _collection(journey, options), _environment(journey)
-    for part in (collection["info"], given):
-        key = "_postman_id" if part is not given else "id"
-        part[key] = str(uuid5(NAMESPACE_URL, collection_json([collection, given, key])))
+    collection, given = collection_json(_collection(journey, options)), collection_json(_environment(journey))
     return (
-        OutputFile(collection_json(collection).encode()),
-        OutputFile(collection_json(given).encode(), suffix=ENVIRONMENT_SUFFIX),
+        OutputFile(_with_id(collection, "_postman_id", given).encode()),
+        OutputFile(_with_id(given, "id", collection).encode(), suffix=ENVIRONMENT_SUFFIX),
     )
+
+
+def _with_id(text: str, key: str, beside: str) -> str:
+    """The text of a file with its id, which is made of all that the two files say: the same journey, the same ids."""
+    return text.replace(f'"{key}": ""', f'"{key}": "{uuid5(NAMESPACE_URL, text + beside)}"', 1)
 
 
 def step_items(journey: Journey) -> Iterator[dict[str, Any]]:
@@ -111,8 +113,9 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
         }
     kept = [variable for variable in journey.variables if _is_made(variable)]
     if kept:
+        makers = {capture.variable: step.title for step in reversed(journey.steps) for capture in step.captures}
         collection["variable"] = [
-            {"key": shop.names[variable.name], "value": "", "description": _made_by(variable, journey)}
+            {"key": shop.names[variable.name], "value": "", "description": _made_by(variable, makers)}
             for variable in kept
         ]
     return collection
@@ -195,11 +198,10 @@ def _is_made(variable: Variable) -> bool:
     return variable.kind in (VariableKind.CAPTURE, VariableKind.LOOKUP)
 
 
-def _made_by(variable: Variable, journey: Journey) -> str:
-    if variable.lookup is not None:
-        return markdown(f"Set by: {variable.lookup.title}")
-    makers = [step.title for step in journey.steps for capture in step.captures if capture.variable == variable.name]
-    return markdown(f"Set by: {makers[0]}") if makers else ""
+def _made_by(variable: Variable, makers: Mapping[str, str]) -> str:
+    """`makers` are the titles of the steps that capture a variable first, by its name."""
+    maker = variable.lookup.title if variable.lookup is not None else makers.get(variable.name)
+    return markdown(f"Set by: {maker}") if maker is not None else ""
 
 
 def _given(journey: Journey) -> list[Variable]:

@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from dfrecord.journey.model import (
     Array,
     Encoding,
@@ -244,12 +246,13 @@ def markdown(text: str, limit: int = 200) -> str:
 
 def collection_json(value: Any) -> str:
     """The JSON text of a file; what hides or cannot be written in UTF-8 is escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent="\t")
-    return (
-        re.sub(
-            "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]",
-            lambda found: f"\\u{ord(found[0]):04x}",
-            text,
-        )
-        + "\n"
+    text = re.sub(
+        "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]",
+        lambda found: f"\\u{ord(found[0]):04x}",
+        json.dumps(value, ensure_ascii=False),  # not indented, for then it is not done in C
     )
+    text, line = msgspec.json.format(text, indent=1), "\n"
+    while line + " " in text:
+        text = text.replace(line + " ", line + "\t")
+        line += "\t"
+    return text + "\n"

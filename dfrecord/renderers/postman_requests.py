@@ -11,10 +11,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import jinja2
 
 from dfrecord.journey.model import (
     Answer,
@@ -46,6 +44,9 @@ from dfrecord.renderers.postman_encoder import (
     placeholders,
     raw_text,
 )
+
+if TYPE_CHECKING:
+    import jinja2
 
 UNFILTERABLE = frozenset('"\\(){},')
 """Characters that the value of a server-side filter cannot hold (system-api.md section 10)."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -111,6 +110,8 @@ def formats() -> dict[str, Format]:
 
 
 def _plugged_in() -> Iterator[Format]:
+    from importlib import metadata  # it reads the facts of everything that is installed
+
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         origin = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
         yield Format(point.name, point.value.replace(" ", ""), origin)
@@ -118,7 +119,9 @@ def _plugged_in() -> Iterator[Format]:
 
 def find(name: str) -> Format:
     """The format of that name. Raises UsageError that lists the known ones."""
-    known = formats()
+    known = {format.name: format for format in BUILT_IN}
+    if name not in known:
+        known = formats()
     if name not in known:
         raise UsageError(f"unknown format {name!r}: choose one of {', '.join(known)}")
     return known[name]

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from traceback import extract_tb
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from dfrecord.errors import UsageError
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 if not TEMPLATES.is_dir():  # a checkout keeps them at the top level; the wheel ships them inside the package
@@ -30,6 +32,8 @@ def environment(
     delimiters: tuple[str, str, str, str, str, str] = BRACES,
 ) -> jinja2.Environment:
     """An environment over `template_dir` (may be None) and the built-in templates, with the language's encoders."""
+    import jinja2
+
     folders = [folder for folder in (template_dir, TEMPLATES) if folder is not None]
     env = jinja2.Environment(
         *delimiters,
@@ -46,6 +50,8 @@ def environment(
 
 def broken_template(error: Exception) -> UsageError | None:
     """What is wrong with a template, where (file and line); None when the error is not a template's."""
+    import jinja2
+
     if isinstance(error, jinja2.TemplateSyntaxError):
         place = f"{error.filename or error.name or 'a template'}, line {error.lineno}"
         return UsageError(f"{place}: {error.message}; correct the template")

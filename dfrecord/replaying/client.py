@@ -176,5 +176,7 @@ def _cause(error: Exception) -> str:
     if isinstance(cause, requests.RequestException):
         inner = cause.args[0] if cause.args else None
         reason = getattr(inner, "reason", None) or inner
-        return " ".join(str(reason).split("(Caused by")[0].rpartition(": ")[2].split()) or type(cause).__name__
+        words = str(reason).split("(Caused by")[0].rpartition(": ")[2].strip("\"')").split()
+        of_proxy = "the proxy: " if isinstance(cause, requests.exceptions.ProxyError) else ""
+        return of_proxy + (" ".join(words) or type(cause).__name__)
     return " ".join(str(cause).split()) or type(cause).__name__

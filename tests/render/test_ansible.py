@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
@@ -211,6 +210,13 @@ def test_what_is_no_number_is_refused_before_anything_is_sent(tmp_path: Path) ->
         assert echo.received == []
 
 
+def test_a_server_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    write_script(dfrecord.render(literal(raw_step("GET", "/x")), "ansible"), tmp_path / "script.yml")
+    done = run(tmp_path / "script.yml", "ansible", {"DF_BASE_URL": "http://127.0.0.1:9"})
+    assert done.returncode == 2
+    assert "step: no answer: Request failed: <urlopen error" in done.stdout
+
+
 def test_repeated_header_and_missing_type_are_told(tmp_path: Path) -> None:
     journey = literal(raw_step("POST", "/x", (("X-Twice", "1"), ("x-twice", "2")), b"plain"))
     source = dfrecord.render(journey, "ansible")[0].content.decode()
@@ -256,14 +262,13 @@ def recap(done: Any) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line)}
 
 
-@pytest.mark.parametrize("verbosity", [[], ["-vvv"]])
-def test_no_secret_is_shown_however_it_ends(verbosity: list[str], tmp_path: Path) -> None:
+def test_no_secret_is_shown_however_it_ends_and_however_much_is_told(tmp_path: Path) -> None:
     script = tmp_path / "script.yml"
     write_script(dfrecord.render(PROVISION, "ansible"), script)
     with DreamFactoryDouble(id_offset=9, password="Canary-Pass-0123456789") as df:
         given = {**environment(df), "DF_USER_PASSWORD": "Canary-User-0123456789"}
         for code in (0, 2):  # the second run is refused
-            done = run(script, "ansible", given, options=verbosity)
+            done = run(script, "ansible", given, options=["-vvv"])
             assert done.returncode == code, done.stdout + done.stderr
             assert "anary-" not in done.stdout + done.stderr
             for name, value in [header for call in df.log for header in call.headers]:

@@ -102,6 +102,8 @@ def test_proxies_of_the_environment_hold_and_the_option_wins(monkeypatch: pytest
         assert of_environment.seen == [f"GET {url}/a HTTP/1.1"]
         assert given.seen == [f"GET {url}/b HTTP/1.1"]
         assert server.seen == ["GET /c HTTP/1.1"]
+        with pytest.raises(WorkFailed, match=r"the proxy: .*refused$"):
+            Client(url, Connection(retries=0, proxy="http://u:hidden@127.0.0.1:9")).send("GET", "/d")
 
 
 @pytest.mark.parametrize("asked", ["1", "date", "soon"])

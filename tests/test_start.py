@@ -1,0 +1,47 @@
+"""A command starts at once: it loads what it needs and nothing heavy beside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "provision-tenant.har"
+HEAVY = {"black", "haralyzer", "jinja2", "mitmproxy", "requests", "rich"}
+
+_LOADED = """
+import sys
+before = set(sys.modules)
+from dfrecord.cli import cli
+try:
+    cli.main(sys.argv[1:], prog_name="dfrecord", standalone_mode=False)
+finally:
+    print("\\n" + " ".join(sorted(set(sys.modules) - before)))
+"""
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The modules that a command loads."""
+    done = subprocess.run([sys.executable, "-c", _LOADED, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_click_and_what_names_the_commands() -> None:
+    modules = loaded("--help")
+    ours = {name for name in modules if name.partition(".")[0] == "dfrecord"}
+    assert ours == {"dfrecord", "dfrecord.cli", "dfrecord.errors", "dfrecord.outputs"}
+    others = {name.partition(".")[0] for name in modules - ours} - sys.stdlib_module_names
+    assert others == {"click"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["formats"], ["show", str(EXAMPLE)], ["show", str(EXAMPLE), "--json"], ["import", str(EXAMPLE), "-o", "-"]],
+    ids=lambda arguments: " ".join(word for word in arguments if word != str(EXAMPLE)),
+)
+def test_a_command_loads_nothing_heavy(arguments: list[str]) -> None:
+    modules = loaded(*arguments)
+    assert {name.partition(".")[0] for name in modules} & HEAVY == set()
+    assert "importlib.metadata" not in modules or arguments == ["formats"]
