@@ -38,3 +38,8 @@ class Namer:
         self._numbers[last] = number + 1
         self._given.add(f"{last}_{number}")
         return f"{last}_{number}"
+
+
+def label(resource: str) -> str:
+    """A resource's name for people."""
+    return resource.replace("_", " ")

@@ -15,7 +15,6 @@ from dataclasses import replace
 from urllib.parse import quote, unquote
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.link import label
 from dfrecord.journey.model import (
     Array,
     Encoding,
@@ -32,7 +31,7 @@ from dfrecord.journey.model import (
     Variable,
     VariableKind,
 )
-from dfrecord.journey.names import Namer, identifier
+from dfrecord.journey.names import Namer, identifier, label
 from dfrecord.journey.rewrite import Parts, Rewriter, in_lookup, in_request, in_text, in_tree, joined
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dfrecord.journey.link import label
 from dfrecord.journey.model import (
     Array,
     Encoding,
@@ -33,6 +32,7 @@ from dfrecord.journey.model import (
     Wanted,
     used_variables,
 )
+from dfrecord.journey.names import label
 from dfrecord.journey.rewrite import as_value
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Relation, Resource

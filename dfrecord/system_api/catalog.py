@@ -49,7 +49,8 @@ class SecretRule:
 class Resource:
     """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
 
-    `create_drops_empty`: a create leaves out false, 0, "" and null (system-api.md section 6.1).
+    `create_drops_empty`: a create leaves out false, 0, "" and null (system-api.md section 6.1). What the other members
+    say stands in the `about` of the data.
     """
 
     name: str
@@ -62,7 +63,15 @@ class Resource:
     relations: Mapping[str, Relation]
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
+    references_by_name: Mapping[str, str]
+    event_names: frozenset[str]
+    merged: frozenset[str]
+    matched_by_key: bool
     create_drops_empty: bool
+    action: bool
+    single: bool
+    makes_records: bool
+    exact: bool
 
     @property
     def key_field(self) -> str | None:
@@ -101,8 +110,8 @@ class Catalog:
         segments = _with_version(path, self.prefix)
         for length in range(len(segments), 0, -1):
             name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
-            if name is not None:
-                rest = "/".join(segments[length:])
+            rest = "/".join(segments[length:])
+            if name is not None and not (rest and self.resources[name].exact):
                 return Location(name, rest or None)
         return Location(None)
 
@@ -118,7 +127,25 @@ class Catalog:
         """Whether the path is one of the two session resources (system-api.md section 2.1)."""
         return self.locate(path) in (Location("user_session"), Location("admin_session"))
 
+    @cached_property
+    def service_name_pattern(self) -> re.Pattern[str]:
+        """Finds a service's name (group `name` or `value`) where a request's target holds one (system-api.md, 7)."""
+        rules = self._document["service_names"]
+        api = self.prefix.strip("/").partition("/")[0]
+        before = "|".join(map(re.escape, sorted(rules["before"], key=len, reverse=True)))
+        in_path = rf"(?i:^/{api}(?:/v[\d.]+)?/(?:{before}))(?P<name>[^/?.&]+)"
+        in_query = rf"(?<=[?&])(?:{'|'.join(rules['query'])})=(?P<value>[^&]+)"
+        return re.compile(f"{in_path}|{in_query}")
+
     # ------------------------------------------------------------ what a field is
+
+    def guessed_targets(self, field_path: str) -> tuple[str, ...]:
+        """The resources whose id a number in this field of `service.config` looks like, by the end of its name."""
+        if not field_path.startswith("config."):
+            return ()
+        rules: Mapping[str, Any] = self._document["id_endings"]
+        name = field_path.rpartition(".")[2]
+        return next((tuple(rules[end]) for end in rules if f"_{name}".endswith(f"_{end}")), ())
 
     def child(self, resource: str | None, relation: str) -> Relation | None:
         """The relation of that name on the resource."""
@@ -227,7 +254,15 @@ class Catalog:
             relations={key: Relation(**value) for key, value in facts.get("relations", {}).items()},
             secrets=tuple(SecretRule(**rule) for rule in facts.get("secrets", ())),
             may_hold_secrets=frozenset(facts.get("may_hold_secrets", ())),
+            references_by_name=facts.get("references_by_name", {}),
+            event_names=frozenset(facts.get("event_names", ())),
+            merged=frozenset(facts.get("merged", ())),
+            matched_by_key=bool(facts.get("matched_by_key")),
             create_drops_empty=bool(facts.get("create_drops_empty")),
+            action=bool(facts.get("action")),
+            single=bool(facts.get("single")),
+            makes_records=bool(facts.get("makes_records")),
+            exact=bool(facts.get("exact")),
         )
 
 
