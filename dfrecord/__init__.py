@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.plan import Plan
     from dfrecord.replaying.run import Replayed, StepResult
+    from dfrecord.system_api.catalog import Catalog
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "UnreadableInput",
     "UsageError",
     "WorkFailed",
+    "load_catalog",
     "plan",
     "preview",
     "read",
@@ -41,32 +43,44 @@ __all__ = [
     "replay",
 ]
 
-DEFAULT_FILTERS = ("api/v2/system",)
+
+def load_catalog(path: str | os.PathLike[str]) -> Catalog:
+    """The catalog in a file (docs/catalog.md): the knowledge of a platform's API that the other functions go by.
+
+    Raises UnreadableInput that says what is wrong with it, and where.
+    """
+    from dfrecord.system_api.catalog import load
+
+    return load(path)
 
 
 def read(
     source: str | os.PathLike[str] | BinaryIO,
     *,
-    filters: Sequence[str] = DEFAULT_FILTERS,
+    filters: Sequence[str] = (),
+    catalog: Catalog | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
     """The exchanges of a HAR (any dialect, also gzip, zip, zlib) or a mitmproxy flow file.
 
     `source` is a path, a folder, a binary stream, or `-` for standard input. Only exchanges under one of the path
-    prefixes `filters` (after the host), and logins, are decoded; the others are counted. `progress` is told the bytes
-    done and the bytes in all. Raises UnreadableInput.
+    prefixes `filters` (after the host; the catalog's own when none are given), and logins, are decoded; the others are
+    counted. `catalog` is another platform's, or an extended one (`load_catalog`). `progress` is told the bytes done and
+    the bytes in all. Raises UnreadableInput.
     """
     from dfrecord.normalise.select import wanted_by
     from dfrecord.recording.reader import read as read_source
     from dfrecord.system_api.catalog import load
 
-    return read_source(source, wanted_by(filters, load()), progress)
+    catalog = catalog or load()
+    return read_source(source, wanted_by(filters or catalog.default_filters, catalog), progress)
 
 
 def plan(
     recording: Recording,
     *,
-    filters: Sequence[str] = DEFAULT_FILTERS,
+    filters: Sequence[str] = (),
+    catalog: Catalog | None = None,
     reads: str = "used",
     literal: bool = False,
     whole_records: bool = False,
@@ -77,11 +91,11 @@ def plan(
 ) -> Journey:
     """The journey that a recording shows: steps, variables and residue.
 
-    `reads` is `used`, `all` or `none`; `literal` keeps every request verbatim; `whole_records` sends updates whole
-    instead of only what changed; `name` names the journey (the source's name otherwise). `parameters` maps the name of
-    a parameter to the recorded text it takes the place of, wherever a value holds it (`{"tenant": "acme"}`). With
-    `upsert`, each write looks first and sends only what differs; with `teardown`, the script can also delete what it
-    created. Raises UsageError.
+    `filters` and `catalog` as for `read`. `reads` is `used`, `all` or `none`; `literal` keeps every request verbatim;
+    `whole_records` sends updates whole instead of only what changed; `name` names the journey (the source's name
+    otherwise). `parameters` maps the name of a parameter to the recorded text it takes the place of, wherever a value
+    holds it (`{"tenant": "acme"}`). With `upsert`, each write looks first and sends only what differs; with `teardown`,
+    the script can also delete what it created. Raises UsageError.
     """
     from dfrecord.journey.build import PlanOptions, build
     from dfrecord.normalise.select import Reads
@@ -92,8 +106,10 @@ def plan(
     if literal and (parameters or upsert or teardown):
         raise UsageError("literal: nothing is linked, so there can be no parameters, no upsert and no teardown")
     chosen = tuple((parameters or {}).items())
+    catalog = catalog or load()
+    filters = filters or catalog.default_filters
     options = PlanOptions(tuple(filters), Reads(reads), literal, whole_records, name, chosen, upsert, teardown)
-    return build(recording, options, load())
+    return build(recording, options, catalog)
 
 
 def render(
@@ -115,6 +131,7 @@ def replay(
     base_url: str,
     values: Mapping[str, str],
     *,
+    catalog: Catalog | None = None,
     connection: Connection | None = None,
     yes: bool = False,
     first_step: int = 1,
@@ -125,8 +142,8 @@ def replay(
 
     `values` are the journey's variables by their `env` (`{"DF_EMAIL": "…", "DF_PASSWORD": "…"}`; `os.environ` is as
     good). `yes` agrees to dangerous steps, `first_step` (from 1) goes on after an interrupted run, `created_file` notes
-    what is created, `tell` hears each result as it comes. Raises UsageError before anything is sent; a step that fails
-    is a result, no exception.
+    what is created, `catalog` is the one that the journey was planned with, `tell` hears each result as it comes.
+    Raises UsageError before anything is sent; a step that fails is a result, no exception.
     """
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.run import ReplayOptions
@@ -134,11 +151,16 @@ def replay(
     from dfrecord.system_api.catalog import load
 
     options = ReplayOptions(base_url, values, connection or Connection(), yes, first_step, created_file)
-    return run(journey, options, load(), tell or (lambda result: None))
+    return run(journey, options, catalog or load(), tell or (lambda result: None))
 
 
 def preview(
-    journey: Journey, base_url: str, values: Mapping[str, str], *, connection: Connection | None = None
+    journey: Journey,
+    base_url: str,
+    values: Mapping[str, str],
+    *,
+    catalog: Catalog | None = None,
+    connection: Connection | None = None,
 ) -> Plan:
     """What a replay would create, change and delete on the instance; only the login and reads are sent.
 
@@ -149,4 +171,4 @@ def preview(
     from dfrecord.replaying.run import ReplayOptions
     from dfrecord.system_api.catalog import load
 
-    return make_plan(journey, ReplayOptions(base_url, values, connection or Connection()), load())
+    return make_plan(journey, ReplayOptions(base_url, values, connection or Connection()), catalog or load())

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
-import stat
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfrecord.errors import UsageError
+from dfrecord.errors import UsageError, WorkFailed
 
 if TYPE_CHECKING:
     from dfrecord.renderers import OutputFile
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What keeps a writable file from being written to its end."""
 
 INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
@@ -23,23 +29,91 @@ INVISIBLE = re.compile(
 """Characters that cannot be seen, that move others, or that are none. A table of our own: Python's changes."""
 
 
-def write_file(path: Path, content: bytes, *, executable: bool = False, private: bool = False) -> None:
-    """Write beside, then rename, so that a file is whole or not there. Raises UsageError when it cannot be written."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file to write: `private` makes it readable by its owner only (0600)."""
+
+    path: Path
+    content: bytes
+    executable: bool = False
+    private: bool = False
+
+
+def write_file(file: Written, may_replace: Callable[[Path], bool] = lambda path: True) -> None:
+    """Write one file; see `write_files`."""
+    write_files([file], may_replace)
+
+
+def write_files(files: Sequence[Written], may_replace: Callable[[Path], bool] = lambda path: True) -> None:
+    """Write the files, all of them or none: each is written beside its place, then all are renamed.
+
+    `may_replace` is asked about a file that is there already and holds something else. Links are followed; what is no
+    file (a device, a pipe) is written into. Raises UsageError when one must not or cannot be written there, WorkFailed
+    when the disk is full or fails.
+    """
+    for file in files:
+        if file.path.is_file() and _holds_other(file) and not may_replace(file.path):
+            raise UsageError(f"{file.path}: exists already; choose another -o, or replace it with --force")
+    special = [file for file in files if file.path.exists() and not file.path.is_file()]
+    beside: list[tuple[Path, Written]] = []
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            umask = os.umask(0)
-            os.umask(umask)
-            mode = 0o600 if private else (0o777 if executable else 0o666) & ~umask
-            Path(beside).chmod(stat.S_IMODE(mode))
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        for file in files:
+            if file not in special:
+                with _told(file.path):
+                    beside.append((_new_beside(file.path), file))
+                    _fill(*beside[-1])
+        for file in special:
+            with _told(file.path), file.path.open("wb") as stream:
+                stream.write(file.content)
+        for place, file in beside:
+            with _told(file.path):
+                place.replace(file.path.resolve())
+    finally:
+        for place, _ in beside:
+            place.unlink(missing_ok=True)
+
+
+def _holds_other(file: Written) -> bool:
+    """Whether the file that is there holds something that would be lost."""
+    try:
+        return file.path.stat().st_size > 0 and file.path.read_bytes() != file.content
+    except OSError:
+        return True
+
+
+def _new_beside(path: Path) -> Path:
+    place = path.resolve()
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    os.close(handle)
+    return Path(name)
+
+
+def _fill(place: Path, file: Written) -> None:
+    with place.open("wb") as stream:
+        stream.write(file.content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    umask = os.umask(0)
+    os.umask(umask)
+    place.chmod(0o600 if file.private else (0o777 if file.executable else 0o666) & ~umask)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says in one line what the system has against the path."""
+    try:
+        yield
     except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise WorkFailed(f"{path}: {error.strerror}; nothing was written") from None
         raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place with -o") from None
+
+
+def write_out(content: bytes) -> None:
+    """Write to standard output. Raises UsageError when it is closed."""
+    if sys.stdout is None:
+        raise UsageError("standard output: is closed; name a file with -o")
+    sys.stdout.buffer.write(content)
 
 
 def stem_of(path: Path) -> str:
@@ -48,11 +122,15 @@ def stem_of(path: Path) -> str:
     return path.name.removesuffix(collection) if path.name.endswith(collection) else path.stem
 
 
-def write_script(files: Sequence[OutputFile], output: Path) -> list[Path]:
-    """Writes a rendered script to `output` and its companions beside it; gives their paths. Raises UsageError."""
+def write_script(
+    files: Sequence[OutputFile], output: Path, may_replace: Callable[[Path], bool] = lambda path: True
+) -> list[Path]:
+    """Writes a rendered script to `output` and its companions beside it; gives their paths. Raises as `write_files`."""
+    if not output.name:
+        raise UsageError(f"{output}: cannot be written: Is a directory; choose another place with -o")
     paths = [output.with_name(stem_of(output) + file.suffix) if file.suffix else output for file in files]
-    for path, file in zip(paths, files, strict=True):
-        write_file(path, file.content, executable=file.executable)
+    placed = zip(paths, files, strict=True)
+    write_files([Written(path, file.content, executable=file.executable) for path, file in placed], may_replace)
     return paths
 
 

@@ -200,7 +200,7 @@ def test_redacted_recording_renders_to_the_same_scripts(tmp_path: Path) -> None:
     for format, name in {"curl": "a.sh", "python": "a.py"}.items():
         steps = []
         for source in (original, small):
-            dfrecord("render", source, "-f", format, "-o", tmp_path / name)
+            dfrecord("render", source, "-f", format, "-o", tmp_path / name, "--force")
             text = (tmp_path / name).read_text()
             steps.append([line for line in text.splitlines() if not line.startswith("#")])
         assert steps[0] == steps[1]

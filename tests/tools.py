@@ -29,7 +29,7 @@ def dfrecord(*arguments: str | Path, code: int = 0, stdin: bytes | None = None) 
 def rendered(recording: Path, format: str, folder: Path, *options: str) -> Path:
     """The script of a recording in a format, written into the folder."""
     script = folder / FORMATS[format]
-    dfrecord("render", recording, "-f", format, "-o", script, *options)
+    dfrecord("render", recording, "-f", format, "-o", script, "--force", *options)
     return script
 
 

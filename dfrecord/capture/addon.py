@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 try:
-    from dfrecord import DEFAULT_FILTERS, DfrecordError, UsageError
+    from dfrecord import DfrecordError, UsageError
 except ImportError:  # the user's own mitmproxy runs in another environment, or beside a folder named dfrecord
     sys.modules.pop("dfrecord", None)
     sys.path.append(str(Path(__file__).parents[2]))
-    from dfrecord import DEFAULT_FILTERS, DfrecordError, UsageError
+    from dfrecord import DfrecordError, UsageError
 
 from mitmproxy import command, ctx, exceptions, flow, http, types
 from mitmproxy.addonmanager import Loader
@@ -27,6 +27,7 @@ from mitmproxy.addonmanager import Loader
 import dfrecord
 from dfrecord.capture.live import Call, LiveRecording
 from dfrecord.recording.flow_reader import exchange_of, url_of
+from dfrecord.system_api.catalog import load as load_catalog
 
 _KEPT = "dfrecord_url"  # in a flow's metadata: its URL, when it is being recorded
 _log = logging.getLogger(__name__)
@@ -54,8 +55,12 @@ class Recorder:
         """Declares the options."""
         loader.add_option("dfrecord_output", str, "", "Record API calls into this HAR file")
         loader.add_option(
-            "dfrecord_filter", Sequence[str], DEFAULT_FILTERS, "Record calls under these paths, and logins"
+            "dfrecord_filter",
+            Sequence[str],
+            load_catalog().default_filters,
+            "Record calls under these paths, and logins",
         )
+        loader.add_option("dfrecord_catalog", str, "", "What is known about the API, when it is not DreamFactory's")
         loader.add_option("dfrecord_redact", bool, True, "Replace secrets by placeholders before writing")
 
     def configure(self, updated: set[str]) -> None:
@@ -63,7 +68,7 @@ class Recorder:
 
         After an OptionsError mitmproxy calls this again with the options as they were.
         """
-        if not updated & {"dfrecord_output", "dfrecord_filter", "dfrecord_redact"}:
+        if not updated & {"dfrecord_output", "dfrecord_filter", "dfrecord_redact", "dfrecord_catalog"}:
             return
         path, live = Path(ctx.options.dfrecord_output).expanduser(), self._live
         try:
@@ -82,7 +87,8 @@ class Recorder:
         if not self._overwrite and path.is_file() and path.stat().st_size:
             raise UsageError(f"{path}: exists already; remove it or choose another name")
         try:
-            live = LiveRecording(path, ctx.options.dfrecord_filter, redact=ctx.options.dfrecord_redact)
+            catalog = load_catalog(ctx.options.dfrecord_catalog or None)
+            live = LiveRecording(path, ctx.options.dfrecord_filter, catalog, redact=ctx.options.dfrecord_redact)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         if not live.redact:
@@ -151,7 +157,8 @@ class Recorder:
             http_flows = enumerate(f for f in flows if isinstance(f, http.HTTPFlow))
             exchanges = tuple(exchange_of(number, url_of(f), f) for number, f in http_flows)
             recording = Recording(output.name, exchanges)
-            journey = dfrecord.plan(recording, filters=tuple(ctx.options.dfrecord_filter))
+            catalog = load_catalog(ctx.options.dfrecord_catalog or None)
+            journey = dfrecord.plan(recording, filters=tuple(ctx.options.dfrecord_filter), catalog=catalog)
             paths = write_script(dfrecord.render(journey, format, stem=stem_of(output)), output)
         except (DfrecordError, ValueError) as error:
             raise exceptions.CommandError(str(error)) from None

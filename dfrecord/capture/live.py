@@ -22,7 +22,7 @@ from dfrecord.normalise.secrets import SecretFinder, content_of, redact_exchange
 from dfrecord.normalise.select import error_message, wanted_by
 from dfrecord.recording.exchange import Exchange
 from dfrecord.recording.har_writer import HarWriter
-from dfrecord.system_api.catalog import Catalog, Location, load
+from dfrecord.system_api.catalog import Catalog, Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class LiveRecording:
     With `redact` off the file holds secrets and is readable by its owner only.
     """
 
-    def __init__(self, path: Path, filters: Sequence[str], *, redact: bool = True) -> None:
+    def __init__(self, path: Path, filters: Sequence[str], catalog: Catalog, *, redact: bool = True) -> None:
         self.path = path
         self.redact = redact
-        self._catalog = load()
+        self._catalog = catalog
         self.filter(filters)
         self._finder = SecretFinder(self._catalog)
         self._unmistakable: frozenset[str] = frozenset()

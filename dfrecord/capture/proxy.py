@@ -36,13 +36,17 @@ from dfrecord.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
-    """What to record, how, and where from. `duration` is in seconds, None for no end."""
+    """What to record, how, and where from.
+
+    `catalog` is a file, empty for the built-in one; `duration` is in seconds, None for no end.
+    """
 
     target: Target
     output: Path
     mode: str
     listen: tuple[str, int]
     filters: tuple[str, ...]
+    catalog: str = ""
     redact: bool = True
     overwrite: bool = False
     insecure: bool = False
@@ -230,6 +234,7 @@ def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir
         "connection_strategy": "lazy" if upstream else "eager",
         # All other hosts stay closed: their TLS is tunnelled.
         "allow_hosts": [] if options.mode == "reverse" else [rf"^{re.escape(target.host)}:{target.port}$"],
+        "dfrecord_catalog": options.catalog,
         "dfrecord_filter": list(options.filters),
         "dfrecord_redact": options.redact,
     }

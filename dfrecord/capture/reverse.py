@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from mitmproxy import http
@@ -84,8 +84,7 @@ class Outward:
         decoding = _decoding(response)
         if decoding is None or _is_api(flow.request) or not _is_text(response) or not _has_body(flow):
             return
-        stream = StreamRenaming(renaming)
-        response.stream = lambda chunk: stream(decoding(chunk)) if chunk else stream(decoding(b"")) + stream(b"")
+        response.stream = _renamed_stream(decoding, StreamRenaming(renaming))
         for name in ("content-encoding", "content-length", "etag", "accept-ranges"):
             response.headers.pop(name, None)
         if not flow.request.is_http2:
@@ -142,6 +141,20 @@ def _decoding(response: http.Response) -> Callable[[bytes], bytes] | None:
         return None
     inflater = zlib.decompressobj(31)
     return lambda chunk: inflater.decompress(chunk) if chunk else inflater.flush()
+
+
+def _renamed_stream(decoding: Callable[[bytes], bytes], renaming: StreamRenaming) -> Callable[[bytes], Sequence[bytes]]:
+    """What mitmproxy calls with each chunk, and with an empty one at the end.
+
+    It never gives an empty chunk: that would be the end of the answer in HTTP/1.1's chunked coding.
+    """
+
+    def stream(chunk: bytes) -> Sequence[bytes]:
+        decoded = decoding(chunk)
+        renamed = (renaming(decoded) if decoded else b"") + (b"" if chunk else renaming(b""))
+        return [renamed] if renamed else []
+
+    return stream
 
 
 def _rename_body(message: http.Message, renaming: Renaming) -> None:

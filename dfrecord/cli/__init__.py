@@ -5,13 +5,17 @@ Commands are imported when they are called, so `dfrecord --help` stays instant; 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
+from typing import Any
 
 import click
 
 from dfrecord import DfrecordError, WorkFailed, __version__
+from dfrecord.outputs import DISK_ERRORS
 
 COMMANDS = {
     "record": ("record", "record live what is clicked in a browser"),
@@ -35,6 +39,12 @@ class _LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"dfrecord.cli.{COMMANDS[name][0]}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would make it exit code 1
+            raise click.exceptions.Exit(_broken_pipe()) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
@@ -48,13 +58,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage or unreadable input."""
-    sys.exit(_run())
+    code = _run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done: Ctrl-C changes neither the code nor what was said
+    sys.exit(code)
 
 
 def _run() -> int:
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "dfrecord"
@@ -68,9 +81,10 @@ def _run() -> int:
     except DfrecordError as error:
         return _say(str(error), 2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
-        return 141
+        return _broken_pipe()
     except OSError as error:
+        if error.filename is None and error.errno in DISK_ERRORS:
+            return _say(f"standard output: {error.strerror}", _nothing_more_out(1))
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:
         if os.environ.get("DFRECORD_DEBUG"):
@@ -80,5 +94,17 @@ def _run() -> int:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo("dfrecord: " + " ".join(message.split()), err=True)
+    with contextlib.suppress(OSError):  # standard error is full or nobody reads it: the exit code still tells
+        click.echo("dfrecord: " + " ".join(message.split()), err=True)
+    return code
+
+
+def _broken_pipe() -> int:
+    """Nobody reads standard output any more: quietly the exit code of a program that SIGPIPE ends."""
+    return _nothing_more_out(128 + 13)
+
+
+def _nothing_more_out(code: int) -> int:
+    """Gives the exit code; what waits to be written is dropped, or the interpreter complains when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

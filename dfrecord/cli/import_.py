@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from dfrecord.cli.options import filter_option, quiet_option, read_source
-from dfrecord.outputs import write_file
+from dfrecord.cli.options import (
+    catalog_option,
+    filter_option,
+    force_option,
+    may_replace,
+    quiet_option,
+    read_source,
+    refuse_input_as_output,
+)
+from dfrecord.outputs import Written, write_file, write_out
+
+if TYPE_CHECKING:
+    from dfrecord.system_api.catalog import Catalog
 
 
 @click.command("import")
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="FILE.har", help="HAR to write; - for standard output.")
+@catalog_option
 @filter_option
 @click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")
+@force_option
 @quiet_option
-def command(sources: tuple[str, ...], output: str, filters: tuple[str, ...], keep_secrets: bool, quiet: bool) -> None:
+def command(
+    sources: tuple[str, ...],
+    output: str,
+    catalog: Catalog,
+    filters: tuple[str, ...],
+    keep_secrets: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
     """Make one small HAR of the API calls in INPUT..., safe to commit: every secret is replaced by a placeholder.
 
     INPUT is a HAR of any browser or tool, a mitmproxy flow file, an archive or folder of these, or - for standard
@@ -26,16 +47,16 @@ def command(sources: tuple[str, ...], output: str, filters: tuple[str, ...], kee
     from dfrecord.normalise.redact import joined, redacted
     from dfrecord.recording.har_writer import har_chunks
     from dfrecord.recording.inputs import recordings_in
-    from dfrecord.system_api.catalog import load
 
-    recordings = [read_source(part, filters, quiet) for source in sources for part in recordings_in(source)]
+    refuse_input_as_output(output, *sources)
+    recordings = [read_source(part, filters, quiet, catalog) for source in sources for part in recordings_in(source)]
     recording = joined(recordings)
-    kept, replaced = redacted(recording, filters, load(), keep_secrets=keep_secrets)
+    kept, replaced = redacted(recording, filters or catalog.default_filters, catalog, keep_secrets=keep_secrets)
     content = b"".join(har_chunks(kept))
     if output == "-":
-        sys.stdout.buffer.write(content)
+        write_out(content)
         return
-    write_file(Path(output), content, private=keep_secrets)
+    write_file(Written(Path(output), content, private=keep_secrets), may_replace(force))
     if quiet:
         return
     for part in recordings:

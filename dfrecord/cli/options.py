@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from dfrecord.recording.exchange import Recording
+    from dfrecord.system_api.catalog import Catalog
 
 Decorated = Callable[..., Any]
 
@@ -49,6 +51,7 @@ def plan_options(function: Decorated) -> Decorated:
             help="Which reads stay: those that a later step needs, all, or none.",
         ),
         filter_option,
+        catalog_option,
     ):
         function = option(function)
     return function
@@ -61,9 +64,23 @@ def filter_option(function: Decorated) -> Decorated:
         "filters",
         metavar="PATH",
         multiple=True,
-        default=dfrecord.DEFAULT_FILTERS,
-        show_default=True,
-        help="Keep what lies under this path (after the host); repeatable.",
+        help="Keep what lies under this path (after the host); repeatable. [default: api/v2/system]",
+    )(function)
+
+
+def catalog_option(function: Decorated) -> Decorated:
+    """--catalog FILE.json; commands get the Catalog."""
+
+    def read_catalog(context: click.Context, option: click.Parameter, path: str | None) -> Catalog:
+        from dfrecord.system_api.catalog import load
+
+        return load(path)
+
+    return click.option(
+        "--catalog",
+        metavar="FILE.json",
+        callback=read_catalog,
+        help="What is known about the API: adds to, or replaces, the built-in knowledge (docs/catalog.md).",
     )(function)
 
 
@@ -72,9 +89,33 @@ def quiet_option(function: Decorated) -> Decorated:
     return click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")(function)
 
 
+def force_option(function: Decorated) -> Decorated:
+    """--force."""
+    return click.option("--force", is_flag=True, help="Replace the output when it exists.")(function)
+
+
+def may_replace(force: bool) -> Callable[[Path], bool]:
+    """Whether a file that exists may be replaced: with --force, or when a person at the terminal says so."""
+
+    def asked(path: Path) -> bool:
+        if force or sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return force
+        return click.confirm(f"{path} exists; replace it?", err=True)
+
+    return asked
+
+
+def refuse_input_as_output(output: str, *sources: str) -> None:
+    """Raises UsageError when the output is one of the inputs."""
+    if output == "-" or not Path(output).exists():
+        return
+    if any(source != "-" and Path(source).exists() and Path(output).samefile(source) for source in sources):
+        raise UsageError(f"{output}: is the input itself; choose another output")
+
+
 def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Read the input and plan the journey."""
-    return plan_recording(read_source(source, filters, quiet), filters, quiet, **choices)
+    return plan_recording(read_source(source, filters, quiet, choices["catalog"]), filters, quiet, **choices)
 
 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
@@ -92,10 +133,21 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool) -> Recording:
+def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool, catalog: Catalog) -> Recording:
     """Read the input, with a progress bar on a terminal when it takes longer than a second."""
+    from dfrecord.recording.changing import cut_off_is_told
+    from dfrecord.recording.peel import READ_AT_ONCE
+
+    path = Path(source) if isinstance(source, str) and source != "-" else None
+    if path is not None and (path.is_dir() or (path.is_file() and path.stat().st_size > READ_AT_ONCE)):
+        with cut_off_is_told(path):
+            return _read(source, filters, quiet, catalog)
+    return _read(source, filters, quiet, catalog)
+
+
+def _read(source: str | BinaryIO, filters: Sequence[str], quiet: bool, catalog: Catalog) -> Recording:
     if quiet or not sys.stderr.isatty():
-        return dfrecord.read(source, filters=filters)
+        return dfrecord.read(source, filters=filters, catalog=catalog)
     started = time.monotonic()
     bar: list[Progress] = []
 
@@ -112,7 +164,7 @@ def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool) -> 
         bar[0].update(bar[0].task_ids[0], completed=done, total=total)
 
     try:
-        return dfrecord.read(source, filters=filters, progress=progress)
+        return dfrecord.read(source, filters=filters, catalog=catalog, progress=progress)
     finally:
         for shown in bar:
             shown.stop()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfrecord.capture.target import is_loopback, listen_address, target_of
-from dfrecord.cli.options import filter_option, quiet_option
+from dfrecord.cli.options import catalog_option, filter_option, force_option, may_replace, quiet_option
 from dfrecord.errors import UsageError, WorkFailed
+
+if TYPE_CHECKING:
+    from dfrecord.system_api.catalog import Catalog
 
 
 @click.command("record")
@@ -31,6 +35,7 @@ from dfrecord.errors import UsageError, WorkFailed
     "that you configure.",
 )
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@catalog_option
 @filter_option
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this time.")
 @click.option("--browser", metavar="PATH", help="The browser to start in browser mode (default: the first one found).")
@@ -38,13 +43,14 @@ from dfrecord.errors import UsageError, WorkFailed
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust these CAs (PEM).")
 @click.option("--insecure", is_flag=True, help="Do not check the target's certificate.")
 @click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")
-@click.option("--force", is_flag=True, help="Replace FILE.har when it exists.")
+@force_option
 @quiet_option
 def command(
     url: str,
     output: Path,
     mode: str,
     listen: str,
+    catalog: Catalog,
     filters: tuple[str, ...],
     duration: float | None,
     browser: str | None,
@@ -62,7 +68,7 @@ def command(
     target, address = target_of(url), listen_address(listen)
     if browser is not None and mode != "browser":
         raise UsageError("--browser: is for --mode browser only")
-    if output.exists() and not force:
+    if output.exists() and output.stat().st_size and not may_replace(force)(output):
         raise UsageError(f"{output}: exists already; choose another -o, or replace it with --force")
     from dfrecord.capture.proxy import ProxyOptions, run  # mitmproxy takes most of a second to import
     from dfrecord.capture.terminal import Lines, LiveTable
@@ -72,9 +78,10 @@ def command(
         output=output,
         mode=mode,
         listen=address,
-        filters=filters,
+        catalog=catalog.source,
+        filters=filters or catalog.default_filters,
         redact=not keep_secrets,
-        overwrite=force,
+        overwrite=output.exists(),
         insecure=insecure,
         upstream_proxy=upstream_proxy,
         ca_file=ca_file,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 import dfrecord
-from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
-from dfrecord.errors import UsageError
-from dfrecord.outputs import stem_of, write_script
+from dfrecord.cli.options import (
+    force_option,
+    input_argument,
+    may_replace,
+    plan_from,
+    plan_options,
+    quiet_option,
+    refuse_input_as_output,
+)
+from dfrecord.outputs import stem_of, write_out, write_script
 
 
 @click.command("render")
@@ -24,6 +30,7 @@ from dfrecord.outputs import stem_of, write_script
     help="Your own templates, looked at first.",
 )
 @click.option("--steps", metavar="1,3-5", help="Only these steps, numbered as dfrecord show numbers them.")
+@force_option
 @plan_options
 @quiet_option
 def command(
@@ -33,6 +40,7 @@ def command(
     steps: str | None,
     template_dir: Path | None,
     filters: tuple[str, ...],
+    force: bool,
     quiet: bool,
     **choices: Any,
 ) -> None:
@@ -44,23 +52,21 @@ def command(
     from dfrecord.renderers import find
 
     find(format)  # before a large input is read
-    if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
-        raise UsageError(f"{output}: is the input itself; choose another output")
+    refuse_input_as_output(output, source)
     journey = plan_from(source, filters, quiet, **choices)
     if steps is not None:
         journey = only_steps(journey, parse_steps(steps, len(journey.steps)))
     stem = "journey" if output == "-" else stem_of(Path(output))
     files = dfrecord.render(journey, format, stem=stem, template_dir=template_dir)
     if output == "-":
-        sys.stdout.buffer.write(files[0].content)
+        write_out(files[0].content)
         return
-    paths = write_script(files, Path(output))
+    paths = write_script(files, Path(output), may_replace(force))
     if not quiet:
         count = len(journey.steps)
         click.echo(
             f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {', '.join(map(str, paths))}", err=True
         )
         if not count:
-            click.echo(
-                f"no request under {', '.join(filters)} is worth doing again; see: dfrecord show {source}", err=True
-            )
+            under = ", ".join(filters or choices["catalog"].default_filters)
+            click.echo(f"no request under {under} is worth doing again; see: dfrecord show {source}", err=True)

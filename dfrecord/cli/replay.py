@@ -13,7 +13,7 @@ import click
 import dfrecord
 from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
 from dfrecord.errors import UsageError
-from dfrecord.outputs import write_file
+from dfrecord.outputs import Written, write_file
 
 WOULD_CHANGE = 3
 INTERRUPTED = 130
@@ -67,16 +67,16 @@ def command(
     from dfrecord.replaying import told
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.run import ReplayOptions, tear_down
-    from dfrecord.system_api.catalog import load
 
     if not base_url:
         raise UsageError("set DF_BASE_URL or give --base-url: the instance to run against; nothing was sent")
+    catalog = choices["catalog"]
     journey = plan_from(source, filters, quiet, **choices)
     if journey.literal:
         raise UsageError("--literal: a replay links what it sends; render the literal requests instead")
     connection = Connection(timeout, retries, insecure, ca_file or "", proxy)
     if plan_only:
-        planned = dfrecord.preview(journey, base_url, os.environ, connection=connection)
+        planned = dfrecord.preview(journey, base_url, os.environ, catalog=catalog, connection=connection)
         click.echo(json.dumps(told.plan_account(planned), indent=2) if as_json else "\n".join(told.plan_lines(planned)))
         sys.exit(WOULD_CHANGE if planned.changes else 0)
     total = len(journey.steps)
@@ -88,12 +88,13 @@ def command(
 
     options = ReplayOptions(base_url, os.environ, connection, yes, first_step, created_file)
     if journey.teardown:
-        replayed = tear_down(journey, options, load(), tell)
+        replayed = tear_down(journey, options, catalog, tell)
     else:
         replayed = dfrecord.replay(
             journey,
             base_url,
             os.environ,
+            catalog=catalog,
             connection=connection,
             yes=yes,
             first_step=first_step,
@@ -101,7 +102,7 @@ def command(
             tell=tell,
         )
     if junit is not None:
-        write_file(junit, told.junit_xml(replayed))
+        write_file(Written(junit, told.junit_xml(replayed)))
     if as_json:
         click.echo(json.dumps(told.run_account(replayed), indent=2))
     elif not quiet:

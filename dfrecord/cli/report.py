@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dfrecord.cli.options import input_argument, plan_options, plan_recording, quiet_option, read_source
+from dfrecord.cli.options import (
+    force_option,
+    input_argument,
+    may_replace,
+    plan_options,
+    plan_recording,
+    quiet_option,
+    read_source,
+    refuse_input_as_output,
+)
 from dfrecord.errors import UsageError
-from dfrecord.outputs import write_file
+from dfrecord.outputs import Written, write_file, write_out
 
 
 @click.command("report")
 @input_argument
 @click.option("-o", "--output", required=True, metavar="FILE.html", help="Page to write; - for standard output.")
+@force_option
 @plan_options
 @quiet_option
-def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **choices: Any) -> None:
+def command(source: str, output: str, filters: tuple[str, ...], force: bool, quiet: bool, **choices: Any) -> None:
     """Write one self-contained page for a browser: the calls, the steps in every form, what feeds what, the residue.
 
     The page needs no network and holds no secret.
@@ -28,15 +37,14 @@ def command(source: str, output: str, filters: tuple[str, ...], quiet: bool, **c
 
     if choices["upsert"]:
         raise UsageError("--upsert: a report shows what was recorded; give --upsert to render or replay")
-    if output != "-" and source != "-" and Path(output).exists() and Path(output).samefile(source):
-        raise UsageError(f"{output}: is the input itself; choose another output")
-    recording = read_source(source, filters, quiet)
+    refuse_input_as_output(output, source)
+    recording = read_source(source, filters, quiet, choices["catalog"])
     journey = plan_recording(recording, filters, quiet, **choices)
     page = report(recording, journey, list(_words(filters, choices)))
     if output == "-":
-        sys.stdout.buffer.write(page)
+        write_out(page)
         return
-    write_file(Path(output), page)
+    write_file(Written(Path(output), page), may_replace(force))
     if not quiet:
         count = len(journey.steps)
         click.echo(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {output}", err=True)
@@ -46,9 +54,10 @@ def _words(filters: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[str
     """The options as they were given, those that have their default left out."""
     context = click.get_current_context()
     for option in context.command.params:
-        if not isinstance(option, click.Option) or option.name in ("output", "quiet"):
+        if not isinstance(option, click.Option) or option.name in ("output", "quiet", "force"):
             continue
-        value = filters if option.name == "filters" else choices.get(option.name or "")
+        given = {**choices, "filters": filters, "catalog": choices["catalog"].source}
+        value = given.get(option.name or "")
         if context.get_parameter_source(option.name or "") is not click.core.ParameterSource.COMMANDLINE:
             continue
         for each in value if isinstance(value, tuple) else (value,):

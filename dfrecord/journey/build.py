@@ -53,6 +53,7 @@ from dfrecord.normalise.select import (
     Reads,
     effective_method,
     in_running_order,
+    passed_over,
     select,
     tokens_answered,
     tokens_sent,
@@ -82,6 +83,7 @@ def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journ
     """The journey that a recording shows. Raises UsageError when a chosen parameter stands nowhere."""
     decisions, kept = select(recording, options.filters, options.reads, catalog)
     secrets = find(recording.exchanges, catalog)
+    decisions += passed_over(recording)
     journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
     if options.literal:
         return journey
@@ -146,6 +148,7 @@ class _Build:
             entry_count=self.recording.entry_count,
             literal=self.options.literal,
             secrets=self.secrets.recorded,
+            conventions=self.catalog.conventions,
         )
 
     def _announce_creates(self, order: Mapping[int, int]) -> None:
@@ -163,7 +166,7 @@ class _Build:
     def _prepare_sessions(self) -> None:
         """Which session each kept request uses: that of a kept login, else of a login that dfrecord adds."""
         logins = [e for e in self.kept if self._is_login(e)]
-        self.as_admin = not any(self._locate(e).resource == "user_session" for e in logins)
+        self.as_admin = all(self.catalog.is_admin_session(self._locate(e).resource) for e in logins)
         given = {token for exchange in self.kept for token in tokens_answered(exchange, self.catalog)}
         strangers = [
             (exchange, token)
@@ -192,33 +195,32 @@ class _Build:
         if tokens_sent(exchange, self.catalog):
             return False
         location = self._locate(exchange)
-        public = ("admin_password", "user_password", "user_register", "environment", "admin_session", "user_session")
-        if location.resource is None or location.resource in public:
+        if location.resource is None or self.catalog.resources[location.resource].public:
             return False
         names = {name.lower() for name, _ in sent_headers(exchange.request, self.catalog, as_admin=True)}
-        query_names = {pair.partition("=")[0] for pair in exchange.request.query.split("&")}
-        return not names & {"authorization", "x-dreamfactory-api-key"} and not query_names & {
-            "api_key",
-            "session_token",
-        }
+        parameters = [pair.partition("=")[0] for pair in exchange.request.query.split("&")]
+        credentials = {"authorization", self.catalog.session.api_key_header.lower()}
+        return not names & credentials and not any(map(self.catalog.is_secret_parameter, parameters))
 
     def _is_login(self, exchange: Exchange) -> bool:
         return self.catalog.is_session(exchange.request.decoded_path) and exchange.request.method == "POST"
 
     def _session_header(self) -> tuple[str, Text]:
-        return self.catalog.session["token_header"], Text((Var("session_token"),))
+        session = self.catalog.session
+        prefix = (session.token_prefix,) if session.token_prefix else ()
+        return session.token_header, Text((*prefix, Var("session_token")))
 
     def _synthetic_login(self, names: Namer) -> Step:
-        body = JsonBody(
-            Object((("email", Var(self.variables.email(None))), ("password", Var(self.variables.password()))))
-        )
+        session = self.catalog.session
+        account = (session.identity_fields[0], Var(self.variables.email(None)))
+        body = JsonBody(Object((account, (session.password_field, Var(self.variables.password())))))
         headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
         return Step(
             name=names.give("log_in"),
             title="Log in as an administrator",
             kind=StepKind.LOGIN,
-            request=RequestTemplate("POST", Text((self.catalog.session["admin_path"],)), headers, body),
-            captures=(Capture("session_token", ("session_token",)),),
+            request=RequestTemplate("POST", Text((session.admin_path,)), headers, body),
+            captures=(Capture("session_token", (session.token_fields[0],)),),
             notes=("added by dfrecord: the recording begins after the login",),
         )
 
@@ -292,7 +294,7 @@ class _Build:
         headers = [
             (name, self.variables.text(value, Encoding.PLAIN, name))
             for name, value in sent_headers(request, self.catalog, as_admin=self.as_admin)
-            if kind is not StepKind.LOGIN or name.lower() != self.catalog.session["token_header"].lower()
+            if kind is not StepKind.LOGIN or name.lower() != self.catalog.session.token_header.lower()
         ]  # a login ignores the token sent with it (system-api.md section 2.1)
         if not self.options.literal:
             headers = [(n, Text(("application/json",)) if n.lower() == "accept" else v) for n, v in headers]

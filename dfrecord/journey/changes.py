@@ -75,7 +75,17 @@ class Changes:
 
     def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
         child = self._catalog.resources[relation.resource]
-        return Array(tuple(row for row in rows.items if not any(_is_part_of(row, old, child) for old in before.items)))
+        return Array(
+            tuple(row for row in rows.items if not any(self._is_part_of(row, old, child) for old in before.items))
+        )
+
+    def _is_part_of(self, row: Tree, old: Tree, child: Resource) -> bool:
+        """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""
+        if not isinstance(row, Object) or not isinstance(old, Object):
+            return row == old
+        if not child.matched_by_key and self._catalog.id_of(row.get(child.id_field or "")) is None:
+            return False
+        return all(isinstance(key, str) and _equal(value, old.get(key)) for key, value in row.members)
 
 
 def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
@@ -86,15 +96,6 @@ def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
         yield key, value
         if key in facts.merged and isinstance(value, Object):
             yield from ((field_path(key, str(name)), inner) for name, inner in value.members)
-
-
-def _is_part_of(row: Tree, old: Tree, child: Resource) -> bool:
-    """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""
-    if not isinstance(row, Object) or not isinstance(old, Object):
-        return row == old
-    if not child.matched_by_key and not isinstance(row.get(child.id_field or ""), Number):
-        return False
-    return all(isinstance(key, str) and _equal(value, old.get(key)) for key, value in row.members)
 
 
 def _equal(left: Tree, right: Tree) -> bool:

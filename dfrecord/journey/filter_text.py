@@ -17,11 +17,13 @@ _TERM = re.compile(
 )
 
 
-def with_ids(text: str, facts: Resource, reference: Callable[[str, Sequence[str]], Var]) -> Iterator[str | Var]:
+def with_ids(
+    text: str, facts: Resource, id_field: str, reference: Callable[[str, Sequence[str]], Var]
+) -> Iterator[str | Var]:
     """The text with a variable in the place of each id. `reference` gives that of a number of these resources."""
     at = 0
     for term in _TERM.finditer(text):
-        targets = (facts.name,) if term["field"] == "id" else facts.foreign_keys.get(term["field"] or "")
+        targets = (facts.name,) if term["field"] == id_field else facts.foreign_keys.get(term["field"] or "")
         if not targets:
             continue
         yield text[at : term.start("numbers")]

@@ -101,7 +101,7 @@ class _Linking:
 
     def _own_id(self, value: str, where: str, encoding: Encoding = Encoding.PLAIN) -> Var:
         self.about.append(value)
-        return self._id(value, self.facts.foreign_keys.get("id", (self.facts.name,)), where, encoding)
+        return self._id(value, self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,)), where, encoding)
 
     # -------------------------------------------------------- path and query
 
@@ -120,7 +120,7 @@ class _Linking:
 
     def _path(self, path: str) -> list[str | Var]:
         record = self.location.record
-        if record is None or not record.isdigit() or self.facts.id_field != "id":
+        if record is None or not self.facts.numbered or not self.catalog.is_id(record):
             self.about += [record] if record else []
             return [path]
         own = self._own_id(record, "path", Encoding.URI)
@@ -132,7 +132,7 @@ class _Linking:
         for position, pair in enumerate(query.split("&")):
             name, equals, value = pair.partition("=")
             yield ("&" if position else "") + name + equals
-            if name == "ids" and self.facts.id_field == "id":
+            if name == "ids" and self.facts.numbered:
                 yield from (_in_query(part) for part in self._ids(unquote_plus(value)))
             elif name == "filter":
                 text = list(self._filter(unquote_plus(value)))
@@ -141,10 +141,11 @@ class _Linking:
                 yield value
 
     def _ids(self, value: str) -> list[str | Var]:
-        return [self._own_id(piece, "ids") if piece.isdigit() else piece for piece in re.split(r"(\d+)", value)]
+        pieces = re.split(r"([^\s,()]+)", value)
+        return [self._own_id(piece, "ids") if self.catalog.is_id(piece) else piece for piece in pieces]
 
     def _filter(self, text: str) -> Iterator[str | Var]:
-        return with_ids(text, self.facts, lambda value, targets: self._id(value, targets, "filter"))
+        return with_ids(text, self.facts, self.catalog.id, lambda value, targets: self._id(value, targets, "filter"))
 
     # -------------------------------------------------------- body
 
@@ -164,7 +165,7 @@ class _Linking:
 
     def _cell(self, column: str, value: str) -> Var | None:
         targets = self.facts.foreign_keys.get(column)
-        return self._id(value, targets, column) if targets and value.isdigit() and value != "0" else None
+        return self._id(value, targets, column) if targets and self.catalog.is_id(value) and value != "0" else None
 
     def _content(self, tree: Tree) -> Tree:
         """A body's records, one or several, or the options of a tunnelled read (system-api.md section 4.4)."""
@@ -179,7 +180,7 @@ class _Linking:
         for key, value in tree.members:
             if key == self.catalog.wrapper and isinstance(value, Array):
                 value = self._records(value)
-            elif key == "ids" and self.facts.id_field == "id":
+            elif key == "ids" and self.facts.numbered:
                 value = self._id_list(value)
             elif key == "filter" and isinstance(value, str):
                 value = as_value(tuple(self._filter(value)))
@@ -190,6 +191,8 @@ class _Linking:
         match value:
             case Number(text=text):
                 return self._own_id(text, "ids")
+            case str() if self.catalog.id_of(value):
+                return self._own_id(value, "ids")
             case str():
                 return as_value(tuple(self._ids(value)))
             case Array(items=items):
@@ -202,16 +205,16 @@ class _Linking:
             if not isinstance(row, Object):
                 result.append(self._id_list(row) if self.step.kind is StepKind.DELETE else row)
                 continue
-            own = row.get("id")
+            value = row.get(self.catalog.id)
+            own = self.catalog.id_of(value) or (value if isinstance(value, str) and self.catalog.is_id(value) else None)
             self.record = None
-            if self.step.kind is not StepKind.CREATE and isinstance(own, (Number, str)) and self.facts.id_field == "id":
-                text = own.text if isinstance(own, Number) else own
-                self.record = text, self._own_id(text, "a bulk record")
-                row = Object(tuple(member for member in row.members if member[0] != "id"))
+            if self.step.kind is not StepKind.CREATE and own is not None and self.facts.numbered:
+                self.record = own, self._own_id(own, "a bulk record")
+                row = Object(tuple(member for member in row.members if member[0] != self.catalog.id))
             linked = self._object(row, self.facts, "", None)
             if self.record:
-                named: Tree = self.record[1] if isinstance(own, Number) else Text((self.record[1],))
-                linked = Object((("id", named), *linked.members))
+                named: Tree = self.record[1] if self.catalog.id_of(value) else Text((self.record[1],))
+                linked = Object(((self.catalog.id, named), *linked.members))
             result.append(linked)
         return Array(tuple(result))
 
@@ -237,13 +240,15 @@ class _Linking:
         if path in facts.self_keys or (parent is not None and path == self._parent_key(parent)):
             deletes = parent is not None and value is None and self.step.kind is StepKind.UPDATE
             return (
-                value if deletes and isinstance(record.get("id"), Number) else self._leave_out("parent", path, parent)
+                value
+                if deletes and self.catalog.id_of(record.get(self.catalog.id))
+                else self._leave_out("parent", path, parent)
             )
         if path in facts.server_made:
             return self._leave_out("server-made", path, parent)
         if value == self.catalog.mask:
             return self._masked(path, facts, parent)
-        if path == "api_key" and self.step.kind is StepKind.CREATE:
+        if path in facts.made_secrets and self.step.kind is StepKind.CREATE:
             return self._leave_out("server-made", path, parent)
         targets = facts.foreign_keys.get(path)
         if targets is not None:
@@ -260,7 +265,13 @@ class _Linking:
         if isinstance(value, Object):
             return self._object(value, facts, path, parent)
         if isinstance(value, Array):
-            return Array(tuple(self._inside(f"{path}[]", item, facts, parent) for item in value.items))
+            targets = facts.foreign_keys.get(f"{path}[]", ())
+            return Array(
+                tuple(
+                    self._foreign(item, targets, path) if targets else self._inside(f"{path}[]", item, facts, parent)
+                    for item in value.items
+                )
+            )
         if isinstance(value, Number) and re.search(r"(^|[_.])id$", path) and value.text not in ("0", "-1"):
             return self._likely_id(value, path)
         return value
@@ -273,8 +284,9 @@ class _Linking:
         return self._foreign(value, targets, path) if targets else value
 
     def _foreign(self, value: Tree, targets: Sequence[str], path: str) -> Tree:
-        if isinstance(value, Number) and value.text != "0":
-            return self._id(value.text, targets, path)
+        own = self.catalog.id_of(value)
+        if own is not None and own != "0":
+            return self._id(own, targets, path)
         if isinstance(value, str) and value.isdigit() and value != "0":
             return Text((self._id(value, targets, path),))
         return value
@@ -288,19 +300,22 @@ class _Linking:
         if isinstance(rows, Object):
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
-        if self.record and any(not isinstance(row.get(child.id_field or "id"), Number) for row in objects):
+        if self.record and any(
+            self.catalog.id_of(row.get(child.id_field or self.catalog.id)) is None for row in objects
+        ):
             self.references.makes_row(parent, self.entry)
         return Array(
             tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in rows.items)
         )
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
-        if self.step.kind is StepKind.UPDATE and isinstance(value, Number) and value.text != "0" and self.record:
+        row_id = self.catalog.id_of(value)
+        if self.step.kind is StepKind.UPDATE and row_id not in (None, "0") and self.record:
             own, var = self.record
             if facts.id_field == self._parent_key(parent):
-                return var if value.text == own else self._leave_out("parent", facts.id_field, parent)
-            return Var(self.references.row(parent, var, facts.name, value.text, row, self.entry))
-        return self._leave_out("server-made", facts.id_field or "id", parent)
+                return var if row_id == own else self._leave_out("parent", facts.id_field, parent)
+            return Var(self.references.row(parent, var, facts.name, row_id, row, self.entry))
+        return self._leave_out("server-made", facts.id_field or self.catalog.id, parent)
 
     def _parent_key(self, parent: Parent) -> str:
         return self.catalog.resources[parent.resource].relations[parent.relation].parent_key

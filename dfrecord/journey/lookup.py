@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
-from dfrecord.journey.model import Array, Number, Object, Tree
+from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.select import effective_method
 from dfrecord.recording.exchange import Exchange
@@ -52,15 +52,15 @@ class Sightings:
         self._catalog = catalog
         self._answered: _Table = {}
         self._keyed: tuple[_Table, _Table, _Table] = ({}, {}, {})  # shown with all of its key, sent so, shown with some
-        self._holders: dict[str, Sighting] = {}
+        self._made_secrets: dict[str, tuple[Sighting, str]] = {}
         for entry, exchange in enumerate(exchanges):
             self.add(exchange, entry)
 
     def add(self, exchange: Exchange, entry: int) -> None:
         """Takes in the records of one more exchange, at its place in running order."""
         location = self._catalog.locate(exchange.request.decoded_path)
-        resource = "admin" if location.resource == "admin_session" else location.resource
-        facts = self._catalog.resources.get(resource or "")
+        facts = self._catalog.resources.get(location.resource or "")
+        facts = self._catalog.resources[facts.shows] if facts else None
         if facts is None or not 200 <= exchange.response.status < 300:
             return
         method = effective_method(exchange, self._catalog)
@@ -95,9 +95,9 @@ class Sightings:
         """The entry of the first answer that showed the record. Raises KeyError when none did."""
         return self._answered[(resource, identifier)][0].entry
 
-    def holder(self, api_key: str) -> Sighting | None:
-        """The record that an answer showed with this API key."""
-        return self._holders.get(api_key)
+    def holder(self, secret: str) -> tuple[Sighting, str] | None:
+        """The record, and the field of it, in which an answer showed this secret that the server makes (an API key)."""
+        return self._made_secrets.get(secret)
 
     def latest(self, resource: str, identifier: str, entry: int) -> Sighting | None:
         """The record as an answer last showed it before `entry`, None when none did."""
@@ -113,13 +113,14 @@ class Sightings:
     def _see(self, seen: Sighting, *, known: bool = False) -> None:
         """Notes a record of an answer and the related ones in it. `known`: its id is the path's, whatever it shows."""
         facts = self._catalog.resources[seen.resource]
-        own = seen.row.get(facts.id_field) if facts.id_field else None
-        if isinstance(own, Number):
-            seen, known = replace(seen, id=own.text), True
+        own = self._catalog.id_of(seen.row.get(facts.id_field)) if facts.id_field else None
+        if own is not None:
+            seen, known = replace(seen, id=own), True
         if known and (seen.id or facts.single):
             self._note(seen, None)
-            if isinstance(api_key := seen.row.get("api_key"), str):
-                self._holders.setdefault(api_key, seen)
+            for name in facts.made_secrets:
+                if isinstance(secret := seen.row.get(name), str):
+                    self._made_secrets.setdefault(secret, (seen, name))
         for name, relation in facts.relations.items():
             value = seen.row.get(name)
             below = Parent(facts.name, seen.id, name) if relation.nested and known else None
@@ -134,8 +135,8 @@ class Sightings:
             return
         wrapper = self._catalog.wrapper
         for record, made in zip(records_of(sent, wrapper), records_of(answer, wrapper), strict=False):
-            if isinstance(identifier := made.get(facts.id_field), Number):
-                self._note(Sighting(facts.name, identifier.text, entry, record), 1)
+            if (identifier := self._catalog.id_of(made.get(facts.id_field))) is not None:
+                self._note(Sighting(facts.name, identifier, entry, record), 1)
 
     def _note(self, seen: Sighting, table: int | None) -> None:
         """Files a sighting; `table` 1 is what a write sent, None what an answer showed."""

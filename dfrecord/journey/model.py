@@ -168,6 +168,31 @@ class Variable:
 # ---------------------------------------------------------------- steps
 
 
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """What a run has to know of the platform's API beside its steps.
+
+    `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the
+    field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
+    `token_header` carries the session token, behind `token_prefix`.
+    """
+
+    wrapper: str = "resource"
+    id: str = "id"
+    filters: bool = True
+    token_header: str = "X-DreamFactory-Session-Token"
+    token_prefix: str = ""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Where the records of a list stand in its answer."""
+        return (self.wrapper,) if self.wrapper else ()
+
+    def can_filter(self, lookup: Lookup) -> bool:
+        """Whether the server can be asked for the one record of a list that the lookup wants."""
+        return self.filters and len(lookup.match) == 1 and lookup.rows == self.rows
+
+
 class StepKind(StrEnum):
     """What a step does, as the catalog understands it."""
 
@@ -201,6 +226,17 @@ class Capture:
 
     variable: str
     pointer: tuple[str | int, ...]
+
+    @property
+    def position(self) -> int:
+        """Which record of the answer it is taken from, from 0."""
+        return next((part for part in self.pointer if isinstance(part, int)), 0)
+
+    @property
+    def inside(self) -> tuple[str | int, ...]:
+        """The pointer from that record on."""
+        places = [place for place, part in enumerate(self.pointer) if isinstance(part, int)]
+        return self.pointer[places[0] + 1 :] if places else self.pointer
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +355,7 @@ class Journey:
     teardown: bool = False
     offered_stem: str = ""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    conventions: Conventions = Conventions()
 
     def variable(self, name: str) -> Variable:
         """The variable of that name. Raises KeyError when the journey has none."""

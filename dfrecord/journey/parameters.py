@@ -82,7 +82,7 @@ def _created_keys(journey: Journey, catalog: Catalog) -> Iterator[tuple[int, Res
 
 def _key_field(facts: Resource) -> str:
     """The field whose value tells one record from the next, empty when an id or a path does."""
-    usable = facts.id_field == "id" and facts.natural_key and "." not in facts.natural_key[0]
+    usable = facts.numbered and facts.natural_key and "." not in facts.natural_key[0]
     return facts.natural_key[0] if usable else ""
 
 
@@ -231,9 +231,7 @@ class _Keys:
         return self._follow_services(step) if self._services else step
 
     def _in_create(self, step: Step, body: JsonBody, facts: Resource) -> Step:
-        ids = {
-            c.pointer[1]: c.variable for c in step.captures if len(c.pointer) == 3 and c.pointer[2] == facts.id_field
-        }
+        ids = {c.position: c.variable for c in step.captures if c.inside == (facts.id_field,)}
         heading = step.heading
 
         def record(position: int, row: Object) -> Object:
@@ -262,7 +260,7 @@ class _Keys:
 
         def record(position: int, row: Object) -> Object:
             old, name = known
-            if isinstance(at := row.get("id"), Var):
+            if isinstance(at := row.get(self._catalog.id), Var):
                 old, name = self._of_record.get(at.name, ("", ""))
             key = row.get(field)
             if not isinstance(key, str) or not name or not _can_be_default(key):

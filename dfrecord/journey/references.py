@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 
 from dfrecord.journey.lookup import Parent, Sighting, Sightings
 from dfrecord.journey.model import (
-    Array,
     Capture,
     Encoding,
     Lookup,
-    Number,
     Object,
     Residue,
     ResidueKind,
@@ -26,7 +24,7 @@ from dfrecord.journey.model import (
     VariableKind,
 )
 from dfrecord.journey.names import Namer, identifier, label
-from dfrecord.normalise.body import records_of
+from dfrecord.normalise.body import placed_records, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
 Identity = tuple[tuple[str, Tree], ...]
@@ -57,26 +55,25 @@ class References:
         """Tell of a create before linking starts: a recording without times may show its use first."""
         facts = self.catalog.resources[resource]
         for row in records_of(answer, self.catalog.wrapper):
-            if isinstance(own := row.get(facts.id_field or ""), Number):
-                self._coming.setdefault((resource, own.text), entry)
+            if (own := self.catalog.id_of(row.get(facts.id_field or ""))) is not None:
+                self._coming.setdefault((resource, own), entry)
 
     def capture(self, facts: Resource, answer: Tree) -> Iterable[Capture]:
         """The captures of what a create made, by position in its answer."""
-        above: tuple[str | int, ...] = () if isinstance(answer, Array) else (self.catalog.wrapper,)
-        for position, row in enumerate(records_of(answer, self.catalog.wrapper)):
-            own = row.get(facts.id_field or "")
-            if isinstance(own, str):
-                self._captured.add((facts.name, own))
-            if not isinstance(own, Number):
+        for pointer, row in placed_records(answer, self.catalog.wrapper):
+            value = row.get(facts.id_field or "")
+            own = self.catalog.id_of(value) if facts.numbered else None
+            if own is None:
+                if isinstance(value, str):
+                    self._captured.add((facts.name, value))
                 continue
-            promised = self._promised.pop((facts.name, own.text), None)
+            promised = self._promised.pop((facts.name, own), None)
             name = promised or self._name(facts, row)
-            self._known[(facts.name, own.text)] = name
-            self._captured.add((facts.name, own.text))
-            self.variables.append(
-                Variable(name, VariableKind.CAPTURE, type="integer", description=f"id of the {label(facts.name)}")
-            )
-            yield Capture(name, (*above, position, facts.id_field or "id"))
+            self._known[(facts.name, own)] = name
+            self._captured.add((facts.name, own))
+            about = f"id of the {label(facts.name)}"
+            self.variables.append(Variable(name, VariableKind.CAPTURE, self.catalog.id_type, description=about))
+            yield Capture(name, (*pointer, self.catalog.id))
 
     def delete(self, resource: str, identifiers: Iterable[str], entry: int) -> bool:
         """Tell of records that a step deletes. Gives whether earlier steps created all of them, and there are some."""
@@ -124,7 +121,7 @@ class References:
             path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
             rows=(parent.relation,),
             match=match,
-            pick=facts.id_field or "id",
+            pick=facts.id_field or self.catalog.id,
             title=f"Find the {label(resource)} row",
             headers=self.lookup_headers,
             late=made is not None and (seen is None or self.sightings.first(resource, value) >= made),
@@ -133,20 +130,21 @@ class References:
 
     def api_key(self, value: str) -> str | None:
         """The variable for an app's API key that an answer showed: read from the app of that name on the target."""
-        holder = self.sightings.holder(value)
-        if holder is None:
+        found = self.sightings.holder(value)
+        if found is None:
             return None
+        holder, field_name = found
         facts = self.catalog.resources[holder.resource]
         key = (facts.name, holder.id)
         created = self._known.get(key) if key in self._captured else None
-        match = (("id", Var(created)),) if created else self._identity(facts, holder.row, holder.entry, None)
+        match = ((self.catalog.id, Var(created)),) if created else self._identity(facts, holder.row, holder.entry, None)
         if match is None or facts.path is None:
             return None
-        name = self.namer.give(f"{facts.name}_api_key")
-        title = f"Find the API key of {label(facts.name)} {holder.row.get(facts.key_field or 'name')}"
-        lookup = Lookup(
-            holder.resource, Text((facts.path,)), (self.catalog.wrapper,), match, "api_key", title, self.lookup_headers
-        )
+        name = self.namer.give(f"{facts.name}_{field_name}")
+        words = "API key" if field_name == "api_key" else label(field_name)
+        title = f"Find the {words} of {label(facts.name)} {holder.row.get(facts.key_field or 'name')}"
+        rows = self.catalog.conventions.rows
+        lookup = Lookup(holder.resource, Text((facts.path,)), rows, match, field_name, title, self.lookup_headers)
         self.variables.append(Variable(name, VariableKind.LOOKUP, secret=True, description=title, lookup=lookup))
         return name
 
@@ -186,9 +184,9 @@ class References:
         lookup = Lookup(
             resource=resource,
             path=Text((facts.path,)),
-            rows=(self.catalog.wrapper,),
+            rows=self.catalog.conventions.rows,
             match=match,
-            pick=facts.id_field or "id",
+            pick=facts.id_field or self.catalog.id,
             title=f"Find {label(resource)} {match[0][1]}",
             headers=self.lookup_headers,
             late=self._may_be_made_here(sighting),
@@ -206,7 +204,7 @@ class References:
         """
         shown: Mapping[str | Text, Tree] = dict(row.members)
         pairs: list[tuple[str, Tree]] = []
-        for part in facts.natural_key:
+        for part in facts.natural_key if parent_key is None else facts.nested_key:
             name = f"{part.split('.')[0]}_id" if "." in part else part
             if name == parent_key:
                 continue
@@ -215,15 +213,15 @@ class References:
                     return None
                 continue
             value = shown[name]
-            if isinstance(value, Number) and "." in part:
-                value = Var(self.of(facts.foreign_keys[name], value.text, entry, f"{facts.name}.{name}"))
+            if "." in part and (own := self.catalog.id_of(value)) is not None:
+                value = Var(self.of(facts.foreign_keys[name], own, entry, f"{facts.name}.{name}"))
             pairs.append((name, value))
         return tuple(pairs) or None
 
     def _add_lookup(self, name: str, lookup: Lookup, key: tuple[str, str]) -> str:
         self._known[key] = name
         self.variables.append(
-            Variable(name, VariableKind.LOOKUP, type="integer", description=lookup.title, lookup=lookup)
+            Variable(name, VariableKind.LOOKUP, self.catalog.id_type, description=lookup.title, lookup=lookup)
         )
         return name
 
@@ -231,9 +229,8 @@ class References:
         name = self.namer.give(f"{resource}_id", f"other_{resource}_id")
         self._known[(resource, value)] = name
         about = f"id of the {label(resource)} that was {value} on the recorded instance ({where})"
-        self.variables.append(
-            Variable(name, VariableKind.PARAMETER, "integer", f"DF_{name.upper()}", required=True, description=about)
-        )
+        kind, env = self.catalog.id_type, f"DF_{name.upper()}"
+        self.variables.append(Variable(name, VariableKind.PARAMETER, kind, env, required=True, description=about))
         reason = (
             f"the recording does not show which {label(resource)} the id {value} is ({where}); set DF_{name.upper()}"
         )

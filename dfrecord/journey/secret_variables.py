@@ -22,11 +22,9 @@ from dfrecord.journey.model import (
     VariableKind,
 )
 from dfrecord.journey.names import Namer
-from dfrecord.normalise.body import field_path, leaves
+from dfrecord.normalise.body import Leaf, field_path, leaves
 from dfrecord.normalise.secrets import Secrets, name_of_field
 from dfrecord.system_api.catalog import Catalog
-
-_OWN_CREDENTIALS = ("_session", "_password", "_profile", "_register")
 
 
 class SecretVariables:
@@ -80,9 +78,9 @@ class SecretVariables:
 
     def credentials(self, body: Object) -> None:
         """Note the account and the password of a login, before `tree` replaces them."""
-        fields = self._catalog.session["identity_fields"]
+        fields = self._catalog.session.identity_fields
         self._identity = {key: value for key, value in body.members if key in fields and isinstance(key, str)}
-        password = body.get(self._catalog.session["password_field"])
+        password = body.get(self._catalog.session.password_field)
         email = next((value for value in self._identity.values() if isinstance(value, str) and value), None)
         if email is not None:
             self.email(email)
@@ -94,8 +92,8 @@ class SecretVariables:
         if isinstance(answer, ValueError) or kind is StepKind.READ:
             return
         for leaf in leaves(answer, resource, self._catalog):
-            is_token = leaf.path in self._catalog.session["token_fields"]
-            if not isinstance(leaf.value, str) or not (is_token or leaf.path == "api_key"):
+            is_token = leaf.path in self._catalog.session.token_fields
+            if not isinstance(leaf.value, str) or not (is_token or self._is_made(leaf)):
                 continue
             known = self._names.get(leaf.value)
             if known is not None and not (known == "session_token" and kind is StepKind.LOGIN):
@@ -111,6 +109,9 @@ class SecretVariables:
             else:
                 continue
             yield Capture(name, leaf.pointer)
+
+    def _is_made(self, leaf: Leaf) -> bool:
+        return leaf.resource is not None and leaf.path in self._catalog.resources[leaf.resource].made_secrets
 
     def name_for(self, value: str) -> str:
         """The variable for a secret value, made when there is none yet."""
@@ -130,7 +131,7 @@ class SecretVariables:
     def _record_secret(self, resource: str | None, path: str, value: str) -> str:
         """The variable for a secret field. A record's password that equals the login's is still a value of its own."""
         known = self._names.get(value)
-        own = resource is None or resource.endswith(_OWN_CREDENTIALS)
+        own = self._catalog.is_own_account(resource)
         if (
             own
             or known is None
@@ -138,7 +139,7 @@ class SecretVariables:
             or not known.startswith("password")
         ):
             return self.name_for(value)
-        wish = name_of_field(resource, path.rsplit(".", 1)[-1].replace("[]", ""))
+        wish = name_of_field(self._catalog, resource, path.rsplit(".", 1)[-1].replace("[]", ""))
         if (wish, value) not in self._record_names:
             self._record_names[(wish, value)] = self._secret_variable(wish, f"{path} of the {resource}")
         return self._record_names[(wish, value)]
@@ -205,7 +206,7 @@ class SecretVariables:
 
     def _leaf(self, leaf: str | Number, resource: str | None, path: str, siblings: dict[str, Tree]) -> Tree:
         text = leaf.text if isinstance(leaf, Number) else leaf
-        if self._identity.get(path) == leaf and text in self._emails and (resource or "").endswith("_session"):
+        if self._identity.get(path) == leaf and text in self._emails and self._catalog.is_own_account(resource):
             return Var(self._emails[text])
         rule = self._catalog.secret_rule(resource, path)
         if text in self._secrets.by_value and rule is not None and rule.applies(siblings):

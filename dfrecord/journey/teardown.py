@@ -30,5 +30,6 @@ def _path(step: Step, catalog: Catalog) -> str:
 def _lasts(step: Step, catalog: Catalog) -> bool:
     """Whether a step changes something that is not a record of its own."""
     if step.kind in (StepKind.CALL, StepKind.CREATE):
-        return not step.makes and step.request.method != "GET" and step.resource not in ("cache", "limit_cache")
+        is_action = step.resource is not None and catalog.resources[step.resource].actions
+        return not step.makes and step.request.method != "GET" and not is_action
     return step.kind in (StepKind.UPDATE, StepKind.DELETE)

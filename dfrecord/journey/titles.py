@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from dfrecord.journey.lookup import Sightings
-from dfrecord.journey.model import Number, StepKind
+from dfrecord.journey.model import StepKind
 from dfrecord.journey.names import label
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.select import effective_method
@@ -24,7 +24,7 @@ def kind_of(exchange: Exchange, location: Location, catalog: Catalog) -> StepKin
     if catalog.is_session(exchange.request.decoded_path):
         return {"POST": StepKind.LOGIN, "DELETE": StepKind.LOGOUT}.get(method, StepKind.CALL)
     facts = catalog.resources.get(location.resource or "")
-    if facts is None or facts.id_field is None or facts.action:
+    if facts is None or facts.id_field is None or facts.actions:
         return StepKind.CALL
     kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
     return kinds.get(method, StepKind.CALL)
@@ -35,7 +35,7 @@ def title_of(
 ) -> str:
     """One line for a person; records are named by their natural key where `sightings` show it up to `entry`."""
     if kind is StepKind.LOGIN:
-        return "Log in as an administrator" if location.resource == "admin_session" else "Log in"
+        return "Log in as an administrator" if catalog.is_admin_session(location.resource) else "Log in"
     if kind is StepKind.LOGOUT:
         return "Log out"
     resource = label(location.resource or "")
@@ -59,10 +59,10 @@ def _keys(
     tree = json_of(exchange.request.body)
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
     ids = [location.record] if location.record else []
-    ids += [i.text for record in records if isinstance(i := record.get("id"), Number) and i.text != "0" and not ids]
+    ids = ids or [own for record in records if (own := catalog.id_of(record.get(catalog.id))) and own != "0"]
     ids += re.findall(r"\d+", match[1]) if (match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query)) else []
     field_name = facts.natural_key[0] if facts.natural_key else "name"
-    if ids and kind is not StepKind.CREATE and facts.id_field == "id":
+    if ids and kind is not StepKind.CREATE and facts.numbered:
         seen = [sightings.of(facts.name, i, entry) for i in ids]
         keys = [sighting.row.get(field_name) if sighting else None for sighting in seen]
     else:

@@ -89,9 +89,9 @@ class _Upsert:
         facts = self._catalog.resources.get(step.resource or "")
         if facts is None or facts.path is None or not facts.natural_key:
             return [step]
-        if facts.id_field == "name":
+        if facts.create_by_name:
             return [self._by_name(step, facts)]
-        if facts.id_field != "id":
+        if not facts.numbered:
             return [step]
         if step.kind is StepKind.CREATE:
             return self._creates(step, facts) or [step]
@@ -102,7 +102,7 @@ class _Upsert:
     def _by_name(self, step: Step, facts: Resource) -> Step | _Write:
         """An event script: its name is in the path, and its body is bare (system-api.md section 6.1)."""
         path = _first(step.request.target).partition("?")[0]
-        below = path.startswith(f"{facts.path}/") and facts.name == "event_script"
+        below = path.startswith(f"{facts.path}/")
         tree = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
         if below and step.kind is StepKind.DELETE:
             return _Write(step, facts, "", Object(()))
@@ -115,9 +115,7 @@ class _Upsert:
         writes = []
         for position, record in enumerate(records):
             captures = tuple(
-                replace(capture, pointer=capture.pointer[2:])
-                for capture in step.captures
-                if capture.pointer[:2] == (self._catalog.wrapper, position)
+                replace(capture, pointer=capture.inside) for capture in step.captures if capture.position == position
             )
             own = next((capture.variable for capture in captures if capture.pointer == (facts.id_field,)), "")
             request = replace(step.request, body=JsonBody(record))
@@ -130,9 +128,7 @@ class _Upsert:
     def _records(self, step: Step) -> list[Object]:
         match step.request.body:
             case JsonBody(tree=tree):
-                rows = tree.get(self._catalog.wrapper) if isinstance(tree, Object) else tree
-                items = rows.items if isinstance(rows, Array) else ()
-                return [item for item in items if isinstance(item, Object)]
+                return records_of(tree, self._catalog.wrapper)
             case RawBody() as body if _media_type(step).startswith("text/csv"):
                 return _csv_records(body)
         return []
@@ -150,14 +146,16 @@ class _Upsert:
         if re.search(r"[?&]ids=$", first) and variables and len(records) <= 1:
             ids, given = variables, records * len(variables) or [bare] * len(variables)
         elif first.partition("?")[0] == facts.path and records and not variables:
-            own = [record.get("id") for record in records]
+            own = [record.get(self._catalog.id) for record in records]
             ids, given = [var.name for var in own if isinstance(var, Var)], records
         else:
             return []
         if len(ids) != len(given):
             return []
         return [
-            self._change(self._named(step, facts, record, position, own), facts, own, _without_id(record))
+            self._change(
+                self._named(step, facts, record, position, own), facts, own, _without(record, self._catalog.id)
+            )
             for position, (own, record) in enumerate(zip(ids, given, strict=True))
         ]
 
@@ -247,7 +245,7 @@ class _Upsert:
         plain, rows = self._divided(write)
         places = list(_places(plain, [other.record for other in follows]))
         places += self._not_kept(write, plain) if is_create else []
-        keys = self._keys(write, follows) if is_create and facts.id_field == "id" else ()
+        keys = self._keys(write, follows) if is_create and facts.numbered else ()
         later_rows = {key for other in follows for _, key in self._row_keys(other)}
         document = Object(
             (
@@ -370,8 +368,8 @@ def _key(facts: Resource, record: Object) -> _Match:
 
 
 def _row_key(row: Object, relation: Relation, child: Resource) -> _Match:
-    if child.name == "lookup":
-        return (("name", row.get("name")),)
+    if child.nested_key != child.natural_key:
+        return tuple((field, row.get(field)) for field in child.nested_key)
     return tuple((field, value) for field, value in _key(child, row) if field != relation.parent_key)
 
 
@@ -403,8 +401,8 @@ def _differs(value: Tree, answered: Object, field: str) -> bool:
     return text[0] != text[1] and not (value in ("", None) and shown in ("", None))
 
 
-def _without_id(record: Object) -> Object:
-    return Object(tuple(member for member in record.members if member[0] != "id"))
+def _without(record: Object, field: str) -> Object:
+    return Object(tuple(member for member in record.members if member[0] != field))
 
 
 def _first(target: Text) -> str:

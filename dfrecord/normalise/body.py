@@ -90,11 +90,17 @@ _DECODER = json.JSONDecoder(
 
 def records_of(tree: Tree, wrapper: str) -> list[Object]:
     """The records in a body: of `{"resource": [...]}`, of a bare array, or the one bare object; empty when none."""
-    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
-        tree = wrapped
+    return [record for _, record in placed_records(tree, wrapper)]
+
+
+def placed_records(tree: Tree, wrapper: str) -> list[tuple[tuple[str | int, ...], Object]]:
+    """The records in a body, each behind the pointer that leads to it."""
+    above: tuple[str, ...] = ()
+    if wrapper and isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
+        tree, above = wrapped, (wrapper,)
     if isinstance(tree, Array):
-        return [item for item in tree.items if isinstance(item, Object)]
-    return [tree] if isinstance(tree, Object) else []
+        return [((*above, place), item) for place, item in enumerate(tree.items) if isinstance(item, Object)]
+    return [((), tree)] if isinstance(tree, Object) else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def sent_headers(request: Request, catalog: Catalog, *, as_admin: bool) -> list[
     beside it is left out, and so is the console's own public key; for anybody else the key chooses the role
     (system-api.md sections 2.2 and 2.3).
     """
-    api_key, token = catalog.session["api_key_header"].lower(), catalog.session["token_header"].lower()
+    api_key, token = catalog.session.api_key_header.lower(), catalog.session.token_header.lower()
     has_token = bool(request.headers.get(token))
     kept = []
     for name, value in request.headers:

@@ -39,7 +39,7 @@ def joined(recordings: Sequence[Recording]) -> Recording:
             exchanges.append(replace(exchange, number=exchange.number + offset))
         for what, started in own:
             earlier.setdefault(what, []).append(started)
-        passed_over += [replace(entry, number=entry.number + offset) for entry in recording.passed_over]
+        passed_over += [PassedOver(entry.number + offset, entry.url) for entry in recording.passed_over]
         offset += recording.entry_count
     return Recording(
         source=" + ".join(recording.source for recording in recordings),
@@ -90,7 +90,7 @@ def _tells_records(decision: Decision, catalog: Catalog) -> bool:
     if exchange is None or not decision.reason.startswith("console noise"):
         return False
     facts = catalog.resources.get(catalog.locate(exchange.request.decoded_path).resource or "")
-    return facts is not None and facts.id_field == "id" and facts.key_field is not None
+    return facts is not None and facts.numbered and facts.key_field is not None
 
 
 def check(exchange: Exchange, secrets: Secrets) -> None:

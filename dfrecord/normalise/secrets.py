@@ -295,7 +295,7 @@ def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str,
         else:
             name = "session_token" if scheme.lower() == "bearer" else "authorization"
             yield name, header, credentials or scheme
-    elif lowered == catalog.session["api_key_header"].lower():
+    elif lowered == catalog.session.api_key_header.lower():
         yield "console_api_key" if is_console_key(value, catalog) else "api_key", header, value
     elif catalog.is_secret_header(header):
         yield _identifier(re.sub(r"^x-(dreamfactory-)?", "", lowered)), header, value
@@ -319,7 +319,7 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
     elif "form" in kind:
         for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
-                yield name_of_field(resource, name), name, value
+                yield name_of_field(catalog, resource, name), name, value
     else:
         yield from _in_broken_json(body.content.decode("utf-8", "replace"), resource, catalog)
 
@@ -329,21 +329,21 @@ def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterat
     for name, written in re.findall(r'"([^"\\]{1,80})"\s*:\s*"((?:[^"\\]|\\.)*)"', text):
         if catalog.is_secret_parameter(name):
             try:
-                yield name_of_field(resource, name), name, json.loads(f'"{written}"')
+                yield name_of_field(catalog, resource, name), name, json.loads(f'"{written}"')
             except ValueError:
-                yield name_of_field(resource, name), name, written
+                yield name_of_field(catalog, resource, name), name, written
 
 
 def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     """Secrets of a user import: columns of CSV, elements of XML (system-api.md section 4.1)."""
     for name, value in re.findall(r"<([\w.-]+)[^<>]*>([^<>]*)</\1>", text):
         if catalog.secret_rule(resource, name):
-            yield name_of_field(resource, name), name, html.unescape(value)
+            yield name_of_field(catalog, resource, name), name, html.unescape(value)
     if "<" not in text.partition("\n")[0]:
         for row in csv.DictReader(io.StringIO(text)):
             for name, value in row.items():
                 if isinstance(name, str) and isinstance(value, str) and catalog.secret_rule(resource, name.strip()):
-                    yield name_of_field(resource, name.strip()), name.strip(), value
+                    yield name_of_field(catalog, resource, name.strip()), name.strip(), value
 
 
 def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
@@ -360,14 +360,15 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
         if rule is not None and rule.applies(leaf.siblings):
             value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
             field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
-            yield name_of_field(leaf.resource, field), field, value
+            yield name_of_field(catalog, leaf.resource, field), field, value
 
 
-def name_of_field(resource: str | None, field: str) -> str:
+def name_of_field(catalog: Catalog, resource: str | None, field: str) -> str:
     """What a secret field is called: the session's own fields plainly, others after their resource."""
-    if resource is None or resource.endswith(("_session", "_password", "_profile", "_register")):
-        return "session_token" if field == "session_id" else _identifier(field)
-    return _identifier(field if field.startswith(resource) or field == "api_key" else f"{resource}_{field}")
+    if resource is None or catalog.is_own_account(resource):
+        return "session_token" if field in catalog.session.token_fields else _identifier(field)
+    plain = field.startswith(resource) or field in catalog.resources[resource].made_secrets
+    return _identifier(field if plain else f"{resource}_{field}")
 
 
 def _identifier(name: str) -> str:

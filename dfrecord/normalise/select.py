@@ -48,8 +48,14 @@ class Decision:
 def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]:
     """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept."""
     prefixes = [_segments(prefix) for prefix in filters]
+    sessions = [_segments(path) for path in catalog.session.paths]
+    words = {path[-1] if path else "" for path in (*prefixes, *sessions)}
 
     def wanted(url: str) -> bool:
+        # Nearly all URLs of a browser's recording are others: plain paths without any of the words.
+        plain = url.partition("?")[0].lower()
+        if "%" not in plain and plain.isprintable() and not any(map(plain.__contains__, words)):
+            return False
         path = _path_of(url)
         return is_under(path, prefixes) or catalog.is_session(path)
 
@@ -74,7 +80,7 @@ def effective_method(exchange: Exchange, catalog: Catalog) -> str:
 def select(
     recording: Recording, filters: Sequence[str], reads: Reads, catalog: Catalog
 ) -> tuple[list[Decision], list[Exchange]]:
-    """Decide on every entry. Returns the decisions in running order, and the kept exchanges in that order.
+    """Decide on every exchange. Returns the decisions in running order, and the kept exchanges in that order.
 
     Running order is the order of the start times where all are known (browsers write parallel calls as they finish).
     """
@@ -83,8 +89,12 @@ def select(
     decisions = _drop_reads(decisions, reads, catalog)
     decisions = _drop_repeats(decisions, catalog)
     decisions = _drop_unused_logins(decisions, prefixes, catalog)
-    outside = [Decision(p.number, p.url, None, _outside_reason(p.url)) for p in recording.passed_over]
-    return decisions + outside, [d.exchange for d in decisions if d.kept and d.exchange is not None]
+    return decisions, [d.exchange for d in decisions if d.kept and d.exchange is not None]
+
+
+def passed_over(recording: Recording) -> list[Decision]:
+    """Why the entries that were not read are no steps."""
+    return [Decision(entry.number, entry.url, None, _outside_reason(entry.url)) for entry in recording.passed_over]
 
 
 def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:
@@ -173,9 +183,9 @@ def _drop_unused_logins(decisions: list[Decision], prefixes: list[tuple[str, ...
 def tokens_sent(exchange: Exchange, catalog: Catalog) -> list[str]:
     """The session tokens a request carries: header, bearer authorization, query (system-api.md section 2.2)."""
     request = exchange.request
-    tokens = [*request.headers.get_all(catalog.session["token_header"])]
+    tokens = [*request.headers.get_all(catalog.session.token_header)]
     tokens += [value[7:] for value in request.headers.get_all("Authorization") if value.lower().startswith("bearer ")]
-    tokens += [value for name, value in parse_qsl(request.query) if name == "session_token"]
+    tokens += [value for name, value in parse_qsl(request.query) if name in catalog.session.token_fields]
     return [token for token in tokens if token]
 
 
@@ -184,7 +194,7 @@ def tokens_answered(exchange: Exchange, catalog: Catalog) -> list[str]:
     tree = json_of(exchange.response.body)
     if not isinstance(tree, Object):
         return []
-    values = [tree.get(name) for name in catalog.session["token_fields"]]
+    values = [tree.get(name) for name in catalog.session.token_fields]
     return [value for value in values if isinstance(value, str) and value]
 
 
@@ -224,7 +234,7 @@ def _succeeded_part(exchange: Exchange, catalog: Catalog) -> tuple[Exchange, str
         return None
     if dict(parse_qsl(exchange.request.query)).get("rollback", "").lower() in ("true", "1"):
         return None
-    done = [n for n, row in enumerate(rows.items) if isinstance(row, Object) and row.get("id") is not None]
+    done = [n for n, row in enumerate(rows.items) if isinstance(row, Object) and row.get(catalog.id) is not None]
     done = [n for n in done if n < len(records.items)]
     if not done:
         return None

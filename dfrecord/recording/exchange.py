@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 # What a HAR says where the start is not known: the field is required (HAR 1.2, entries).
 UNKNOWN_START = "1970-01-01T00:00:00.000Z"
 
@@ -121,8 +123,7 @@ class Exchange:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PassedOver:
+class PassedOver(msgspec.Struct, frozen=True, gc=False):  # there may be a million: small, and quick to make
     """An entry that the reader did not decode because its URL was not asked for."""
 
     number: int

@@ -116,7 +116,7 @@ def exchange_of(number: int, url: str, flow: HTTPFlow) -> Exchange:
     headers = _headers(request)
     method = request.method.upper()
     read_request = Request(method, url, headers, _request_body(request, headers), _version(request.http_version))
-    ended = request.timestamp_end
+    ended = flow.error.timestamp if flow.error else request.timestamp_end
     if response is None:
         read_response = Response(0, http_version=read_request.http_version)
     else:

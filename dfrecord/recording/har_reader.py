@@ -29,9 +29,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
-
-import msgspec
 
 from dfrecord.recording.attachments import Attachments, no_attachments
 from dfrecord.recording.exchange import (
@@ -45,7 +44,7 @@ from dfrecord.recording.exchange import (
     Response,
 )
 from dfrecord.recording.har_bodies import Facts, request_body, response_body
-from dfrecord.recording.har_entries import Lost, RawEntry, open_har
+from dfrecord.recording.har_entries import Lost, RawEntry, RawRequest, open_har
 from dfrecord.recording.lenient import clean, decoded
 from dfrecord.recording.notes import Notes
 
@@ -61,13 +60,6 @@ _VERSIONS = {
 }
 
 _PROGRESS_EVERY = 1000
-
-
-class _Url(msgspec.Struct):
-    url: str
-
-
-_URL_DECODER = msgspec.json.Decoder(_Url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,59 +81,44 @@ def read_har(
 
     Raises NotAHar when there are no entries to look for. Entries that cannot be read are counted and noted.
     """
-    har = open_har(buffer)
+    har = open_har(buffer, wanted)
     dialect = Dialect(har.creator, attachments)
     exchanges: list[Exchange] = []
     passed_over: list[PassedOver] = []
     notes = Notes()
     lost = number = 0
-    for raw in har.entries:
-        if isinstance(raw, Lost):
-            lost += raw.count
-            notes.add(raw.reason, number if raw.count else None)
-            number += raw.count
+    for item, done in har.items:
+        if isinstance(item, str):
+            passed_over.append(PassedOver(number, item))
+        elif isinstance(item, Lost):
+            lost += item.count
+            notes.add(item.reason, number if item.count else None)
+            number += item.count
             continue
-        try:
-            url = _url(raw.request)
-            if wanted(url):
-                exchanges.append(_exchange(number, url, raw, dialect, notes))
-            else:
-                passed_over.append(PassedOver(number, url))
-        except (ValueError, RecursionError) as error:
-            lost += 1
-            notes.add(f"it could not be read: {error}", number)
+        else:
+            try:
+                exchanges.append(_exchange(number, item, dialect, notes))
+            except (ValueError, RecursionError) as error:
+                lost += 1
+                notes.add(f"it could not be read: {error}", number)
         number += 1
         if progress and number % _PROGRESS_EVERY == 0:
-            progress(_done(raw, buffer, number, har.count), len(buffer))
+            progress(done, len(buffer))
     if progress:
         progress(len(buffer), len(buffer))
     return Recording(source, tuple(exchanges), tuple(passed_over), lost, notes.sentences())
 
 
-def _done(raw: object, buffer: memoryview, number: int, count: int | None) -> int:
-    return len(buffer) * number // count if count else 0
-
-
-def _url(request: msgspec.Raw) -> str:
-    try:
-        return _URL_DECODER.decode(request).url
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        value = decoded(request)
-    url = value.get("url") if isinstance(value, dict) else None
-    if not isinstance(url, str):
-        raise ValueError("it has no request with a URL")
-    return clean(url)
-
-
-def _exchange(number: int, url: str, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exchange:
+def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exchange:
     """The exchange of one entry; raises ValueError when it makes no sense."""
+    url = raw.request.url
     try:
         urlsplit(url)
     except ValueError as error:
         raise ValueError(f"its URL makes no sense ({error})") from None
-    request = _object(decoded(raw.request), "request")
     answer = decoded(raw.response)
     response = _object(answer, "response") if answer is not None else {}
+    request = {name: decoded(getattr(raw.request, name)) for name in RawRequest.__struct_fields__[1:]}
     method = _text(request, "method") or "GET"
     status = _status(response.get("status"))
     started = decoded(raw.startedDateTime)
@@ -182,14 +159,17 @@ def _headers(fields: object) -> Headers:
         return Headers()
     found: list[tuple[str, str]] = []
     for item in fields:
-        if not isinstance(item, dict):
-            continue
-        name = _text(item, "name").strip()
-        if not name or name.startswith(":"):
-            continue
-        for value in _text(item, "value").replace("\r", "\n").split("\n"):
-            found.append((name, value.strip(" \t")))
+        if isinstance(item, dict):
+            found += _fields(_text(item, "name"), _text(item, "value"))
     return Headers(tuple(found))
+
+
+@lru_cache(maxsize=1024)  # most headers of a recording are those of the call before
+def _fields(name: str, value: str) -> tuple[tuple[str, str], ...]:
+    name = name.strip()
+    if not name or name.startswith(":"):
+        return ()
+    return tuple((name, part.strip(" \t")) for part in value.replace("\r", "\n").split("\n"))
 
 
 def _version(message: dict[str, object], dialect: Dialect) -> str:

@@ -1,18 +1,19 @@
 """Broken HAR bytes → the members of every entry that is whole, found by structure alone.
 
 In: a buffer that a JSON parser refuses (truncated, a trailing comma, garbage, invalid UTF-8, raw control characters,
-nesting beyond any parser). Out: one dict of views an entry, and a `Lost` for each that is not whole. Only brackets
-and strings are looked at, so a HAR inside a string (a script that holds one) is never mistaken for the file's own
-entries, and memory stays bounded: nothing is decoded or copied here. One look at each byte, plus a bounded number of
-restarts at damaged places.
+nesting beyond any parser). Out: where the entries and the members of an entry are, and a `Lost` for each that is not
+whole. Only brackets and strings are looked at, so a HAR inside a string (a script that holds one) is never mistaken for
+the file's own entries, and memory stays bounded: nothing is decoded or copied here. One look at each byte, plus a
+bounded number of restarts at damaged places.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 # A string; or a bracket; or a quote that no other quote closes (the file ends inside a string). Looking only for
 # quotes and then at what stands before them is four times as fast as looking at every character for quotes and
@@ -32,6 +33,10 @@ _ENTRY_START = re.compile(
 )
 _RESTARTS = 100
 
+Item = TypeVar("Item")
+Members = dict[str, slice]
+"""The members of an object by name: where in the buffer their values stand."""
+
 _OBJECT, _ARRAY, _QUOTE, _BACKSLASH = b'{["\\'
 
 
@@ -39,7 +44,7 @@ class NotAHar(ValueError):
     """There is no `log` object with an `entries` array in the bytes; the message says what was found instead."""
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """A value that does not end, or a place where no value can begin."""
 
 
@@ -51,31 +56,25 @@ class Lost:
     count: int = 1
 
 
-def scan(buffer: memoryview, wanted: Sequence[str]) -> tuple[memoryview | None, Iterator[dict[str, memoryview] | Lost]]:
-    """The `creator` when it stands before the entries, and the `wanted` members of each entry; raises NotAHar."""
+def find_entries(buffer: memoryview) -> tuple[memoryview, memoryview | None]:
+    """The buffer from the array `log.entries` on, and the raw `log.creator` if it came before; raises NotAHar."""
     try:
-        start, creator = _find_entries(buffer)
-    except _Broken:
+        root = _end(_GAP, buffer, 0)
+        if root == len(buffer) or buffer[root] != _OBJECT:
+            raise NotAHar("it is no JSON object")
+        log = _find(buffer, root + 1, "log", _OBJECT, {})
+        if log is None:
+            raise NotAHar('it has no "log"')
+        before: Members = {}
+        entries = _find(buffer, log + 1, "entries", _ARRAY, before)
+    except Broken:
         raise NotAHar("it ends before its first entry") from None
-    return creator, _entries(buffer, start, frozenset(wanted))
-
-
-def _find_entries(buffer: memoryview) -> tuple[int, memoryview | None]:
-    """Where the array `log.entries` begins, and the raw `log.creator` if it came before."""
-    root = _end(_GAP, buffer, 0)
-    if root == len(buffer) or buffer[root] != _OBJECT:
-        raise NotAHar("it is no JSON object")
-    log = _find(buffer, root + 1, b"log", _OBJECT, {})
-    if log is None:
-        raise NotAHar('it has no "log"')
-    before: dict[bytes, memoryview] = {}
-    entries = _find(buffer, log + 1, b"entries", _ARRAY, before)
     if entries is None:
         raise NotAHar('its "log" holds no list of "entries"')
-    return entries, before.get(b"creator")
+    return buffer[entries:], buffer[before["creator"]] if "creator" in before else None
 
 
-def _find(buffer: memoryview, inside: int, name: bytes, kind: int, before: dict[bytes, memoryview]) -> int | None:
+def _find(buffer: memoryview, inside: int, name: str, kind: int, before: Members) -> int | None:
     """Where the value of the member `name` begins when it is of that kind; other members are put into `before`."""
     while True:
         key, position = _next_key(buffer, inside)
@@ -84,99 +83,105 @@ def _find(buffer: memoryview, inside: int, name: bytes, kind: int, before: dict[
         if key == name and buffer[position] == kind:
             return position
         inside = _value_end(buffer, position)
-        before[key] = buffer[position:inside]
+        before[key] = slice(position, inside)
 
 
-def _entries(buffer: memoryview, array: int, wanted: frozenset[str]) -> Iterator[dict[str, memoryview] | Lost]:
-    """The entries of the array at `array`, starting again after damage."""
-    position, restarts = array + 1, 0
+def entries_of(
+    buffer: memoryview, entry_at: Callable[[int], tuple[Item | Lost, int]]
+) -> Iterator[tuple[Item | Lost, int]]:
+    """What `entry_at` reads at each entry of the array that `buffer` begins with, and the position after it.
+
+    Where that raises Broken, it goes on at the next place that looks like an entry.
+    """
+    position, restarts = 1, 0
     while True:
         position = _end(_GAP_AND_COMMAS, buffer, position)
         if position >= len(buffer):
-            yield Lost("the file ends before its list of entries does", 0)
+            yield Lost("the file ends before its list of entries does", 0), len(buffer)
             return
         if buffer[position] == ord("]"):
-            yield from _ending(buffer, position + 1)
+            yield from ((lost, len(buffer)) for lost in _ending(buffer, position + 1))
             return
         try:
-            entry, position = _entry(buffer, position, wanted)
-        except _Broken as broken:
+            entry, position = entry_at(position)
+        except Broken as broken:
             again = _ENTRY_START.search(buffer, position + 1)
             restarts += 1
-            yield Lost(str(broken))
+            yield Lost(str(broken)), position
             if again is None:
                 return
             if restarts > _RESTARTS:
-                yield Lost(f"the file is damaged in more than {_RESTARTS} places; the rest was not read", 0)
+                yield Lost(f"the file is damaged in more than {_RESTARTS} places; the rest was not read", 0), position
                 return
             position = again.start()
         else:
-            yield entry
+            yield entry, position
 
 
-def _entry(buffer: memoryview, start: int, wanted: frozenset[str]) -> tuple[dict[str, memoryview] | Lost, int]:
-    """The wanted members of the entry at `start`, and the position after it."""
+def members_of(buffer: memoryview, start: int) -> tuple[Members | Lost, int]:
+    """The members of the object at `start`, and the position after it; raises Broken when it has no end."""
     if buffer[start] != _OBJECT:
         return Lost("it is no JSON object"), _value_end(buffer, start)
-    members: dict[str, memoryview] = {}
-    end = start + 1
+    return members_after(buffer, start + 1)
+
+
+def members_after(buffer: memoryview, position: int) -> tuple[Members, int]:
+    """The members of the object that `position` is inside of, and the position after it; raises Broken."""
+    members: Members = {}
     while True:
-        key, position = _next_key(buffer, end)
+        key, position = _next_key(buffer, position)
         if key is None:
             return members, position
         end = _value_end(buffer, position)
-        name = key.decode("ascii", "replace")
-        if name in wanted:
-            members[name] = buffer[position:end]
+        members[key] = slice(position, end)
+        position = end
 
 
 def _ending(buffer: memoryview, position: int) -> Iterator[Lost]:
-    """A remark when what follows the entries is not the rest of one JSON object."""
+    """A remark when what follows the entries is not the rest of one JSON object; the array may stand alone."""
+    if position == len(buffer):
+        return
     try:
         for _ in ("log", "the whole"):
-            key: bytes | None = b""
-            while key is not None:
-                key, position = _next_key(buffer, position)
-                position = position if key is None else _value_end(buffer, position)
-    except _Broken:
+            _, position = members_after(buffer, position)
+    except Broken:
         yield Lost("the file is damaged after its last entry", 0)
         return
     if _end(_GAP, buffer, position) != len(buffer):
         yield Lost("something follows the end of the HAR; it was ignored", 0)
 
 
-def _next_key(buffer: memoryview, position: int) -> tuple[bytes | None, int]:
+def _next_key(buffer: memoryview, position: int) -> tuple[str | None, int]:
     """The next key of an object and where its value begins; None and the position after the object at its end."""
     position = _end(_GAP_AND_COMMAS, buffer, position)
     if position >= len(buffer):
-        raise _Broken("the file ends inside it")
+        raise Broken("the file ends inside it")
     if buffer[position] == ord("}"):
         return None, position + 1
     key = _STRING.match(buffer, position)
     colon = _COLON.match(buffer, key.end()) if key else None
     if key is None or colon is None or colon.end() >= len(buffer):
-        raise _Broken("the file ends inside it" if buffer[position] == _QUOTE else "its JSON is broken")
+        raise Broken("the file ends inside it" if buffer[position] == _QUOTE else "its JSON is broken")
     return _key(key.group()), colon.end()
 
 
-def _key(quoted: bytes) -> bytes:
-    if b"\\" not in quoted:
-        return quoted[1:-1]
-    try:
-        text: str = json.loads(quoted.decode("utf-8", "replace"), strict=False)
-    except ValueError:
-        return quoted
-    return text.encode("utf-8", "replace")
+def _key(quoted: bytes) -> str:
+    if b"\\" in quoted:
+        try:
+            return str(json.loads(quoted.decode("utf-8", "replace"), strict=False))
+        except ValueError:
+            pass
+    return quoted[1:-1].decode("utf-8", "replace")
 
 
 def _value_end(buffer: memoryview, start: int) -> int:
-    """The position after the JSON value that begins at `start`; raises _Broken when it has no end."""
+    """The position after the JSON value that begins at `start`; raises Broken when it has no end."""
     first = buffer[start]
     if first in b"{[":
         return _bracket_end(buffer, start)
     match = (_STRING if first == _QUOTE else _SCALAR).match(buffer, start)
     if match is None:
-        raise _Broken("the file ends inside it" if first == _QUOTE else "its JSON is broken")
+        raise Broken("the file ends inside it" if first == _QUOTE else "its JSON is broken")
     return match.end()
 
 
@@ -189,7 +194,7 @@ def _bracket_end(buffer: memoryview, position: int) -> int:
             byte = buffer[opening]
             if byte == _QUOTE:
                 if end - opening == 1:
-                    raise _Broken("the file ends inside it")
+                    raise Broken("the file ends inside it")
                 if buffer[end - 2] == _BACKSLASH and _odd_backslashes(buffer, end - 2):
                     position = _value_end(buffer, opening)
                     break
@@ -200,7 +205,7 @@ def _bracket_end(buffer: memoryview, position: int) -> int:
                 if depth == 0:
                     return end
         else:
-            raise _Broken("the file ends inside it")
+            raise Broken("the file ends inside it")
 
 
 def _odd_backslashes(buffer: memoryview, last: int) -> bool:

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from dfrecord.recording.exchange import UNKNOWN_START, Body, BodyState, Exchange, Headers, Request, Response
 
 _CLOSING = b"\n    ]\n  }\n}\n"
@@ -190,11 +192,10 @@ def _opening() -> bytes:
 def _entry_bytes(exchange: Exchange) -> bytes:
     entry = har_entry(exchange)
     try:
-        text = json.dumps(entry, ensure_ascii=False, indent=2, allow_nan=False)
-        return b"\n      " + text.replace("\n", "\n      ").encode("utf-8")
+        text = msgspec.json.encode(entry)
     except UnicodeEncodeError:  # a lone surrogate can only stand in JSON as an escape
-        text = json.dumps(entry, indent=2, allow_nan=False)
-        return b"\n      " + text.replace("\n", "\n      ").encode("ascii")
+        text = json.dumps(entry, allow_nan=False).encode("ascii")
+    return b"\n      " + msgspec.json.format(text, indent=2).replace(b"\n", b"\n      ")
 
 
 def har_entry(exchange: Exchange) -> dict[str, object]:

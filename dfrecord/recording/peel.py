@@ -14,6 +14,7 @@ import re
 import stat
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -29,9 +30,13 @@ from dfrecord.recording.attachments import (
     sibling_attachments,
     zip_attachments,
 )
+from dfrecord.recording.changing import watched
 from dfrecord.recording.unpack import CHUNK, BufferReader, inflated, limit_of, recoded, stored
 
 _MOST_WRAPPINGS = 4
+
+READ_AT_ONCE = 8 * 1024 * 1024
+"""Files up to this size are read, larger ones mapped."""
 
 _FLOW = re.compile(rb"[0-9]{1,12}:[0-9]{1,12}:")
 _UTF8_BOM = codecs.BOM_UTF8
@@ -50,12 +55,16 @@ _WIDE = (
 
 @dataclass(frozen=True, slots=True)
 class Peeled:
-    """`buffer` holds a HAR (`kind` "har") or a flow file ("flow"); `notes` say what was found broken on the way."""
+    """`buffer` holds a HAR (`kind` "har") or a flow file ("flow"); `notes` say what was found broken on the way.
+
+    `has_changed` tells, once all is read, whether the file was written to meanwhile.
+    """
 
     kind: str
     buffer: memoryview
     attachments: Attachments
     notes: tuple[str, ...] = ()
+    has_changed: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class _Layer:
     buffer: memoryview
     attachments: Attachments
     notes: tuple[str, ...] = ()
+    has_changed: Callable[[], bool] = lambda: False
 
 
 def name_of(source: str | os.PathLike[str] | BinaryIO) -> str:
@@ -83,7 +93,7 @@ def peel(source: str | os.PathLike[str] | BinaryIO) -> Peeled:
         for _ in range(_MOST_WRAPPINGS):
             kind = _kind(layer.buffer, name)
             if kind in ("har", "flow"):
-                return Peeled(kind, layer.buffer, layer.attachments, layer.notes)
+                return Peeled(kind, layer.buffer, layer.attachments, layer.notes, layer.has_changed)
             layer = _unwrapped(kind, layer, name)
     except OSError as error:
         raise UnreadableInput(f"{name}: cannot be read: {error.strerror or error}") from None
@@ -102,8 +112,8 @@ def _open(source: str | os.PathLike[str] | BinaryIO, name: str) -> _Layer:
     path = Path(source)
     if path.is_dir():
         har = _har_of_folder(path, name)
-        return _Layer(_file(har, name), folder_attachments(path))
-    return _Layer(_file(path, name), sibling_attachments(path.parent))
+        return _file(har, name, folder_attachments(path))
+    return _file(path, name, sibling_attachments(path.parent))
 
 
 def _har_of_folder(folder: Path, name: str) -> Path:
@@ -116,17 +126,18 @@ def _har_of_folder(folder: Path, name: str) -> Path:
     return hars[0]
 
 
-def _file(path: Path, name: str) -> memoryview:
+def _file(path: Path, name: str, attachments: Attachments) -> _Layer:
     with path.open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return _stream(file, name)
-        return _mapped(file, name)
-
-
-def _mapped(file: BinaryIO, name: str) -> memoryview:
-    if os.fstat(file.fileno()).st_size == 0:
-        raise UnreadableInput(f"{name}: is empty; there is nothing to read")
-    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return _Layer(_stream(file, name), attachments)
+        if status.st_size == 0:
+            raise UnreadableInput(f"{name}: is empty; there is nothing to read")
+        if status.st_size <= READ_AT_ONCE:
+            buffer = memoryview(file.read())
+        else:
+            buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return _Layer(buffer, attachments, has_changed=watched(path, status))
 
 
 def _stream(stream: BinaryIO, name: str) -> memoryview:
@@ -167,30 +178,31 @@ def _kind(buffer: memoryview, name: str) -> str:
 
 def _unwrapped(kind: str, layer: _Layer, name: str) -> _Layer:
     if kind == "zip":
-        return _unzipped(layer.buffer, name)
+        return _unzipped(layer, name)
     if kind == "bom":
         return replace(layer, buffer=layer.buffer[len(_UTF8_BOM) :])
     if kind in ("gzip", "zlib"):
         broken: list[str] = []
         chunks = inflated(layer.buffer, 31 if kind == "gzip" else 15, broken)
         unpacked = stored(chunks, limit_of(len(layer.buffer)), name)
-        return _Layer(unpacked, no_attachments, (*layer.notes, *broken))
+        notes = (*layer.notes, *broken)
+        return replace(layer, buffer=unpacked, attachments=no_attachments, notes=notes)
     # Four bytes of UTF-32 or two of UTF-16 become at most three of UTF-8 each.
     return replace(layer, buffer=stored(recoded(layer.buffer, kind), 2 * len(layer.buffer) + 16, name))
 
 
-def _unzipped(buffer: memoryview, name: str) -> _Layer:
+def _unzipped(layer: _Layer, name: str) -> _Layer:
     try:
-        archive = zipfile.ZipFile(cast(BinaryIO, BufferReader(buffer)))
+        archive = zipfile.ZipFile(cast(BinaryIO, BufferReader(layer.buffer)))
         member = _har_of_archive(archive, name)
         check_member(member)
-        limit = limit_of(len(buffer))
+        limit = limit_of(len(layer.buffer))
         with archive.open(member) as file:
             unpacked = stored(iter(lambda: file.read(CHUNK), b""), limit, name)
     except ARCHIVE_ERRORS as error:
         raise UnreadableInput(f"{name}: the zip archive cannot be read: {error}; unpack it first") from None
     folder = member.filename[: member.filename.rfind("/") + 1]
-    return _Layer(unpacked, zip_attachments(archive, folder, limit))
+    return replace(layer, buffer=unpacked, attachments=zip_attachments(archive, folder, limit))
 
 
 def _har_of_archive(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from dfrecord.errors import UnreadableInput
+from dfrecord.recording.changing import message
 from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_entries import NotAHar
 from dfrecord.recording.har_reader import read_har
@@ -32,7 +33,8 @@ def read(
     """The recording in `source`.
 
     `wanted` decides on the URL of each entry (as recorded, JSON escapes undone); others become `PassedOver` and are not
-    decoded. `progress` gets bytes done and bytes in all. Raises UnreadableInput when nothing can be made of the input.
+    decoded. `progress` gets bytes done and bytes in all. Raises UnreadableInput when nothing can be made of the input,
+    or when it changed meanwhile.
     """
     name = name_of(source)
     peeled = peel(source)
@@ -45,4 +47,6 @@ def read(
             recording = read_har(peeled.buffer, name, wanted, peeled.attachments, progress)
         except NotAHar as error:
             raise UnreadableInput(f"{name}: is not a HAR: {error}; save the recording again as HAR") from None
+    if peeled.has_changed():
+        raise UnreadableInput(message(name))
     return replace(recording, notes=(*peeled.notes, *recording.notes))

@@ -100,6 +100,8 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     looked_up = [script.type(v) for v in journey.variables if v.lookup is not None]
     source = env.get_template("curl/script.sh.j2").render(
         journey=journey,
+        records=jq_path(journey.conventions.rows),
+        id_path=jq_path((journey.conventions.id,)),
         functions=functions,
         session=script.session,
         environment=script.environment(),

@@ -30,7 +30,6 @@ from dfrecord.journey.model import (
 )
 from dfrecord.renderers.postman_encoder import FORMS, Names, clean, collection_json, js, markdown, tokens
 from dfrecord.renderers.postman_requests import (
-    TOKEN_HEADER,
     Workshop,
     base_variable,
     event,
@@ -96,8 +95,8 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
         ],
     }
     if shop.token is not None:
-        value = "{{" + shop.names[shop.token] + "}}"
-        attributes = {"key": TOKEN_HEADER, "value": value, "in": "header"}
+        value = journey.conventions.token_prefix + "{{" + shop.names[shop.token] + "}}"
+        attributes = {"key": journey.conventions.token_header, "value": value, "in": "header"}
         collection["auth"] = {
             "type": "apikey",
             "apikey": [{"key": key, "value": text, "type": "string"} for key, text in attributes.items()],
@@ -150,7 +149,7 @@ def _item(part: Step | Variable, shop: Workshop) -> dict[str, Any]:
 def _collection_token(journey: Journey) -> str | None:
     """The variable that most requests send as their session token."""
     headers = [header for step in journey.steps for header in step.request.headers]
-    found = Counter(token for token in map(sent_token, headers) if token is not None)
+    found = Counter(token for header in headers if (token := sent_token(header, journey)) is not None)
     return found.most_common(1)[0][0] if found else None
 
 
@@ -247,7 +246,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         teardown=journey.teardown,
         to_sign_on=_to_sign_on(journey),
         token=names[shop.token] if shop.token else "",
-        token_header=TOKEN_HEADER,
+        token_header=journey.conventions.token_header,
     )
 
 

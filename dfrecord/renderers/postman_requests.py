@@ -47,7 +47,6 @@ from dfrecord.renderers.postman_encoder import (
     raw_text,
 )
 
-TOKEN_HEADER = "X-DreamFactory-Session-Token"
 UNFILTERABLE = frozenset('"\\(){},')
 """Characters that the value of a server-side filter cannot hold (system-api.md section 10)."""
 SKIPPED_IN_TEARDOWN = ['if (pm.variables.get("dfrecord_tearing_down")) pm.execution.skipRequest();']
@@ -68,7 +67,8 @@ class Workshop:
 
     def script(self, name: str, **context: Any) -> list[str]:
         """The lines of a script made from a template."""
-        return self.templates.get_template(f"postman/{name}.js.j2").render(context).rstrip("\n").split("\n")
+        template = self.templates.get_template(f"postman/{name}.js.j2")
+        return template.render(api=self.journey.conventions, **context).rstrip("\n").split("\n")
 
 
 def event(listen: str, lines: list[str]) -> dict[str, Any]:
@@ -134,7 +134,9 @@ def _wanted_body(step: Step, wanted: Wanted, shop: Workshop) -> JsonBody:
 def teardown_item(shop: Workshop) -> dict[str, Any]:
     """The request that deletes, one after the other, what runs of the collection created."""
     base = shop.names[_base(shop)]
-    headers = [header for step in shop.journey.steps for header in step.request.headers if sent_token(header)]
+    headers = [
+        header for step in shop.journey.steps for header in step.request.headers if sent_token(header, shop.journey)
+    ]
     request = RequestTemplate("DELETE", Text(("/",)), (("Accept", Text(("application/json",))), *headers[:1]))
     item = _request_item(
         "Delete what earlier runs created",
@@ -153,9 +155,11 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
 def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str, Any]:
     """A lookup as a request of the collection, filtered by the server where its filters can express the value."""
     names, target, rest = shop.names, lookup.path, None
-    if len(lookup.match) == 1 and lookup.rows == ("resource",) and not lookup.newer:
+    if shop.journey.conventions.can_filter(lookup) and not lookup.newer:
         field, value = lookup.match[0]
-        fields = "fields=" + ",".join(quote(name) for name in dict.fromkeys(("id", lookup.pick, field)))
+        fields = "fields=" + ",".join(
+            quote(name) for name in dict.fromkeys((shop.journey.conventions.id, lookup.pick, field))
+        )
         target = _with_query(lookup.path, fields)
         if isinstance(value, str) and not UNFILTERABLE & set(value):
             rest = target
@@ -210,9 +214,9 @@ def base_variable(journey: Journey) -> Variable:
 def _request(template: RequestTemplate, shop: Workshop) -> dict[str, Any]:
     request: dict[str, Any] = {"method": template.method}
     headers = list(template.headers)
-    tokens = [header for header in headers if header[0].lower() == TOKEN_HEADER.lower()]
+    tokens = [header for header in headers if header[0].lower() == shop.journey.conventions.token_header.lower()]
     if shop.token is not None:
-        if len(tokens) == 1 and sent_token(tokens[0]) == shop.token:
+        if len(tokens) == 1 and sent_token(tokens[0], shop.journey) == shop.token:
             headers.remove(tokens[0])  # the collection's authorization adds it
         else:
             request["auth"] = {"type": "noauth"}
@@ -227,12 +231,12 @@ def _request(template: RequestTemplate, shop: Workshop) -> dict[str, Any]:
     return request | {"url": _url(template.target, shop)}
 
 
-def sent_token(header: tuple[str, Text]) -> str | None:
+def sent_token(header: tuple[str, Text], journey: Journey) -> str | None:
     """The variable that a session token header sends and nothing else, None for other headers."""
     name, value = header
     match value.parts:
-        case (Var(name=variable),) if name.lower() == TOKEN_HEADER.lower():
-            return variable
+        case (*prefix, Var(name=variable)) if name.lower() == journey.conventions.token_header.lower():
+            return variable if "".join(map(str, prefix)) == journey.conventions.token_prefix else None
     return None
 
 

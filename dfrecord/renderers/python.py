@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from dfrecord.journey.model import (
     Journey,
@@ -71,6 +72,16 @@ class Call:
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The script, executable, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
+    source = script(journey, options, "python", plans=not journey.literal)
+    return (OutputFile(source.encode("utf-8"), executable=True),)
+
+
+def script(journey: Journey, options: RenderOptions, language: str, **more: Any) -> str:
+    """The journey as a Python program of that folder of templates, formatted; `more` is for its own templates.
+
+    Every such program has the same client and the same journey function; what differs is how a program is started
+    (`start`, `script`) and how a request is sent (`send`). Raises UsageError as `render` does.
+    """
     names = name_variables(journey)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
     body = _Body(journey, names, encoder)
@@ -85,8 +96,10 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
             "help": python_encoder.help_text,
         },
     )
-    source = env.get_template("python/script.py.j2").render(
+    source = env.get_template(f"{language}/script.py.j2").render(
         journey=journey,
+        list_rows=_tuple(journey.conventions.rows),
+        language=language,
         function=names.function,
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
@@ -108,8 +121,9 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         followers=_followers(journey, names),
         letters=_letters(journey),
         reconcile=_reconcile(),
+        **more,
     )
-    return (OutputFile(_with_long_lines(formatted(source)).encode("utf-8"), executable=True),)
+    return _with_long_lines(formatted(source))
 
 
 def step_calls(journey: Journey) -> Iterator[Call]:
@@ -286,9 +300,9 @@ class _Body:
             arguments.append(f"newer=({', '.join(newer)},)")
         if lookup.optional:
             arguments.append("optional=True")
-        if lookup.rows != ("resource",):
-            arguments.append(f"rows=({''.join(string(row) + ',' for row in lookup.rows)})")
-        if lookup.pick != "id":
+        if lookup.rows != self._journey.conventions.rows:
+            arguments.append(f"rows={_tuple(lookup.rows)}")
+        if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
@@ -356,6 +370,10 @@ def _joined(values: list[Text]) -> Text:
     for value in values:
         parts += [", ", *value.parts] if parts else value.parts
     return Text(tuple(parts))
+
+
+def _tuple(texts: tuple[str, ...]) -> str:
+    return f"({''.join(f'{string(text)},' for text in texts)})"
 
 
 def _pointer(pointer: tuple[str | int, ...]) -> str:

@@ -47,11 +47,11 @@ class Comparison:
     def _trees(self, recorded: Tree, found: Tree, resource: str | None) -> Iterator[Difference]:
         facts = self.catalog.resources.get(resource or "")
         wrapper = self.catalog.wrapper
-        before = recorded.get(wrapper) if isinstance(recorded, Object) else None
+        before = recorded.get(wrapper) if wrapper and isinstance(recorded, Object) else recorded
         if not isinstance(before, Array) or facts is None:
             yield from self._value(recorded, found, facts, "", "")
             return
-        now = found.get(wrapper) if isinstance(found, Object) else None
+        now = found.get(wrapper) if wrapper and isinstance(found, Object) else found
         if not isinstance(now, Array):
             yield _difference(wrapper, before, now)
         elif all(isinstance(item, Object) for item in before.items):
@@ -74,9 +74,9 @@ class Comparison:
         self, recorded: Tree, found: Tree, facts: Resource | None, path: str, place: str
     ) -> Iterator[Difference]:
         if facts is not None and path:
-            own = path == facts.id_field == "id"
+            own = path == facts.id_field and facts.numbered
             targets = (facts.name,) if own else facts.foreign_keys.get(path)
-            if targets and isinstance(recorded, Number):
+            if targets and self.catalog.id_of(recorded) is not None:
                 yield from self._id(recorded, found, targets, place)
                 return
             if self._is_volatile(path, facts):
@@ -141,13 +141,14 @@ class Comparison:
         for position, (item, other) in enumerate(zip(recorded.items, found.items, strict=True)):
             yield from self._value(item, other, facts, f"{path}[]" if path else "", f"{place}[{position}]")
 
-    def _id(self, recorded: Number, found: Tree, targets: Sequence[str], place: str) -> Iterator[Difference]:
-        if not isinstance(found, Number):
+    def _id(self, recorded: Tree, found: Tree, targets: Sequence[str], place: str) -> Iterator[Difference]:
+        before, now = self.catalog.id_of(recorded), self.catalog.id_of(found)
+        if before is None or now is None:
             yield _difference(place, recorded, found)
             return
-        expected = self._ids.setdefault((targets[0], recorded.text), found.text)
-        if expected != found.text:
-            yield Difference(place, f"{recorded.text}, which is {expected} here", found.text)
+        expected = self._ids.setdefault((targets[0], before), now)
+        if expected != now:
+            yield Difference(place, f"{before}, which is {expected} here", now)
 
     def _equal(self, recorded: Tree, found: Tree) -> bool:
         if isinstance(recorded, str) and PLACEHOLDER.search(recorded):
@@ -158,7 +159,7 @@ class Comparison:
 
 
 def _id(row: Tree, facts: Resource) -> str:
-    own = row.get(facts.id_field or "id") if isinstance(row, Object) else None
+    own = row.get(facts.id_field or "") if isinstance(row, Object) else None
     return own.text if isinstance(own, Number) else str(own)
 
 

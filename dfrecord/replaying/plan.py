@@ -102,7 +102,7 @@ class _Planner:
         self._catalog = catalog
         self._client = Client(options.base_url, options.connection)
         self._values: Values = starting_values(self._journey, options.base_url, options.given)
-        self._target = Target(self._client, self._values, catalog.wrapper)
+        self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by id variable or path; None: deleted
@@ -172,7 +172,7 @@ class _Planner:
         if step.kind is StepKind.CREATE and not self._upserts and own not in self._predicted:
             return Planned(Action.REFUSED, title)
         changed = reconcile.changes(state, record)
-        self._predicted[own] = _changed(record, changed)
+        self._predicted[own] = _changed(record, changed, self._catalog.id)
         if not changed:
             return Planned(Action.NONE, title)
         return Planned(Action.CHANGE, title, tuple(self._fields(step, record, changed)))
@@ -215,14 +215,14 @@ def _value(value: Any) -> Tree:
     return value if isinstance(value, (str, bool)) or value is None else str(value)
 
 
-def _changed(record: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+def _changed(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
     """The record as it would be; nested rows that would be sent take the places of those with the same id."""
     result = dict(record)
     for name, value in changed.items():
         old = record.get(name)
         if isinstance(old, list) and isinstance(value, list) and all(isinstance(row, dict) for row in value):
-            sent = {row.get("id"): row for row in value if row.get("id") is not None}
-            kept = [{**row, **sent.pop(row.get("id"), {})} for row in old if isinstance(row, dict)]
-            value = kept + [row for row in value if row.get("id") is None]
+            sent = {row.get(own): row for row in value if row.get(own) is not None}
+            kept = [{**row, **sent.pop(row.get(own), {})} for row in old if isinstance(row, dict)]
+            value = kept + [row for row in value if row.get(own) is None]
         result[name] = value
     return result

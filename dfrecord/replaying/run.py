@@ -118,12 +118,12 @@ class _Run:
     def __post_init__(self) -> None:
         self.client = Client(self.options.base_url, self.options.connection)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
-        self.target = Target(self.client, self.values, self.catalog.wrapper)
+        self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url)
+        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions)
         self.signed_on = is_signed_on(self.journey, self.values)
 
     # ---------------------------------------------------------------- the whole
@@ -152,6 +152,7 @@ class _Run:
     def tear_down(self) -> Replayed:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
+        self.created.check()
         logins = [step for step in signs if step.kind is StepKind.LOGIN]
         if not all(self._run_one(step) for step in logins):
             return self._ended(stopped_at=1)
@@ -164,9 +165,9 @@ class _Run:
                 message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
                 self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
                 return self._ended(stopped_at=1)
-            self.created.note_deleted(path)
             outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
             self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+            self.created.note_deleted(path)
         for step in signs:
             if step.kind is StepKind.LOGOUT:
                 self._run_one(step)
@@ -179,6 +180,7 @@ class _Run:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
         if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
             raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
         return Replayed(self.journey.name, self.client.base_url, tuple(self.results), stopped_at, interrupted)
@@ -273,9 +275,10 @@ class _Run:
             if step.kind is StepKind.UPDATE and wanted.record:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            sent = {"resource": [whole]} if state["keys"] else whole
+            wrapper = self.journey.conventions.wrapper if state["keys"] else ""
+            sent = {wrapper: [whole]} if wrapper else whole
             answered = self._send(step, _json_bytes(sent))
-            self._capture(step, member(answered.tree, "resource", 0) if state["keys"] else answered.tree)
+            self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             return replace(result, outcome=Outcome.CREATED)
         self._capture(step, _tree(record))
         changed = reconcile.changes(state, record)
@@ -348,7 +351,7 @@ class _Run:
     # ---------------------------------------------------------------- texts
 
     def _session_headers(self) -> list[tuple[str, str]]:
-        name, session = self.catalog.session["token_header"], self.journey.session
+        name, session = self.catalog.session.token_header, self.journey.session
         value = self.values.get(session.name) if session else None
         return [(name, value)] if isinstance(value, str) else []
 

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dfrecord.errors import WorkFailed
-from dfrecord.journey.model import Array, Object, Step, Text, Tree, Variable, Wanted
+from dfrecord.journey.model import Array, Conventions, Object, Step, Text, Tree, Variable, Wanted
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
@@ -28,7 +29,7 @@ class Target:
 
     client: Client
     values: Values
-    wrapper: str = "resource"
+    conventions: Conventions
 
     def headers(self, headers: Headers) -> list[tuple[str, str]]:
         """Headers with values filled in."""
@@ -67,8 +68,8 @@ class Target:
         path: str,
         match: Match,
         headers: Headers,
-        rows: Sequence[str] = ("resource",),
-        pick: str = "id",
+        rows: Sequence[str],
+        pick: str,
     ) -> Object | None:
         """The one record under `rows` of the path's answer with all these values. Raises WorkFailed for several.
 
@@ -78,8 +79,9 @@ class Target:
         joint = "&" if "?" in path else "?"
         found: list[Object] = []
         field, value = wanted[0]
-        if len(wanted) == 1 and tuple(rows) == (self.wrapper,) and isinstance(value, str):
-            fields = "fields=" + ",".join(dict.fromkeys(quote(name) for name in ("id", field, pick)))
+        is_list = tuple(rows) == self.conventions.rows and self.conventions.filters
+        if len(wanted) == 1 and is_list and isinstance(value, str):
+            fields = "fields=" + ",".join(dict.fromkeys(quote(name) for name in (self.conventions.id, field, pick)))
             if value and not _UNFILTERABLE & set(value):
                 text = quote(f'{field}="{value}"', safe="")
                 answered = self.read(f"{path}{joint}filter={text}&{fields}", headers)
@@ -115,9 +117,10 @@ class Target:
         for key in keys.items:
             if isinstance(key, Object):
                 match = [(str(name), value) for name, value in key.members]
-                found = self.find(step.resource or "", path, match, headers)
+                own = self.conventions.id
+                found = self.find(step.resource or "", path, match, headers, self.conventions.rows, own)
                 if found is not None:
-                    return json_text(found.get("id"))
+                    return quote(as_text(found.get(own)), safe="")
         return None
 
 

@@ -82,7 +82,7 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
         "invisible": INVISIBLE.pattern,
         "placeholder": PLACEHOLDER.pattern,
         "steps": [
-            _step(number, step, made, exchanges.get(step.entry))
+            _step(number, step, made, exchanges.get(step.entry), journey.conventions.wrapper)
             for number, (step, made) in enumerate(zip(journey.steps, fragments(journey), strict=True), 1)
         ],
         "variables": {
@@ -103,7 +103,7 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
     }
 
 
-def _step(number: int, step: Step, made: Fragments, exchange: Exchange | None) -> dict[str, Any]:
+def _step(number: int, step: Step, made: Fragments, exchange: Exchange | None, wrapper: str) -> dict[str, Any]:
     answer = step.answer
     return {
         "number": number,
@@ -113,7 +113,7 @@ def _step(number: int, step: Step, made: Fragments, exchange: Exchange | None) -
         "target": _parts(step.request.target),
         "headers": [[name, _parts(value)] for name, value in step.request.headers],
         "body": _shortened(list(_body(step))),
-        "sends": sent_fields(step),
+        "sends": sent_fields(step, wrapper),
         "uses": list(dict.fromkeys(names_in(step))),
         "makes": [capture.variable for capture in step.captures],
         "danger": step.danger,

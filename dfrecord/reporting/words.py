@@ -42,7 +42,7 @@ def told(journey: Journey) -> Iterator[str]:
     yield from ("", "Steps")
     origins = origin_of_each(journey)
     for number, step in enumerate(journey.steps, 1):
-        yield from _step(number, step, origins)
+        yield from _step(number, step, origins, journey.conventions.wrapper)
     yield from ("", "Set before you run the script")
     yield from (f"  {line}" for line in export_lines(journey.variables, needs_consent=_needs_consent(journey)))
     if journey.offered_stem:
@@ -53,12 +53,12 @@ def told(journey: Journey) -> Iterator[str]:
 # ---------------------------------------------------------------- steps
 
 
-def _step(number: int, step: Step, origins: dict[str, str]) -> Iterator[str]:
+def _step(number: int, step: Step, origins: dict[str, str], wrapper: str) -> Iterator[str]:
     answered = f" → {step.answer.status} {plain(step.answer.reason)}".rstrip() if step.answer else ""
     yield f"{number:4}. {plain(step.title)}"
     yield f"      {plain(step.request.method)} {plain(shown_text(step.request.target))}{answered}"
     uses = (f"{name} ← {origins[name]}" for name in dict.fromkeys(variables_of_step(step)) if name != "session_token")
-    yield from _line("sends", [", ".join(sent_fields(step))])
+    yield from _line("sends", [", ".join(sent_fields(step, wrapper))])
     yield from _line("uses", uses)
     yield from _line("makes", (capture.variable for capture in step.captures))
     yield from _line("needs DF_YES=1", [step.danger])
@@ -79,13 +79,13 @@ def _line(label: str, values: Iterable[str]) -> Iterator[str]:
         )
 
 
-def sent_fields(step: Step) -> list[str]:
+def sent_fields(step: Step, wrapper: str) -> list[str]:
     """The names of the fields that a step sends, with the number of rows of those that are lists; none for a login."""
     body = step.request.body
     if not isinstance(body, JsonBody) or step.kind is StepKind.LOGIN:
         return []
     fields: dict[str, str] = {}
-    for record in records_of(body.tree, "resource"):
+    for record in records_of(body.tree, wrapper):
         for key, value in record.members:
             name = key if isinstance(key, str) else shown_text(key)
             rows = f" ({len(value.items)})" if isinstance(value, Array) else ""

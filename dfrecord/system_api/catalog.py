@@ -2,21 +2,27 @@
 
 The knowledge itself is data in `resources.json` beside this file: paths, ids, natural keys, foreign keys, relations,
 secrets, server-made fields, console noise. Source of the facts: DreamFactory's public source and recordings of a
-7.5.0 server. Nested rows take their facts from the child resource, so each fact stands once.
+7.5.0 server. Nested rows take their facts from the child resource, so each fact stands once. A file of the same form
+(`catalog_file.py`) adds to it, or tells of another platform.
 
 A field is named by its *field path*, relative to one record: `config.app_role_map[].role_id`.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from dfrecord.journey.model import Conventions, Number
+from dfrecord.system_api.catalog_file import CatalogFile, ResourceFacts, read_catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,8 @@ class SecretRule:
 class Resource:
     """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
 
-    `create_drops_empty`: a create leaves out false, 0, "" and null (system-api.md section 6.1). What the other members
-    say stands in the `about` of the data.
+    `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
+    and null (system-api.md section 6.1).
     """
 
     name: str
@@ -63,12 +69,19 @@ class Resource:
     relations: Mapping[str, Relation]
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
+    create_drops_empty: bool
+    nested_key: tuple[str, ...]
+    made_secrets: frozenset[str]
+    numbered: bool
+    create_by_name: bool
+    actions: bool
+    public: bool
+    own_account: bool
+    shows: str
     references_by_name: Mapping[str, str]
     event_names: frozenset[str]
     merged: frozenset[str]
     matched_by_key: bool
-    create_drops_empty: bool
-    action: bool
     single: bool
     makes_records: bool
     exact: bool
@@ -88,17 +101,37 @@ class Location:
 
 
 class Catalog:
-    """The System API knowledge. Build one with `load()`."""
+    """The knowledge about a platform's API. Build one with `load()`."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
-        self.prefix: str = document["prefix"]
-        self.mask: str = document["mask"]
-        self.wrapper: str = document["wrapper"]
-        self.session: Mapping[str, Any] = document["session"]
+    def __init__(self, facts: CatalogFile, source: str = "") -> None:
+        self._facts = facts
+        self.source = source
+        self.mask = facts.mask
+        self.wrapper = facts.wrapper
+        self.id = facts.id
+        self.session = facts.session
+        self.default_filters = tuple(facts.default_filters)
+        self.conventions = Conventions(
+            facts.wrapper, facts.id, facts.filters, facts.session.token_header, facts.session.token_prefix
+        )
         self.resources: Mapping[str, Resource] = {
-            name: self._resource(name, facts) for name, facts in document["resources"].items()
+            name: _resource(name, told, facts.id) for name, told in facts.resources.items()
         }
+
+    def id_of(self, value: object) -> str | None:
+        """The text of a value that can be a record's id on this platform, None when it can be none."""
+        if self._facts.text_ids:
+            return value if isinstance(value, str) and value else None
+        return value.text if isinstance(value, Number) else None
+
+    def is_id(self, segment: str) -> bool:
+        """Whether a piece of a path or query can be a record's id."""
+        return bool(re.fullmatch(r"[\w.~-]+" if self._facts.text_ids else r"\d+", segment, re.ASCII))
+
+    @property
+    def id_type(self) -> str:
+        """The JSON type of ids."""
+        return "string" if self._facts.text_ids else "integer"
 
     # ------------------------------------------------------------ where a path leads
 
@@ -107,7 +140,7 @@ class Catalog:
 
         The service segment is compared without case and the version segment may be missing (system-api.md section 1).
         """
-        segments = _with_version(path, self.prefix)
+        segments = _with_version(path, self._facts.prefix)
         for length in range(len(segments), 0, -1):
             name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
             rest = "/".join(segments[length:])
@@ -124,28 +157,45 @@ class Catalog:
         }
 
     def is_session(self, path: str) -> bool:
-        """Whether the path is one of the two session resources (system-api.md section 2.1)."""
-        return self.locate(path) in (Location("user_session"), Location("admin_session"))
+        """Whether the path is one of the session resources (system-api.md section 2.1)."""
+        location = self.locate(path)
+        return location.record is None and location.resource in self._session_resources
+
+    def is_admin_session(self, resource: str | None) -> bool:
+        """Whether the resource is where administrators log in."""
+        return resource is not None and self.resources[resource].path == self.session.admin_path
+
+    def is_own_account(self, resource: str | None) -> bool:
+        """Whether a body of this resource is about the account that is signed on, or of no known resource."""
+        return resource is None or self.resources[resource].own_account
 
     @cached_property
-    def service_name_pattern(self) -> re.Pattern[str]:
-        """Finds a service's name (group `name` or `value`) where a request's target holds one (system-api.md, 7)."""
-        rules = self._document["service_names"]
-        api = self.prefix.strip("/").partition("/")[0]
-        before = "|".join(map(re.escape, sorted(rules["before"], key=len, reverse=True)))
-        in_path = rf"(?i:^/{api}(?:/v[\d.]+)?/(?:{before}))(?P<name>[^/?.&]+)"
-        in_query = rf"(?<=[?&])(?:{'|'.join(rules['query'])})=(?P<value>[^&]+)"
+    def _session_resources(self) -> frozenset[str]:
+        return frozenset(name for name, facts in self.resources.items() if facts.path in self.session.paths)
+
+    @property
+    def named_in_paths(self) -> str:
+        """The resource whose natural keys stand in paths, empty when there is none."""
+        return self._facts.names_in_paths.resource
+
+    @cached_property
+    def name_in_path(self) -> re.Pattern[str]:
+        """Finds such a name (group `path` or `query`) where a request's target holds one (system-api.md section 7)."""
+        rules = self._facts.names_in_paths
+        api = self._facts.prefix.strip("/").partition("/")[0]
+        before = "|".join(map(re.escape, sorted(rules.before, key=len, reverse=True)))
+        in_path = rf"(?i:^/{re.escape(api)}(?:/v[\d.]+)?/(?:{before}))(?P<path>[^/?.&]+)"
+        in_query = rf"(?<=[?&])(?:{'|'.join(map(re.escape, rules.query))})=(?P<query>[^&]+)"
         return re.compile(f"{in_path}|{in_query}")
 
     # ------------------------------------------------------------ what a field is
 
     def guessed_targets(self, field_path: str) -> tuple[str, ...]:
-        """The resources whose id a number in this field of `service.config` looks like, by the end of its name."""
+        """The resources whose id a number in this field of a `config` looks like, by the end of its name."""
         if not field_path.startswith("config."):
             return ()
-        rules: Mapping[str, Any] = self._document["id_endings"]
-        name = field_path.rpartition(".")[2]
-        return next((tuple(rules[end]) for end in rules if f"_{name}".endswith(f"_{end}")), ())
+        name = f"_{field_path.rpartition('.')[2]}"
+        return next((tuple(t) for end, t in self._facts.id_endings.items() if name.endswith(f"_{end}")), ())
 
     def child(self, resource: str | None, relation: str) -> Relation | None:
         """The relation of that name on the resource."""
@@ -167,28 +217,28 @@ class Catalog:
         words = _words(field_path.rsplit(".", 1)[-1])
         if not words:
             return False
-        rules = self._document["secret_words"]
-        if words[-1] in rules["last"] or "_".join(words[-2:]) in rules["last"]:
+        rules = self._facts.secret_words
+        if words[-1] in rules.last or "_".join(words[-2:]) in rules.last:
             return True
-        in_config = field_path.startswith("config.") and words[-1] not in rules["harmless_endings"]
-        return in_config and not set(words).isdisjoint(rules["in_config"])
+        in_config = field_path.startswith("config.") and words[-1] not in rules.harmless_endings
+        return in_config and not set(words).isdisjoint(rules.in_config)
 
     def is_secret_header(self, name: str) -> bool:
         """Whether a header of this name carries a credential."""
         lowered = name.lower()
-        return lowered in self._document["headers"]["secret"] or self.is_secret_name(lowered)
+        return lowered in self._facts.headers.secret or self.is_secret_name(lowered)
 
     def is_secret_parameter(self, name: str) -> bool:
         """Whether a query or form parameter of this name carries a credential."""
-        return name.lower() in self._document["query"]["secret"] or self.is_secret_name(name)
+        return name.lower() in self._facts.query.secret or self.is_secret_name(name)
 
     # ------------------------------------------------------------ requests
 
     def is_dropped_header(self, name: str) -> bool:
         """Whether the header is the browser's, a proxy's or the console's own business (system-api.md section 3)."""
         lowered = name.lower()
-        rules = self._document["headers"]
-        return lowered in rules["dropped"] or lowered.startswith((":", *rules["dropped_prefixes"]))
+        rules = self._facts.headers
+        return lowered in rules.dropped or lowered.startswith((":", *rules.dropped_prefixes))
 
     def method_override(self, headers: Mapping[str, str], query: str) -> str | None:
         """The verb a tunnelled POST stands for (system-api.md section 4.4), None when there is none.
@@ -196,10 +246,10 @@ class Catalog:
         `headers` has lower-case names.
         """
         parameters = dict(parse_qsl(query))
-        for name in self._document["headers"]["method_override"]:
+        for name in self._facts.headers.method_override:
             if headers.get(name):
                 return _verb(headers[name])
-        for name in self._document["query"]["method_override"]:
+        for name in self._facts.query.method_override:
             if parameters.get(name):
                 return _verb(parameters[name])
         return None
@@ -208,85 +258,98 @@ class Catalog:
         """Why a GET of this percent-decoded path and raw query is only the console's own noise, None when it is not."""
         path = path.rstrip("/")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
-        for rule in self._document["noise"]:
-            exact = path == rule["path"]
-            below = bool(rule.get("below")) and path.startswith(rule["path"] + "/")
-            wanted = rule.get("query")
+        for rule in self._facts.noise:
+            exact = path == rule.path
+            below = rule.below and path.startswith(rule.path + "/")
+            wanted = rule.query
             if not (exact or below):
                 continue
             if wanted is None or (
                 wanted == parameters if "filter" not in wanted else wanted.items() <= parameters.items()
             ):
-                return str(rule["why"])
+                return rule.why
         return None
 
     def danger(self, method: str, query: str, record: str | None) -> str:
         """Why a request of this kind needs a person's consent, empty when it does not."""
         parameters = dict(parse_qsl(query, keep_blank_values=True))
-        for rule in self._document["dangers"]:
-            asked = all(parameters.get(name, "").lower() in (value, "1") for name, value in rule["query"].items())
-            excused = any(name in parameters for name in rule.get("unless_query", ()))
-            if method in rule["methods"] and asked and not excused and not (rule.get("collection_only") and record):
-                return str(rule["why"])
+        for rule in self._facts.dangers:
+            asked = all(parameters.get(name, "").lower() in (value, "1") for name, value in rule.query.items())
+            excused = any(name in parameters for name in rule.unless_query)
+            if method in rule.methods and asked and not excused and not (rule.collection_only and record):
+                return rule.why
         return ""
 
     def is_console_key(self, api_key: str) -> bool:
         """Whether this is the fixed public API key of a seeded console app (system-api.md section 2.3)."""
-        return api_key.startswith(tuple(self.session["console_api_keys"]))
+        return api_key.startswith(tuple(self.session.console_api_keys))
 
     @cached_property
     def vocabulary(self) -> str:
         """Every word of the knowledge, in lower case: what a secret cannot be told apart from."""
-        return json.dumps(self._document).lower()
-
-    # ------------------------------------------------------------ reading the table
-
-    @staticmethod
-    def _resource(name: str, facts: Mapping[str, Any]) -> Resource:
-        return Resource(
-            name=name,
-            path=facts["path"],
-            id_field=facts["id"],
-            natural_key=tuple(facts["key"]),
-            foreign_keys={path: tuple(targets) for path, targets in facts.get("foreign_keys", {}).items()},
-            self_keys=frozenset(facts.get("self_keys", ())),
-            server_made=frozenset(facts.get("server_made", ())),
-            relations={key: Relation(**value) for key, value in facts.get("relations", {}).items()},
-            secrets=tuple(SecretRule(**rule) for rule in facts.get("secrets", ())),
-            may_hold_secrets=frozenset(facts.get("may_hold_secrets", ())),
-            references_by_name=facts.get("references_by_name", {}),
-            event_names=frozenset(facts.get("event_names", ())),
-            merged=frozenset(facts.get("merged", ())),
-            matched_by_key=bool(facts.get("matched_by_key")),
-            create_drops_empty=bool(facts.get("create_drops_empty")),
-            action=bool(facts.get("action")),
-            single=bool(facts.get("single")),
-            makes_records=bool(facts.get("makes_records")),
-            exact=bool(facts.get("exact")),
-        )
+        return msgspec.json.encode(self._facts).decode().lower()
 
 
-def load() -> Catalog:
-    """The built-in catalog (read once)."""
-    return _load()
+def load(path: str | os.PathLike[str] | None = None) -> Catalog:
+    """The built-in catalog (read once), or that of a file. Raises UnreadableInput."""
+    return _built_in() if path is None else Catalog(read_catalog(Path(path)), str(path))
 
 
 @lru_cache(maxsize=1)
-def _load() -> Catalog:
-    return Catalog(json.loads(resources.files("dfrecord.system_api").joinpath("resources.json").read_text("utf-8")))
+def _built_in() -> Catalog:
+    return Catalog(read_catalog(None))
+
+
+def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
+    return Resource(
+        name=name,
+        path=facts.path,
+        id_field=facts.id,
+        natural_key=tuple(facts.key),
+        foreign_keys={path: tuple(targets) for path, targets in facts.foreign_keys.items()},
+        self_keys=frozenset(facts.self_keys),
+        server_made=frozenset(facts.server_made),
+        relations={
+            key: Relation(r.kind, r.resource, r.nested, r.parent_key, r.field) for key, r in facts.relations.items()
+        },
+        secrets=tuple(SecretRule(rule.path, rule.when, rule.unless) for rule in facts.secrets),
+        may_hold_secrets=frozenset(facts.may_hold_secrets),
+        create_drops_empty=facts.create_drops_empty,
+        nested_key=tuple(facts.key if facts.nested_key is None else facts.nested_key),
+        made_secrets=frozenset(facts.made_secrets),
+        numbered=facts.id == made_id,
+        create_by_name=facts.create_by_name,
+        actions=facts.actions,
+        public=facts.public,
+        own_account=facts.own_account,
+        shows=facts.shows or name,
+        references_by_name=facts.references_by_name,
+        event_names=frozenset(facts.event_names),
+        merged=frozenset(facts.merged),
+        matched_by_key=facts.matched_by_key,
+        single=facts.single,
+        makes_records=facts.makes_records,
+        exact=facts.exact,
+    )
 
 
 def _with_version(path: str, prefix: str) -> list[str]:
     segments = [segment for segment in unquote(path).split("/") if segment]
-    api, version = prefix.strip("/").split("/")
-    if segments and segments[0].lower() == api and not (len(segments) > 1 and re.fullmatch(r"v[0-9.]+", segments[1])):
+    api, _, version = prefix.strip("/").partition("/")
+    if (
+        re.fullmatch(r"v[0-9.]+", version)
+        and segments
+        and segments[0].lower() == api
+        and not (len(segments) > 1 and re.fullmatch(r"v[0-9.]+", segments[1]))
+    ):
         segments.insert(1, version)
     return segments
 
 
-def _words(name: str) -> list[str]:
+@lru_cache(maxsize=4096)  # a recording has few names, and each many times
+def _words(name: str) -> tuple[str, ...]:
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+    return tuple(word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word)
 
 
 def _verb(name: str) -> str:

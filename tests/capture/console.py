@@ -48,12 +48,14 @@ async function call(method, path, body) {{
   const passing = await row("role", {{name: "passing-role"}});
   await call("DELETE", "system/role/" + passing);
   const bytes = (await (await fetch("{origin}/big")).arrayBuffer()).byteLength;
-  const report = {{bytes, cookie: document.cookie, at: location.origin, description: read.description}};
+  const version = await (await fetch("/version.txt")).text();
+  const report = {{bytes, version, cookie: document.cookie, at: location.origin, description: read.description}};
   await fetch("/done", {{method: "POST", body: JSON.stringify(report)}});
 }})();
 """
 Answered = tuple[int, dict[str, str], bytes]
 BIG = b"\0" * 3_000_000
+VERSION = b"7.5"
 
 
 class Console:
@@ -104,6 +106,8 @@ class Console:
             return 200, {"Content-Type": "text/javascript"}, SCRIPT.format(**named).encode()
         if target == "/big":
             return 200, {"Content-Type": "application/octet-stream"}, BIG
+        if target == "/version.txt":
+            return 200, {"Content-Type": "text/plain"}, VERSION
         if target == "/done":
             self._reports.put(json.loads(body))
         return 204, {}, b""

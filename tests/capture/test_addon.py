@@ -148,12 +148,14 @@ def test_an_aborted_call_is_kept_with_its_error_and_disturbs_nothing(tmp_path: P
     session = Session(tmp_path / "a.har")
     aborted = flow_of("POST", "https://df.example.com/api/v2/system/role", {"resource": []})
     aborted.response, aborted.error = None, tflow.terr("connection lost")
+    aborted.error.timestamp = aborted.request.timestamp_start + 30
     session.see(aborted, flow_of("GET", "https://df.example.com/api/v2/system/role"))
     assert [(entry["response"]["status"], entry["response"].get("_error")) for entry in session.entries] == [
         (0, "connection lost"),
         (200, None),
     ]
     assert session.calls[0].failure == "connection lost"
+    assert session.calls[0].milliseconds == 30_000
 
 
 def test_websockets_pass(tmp_path: Path) -> None:

@@ -76,8 +76,9 @@ def exchange(
     answer: bytes = b"",
     coding: str = "",
     streamed: bool = True,
+    size: int = 1000,
 ) -> http.HTTPFlow:
-    """A flow through both addons, as the proxy would take it."""
+    """A flow through both addons, as the proxy would take it, its answer in chunks of that size."""
     target = target_of("https://df.example.com")
     headers = http.Headers(
         host="127.0.0.1:8080",
@@ -99,10 +100,19 @@ def exchange(
     inward.request(flow)
     outward.responseheaders(flow)
     if streamed:
-        stream: Any = flow.response.stream
-        flow.metadata["answer"] = stream(encoded) + stream(b"") if callable(stream) else encoded
+        flow.metadata["answer"] = _streamed(flow.response.stream, encoded, size)
     outward.response(flow)
     return flow
+
+
+def _streamed(stream: Any, content: bytes, size: int) -> bytes:
+    """What the client gets. An empty chunk within would end the answer there (RFC 9112, 7.1)."""
+    if not callable(stream):
+        return content
+    sent = [content[at : at + size] for at in range(0, len(content), size)]
+    got = [chunk for part in [*sent, b""] for chunk in stream(part)]
+    assert b"" not in got
+    return b"".join(got)
 
 
 def test_the_target_sees_its_own_names_and_the_browser_its_own() -> None:
@@ -141,9 +151,11 @@ def test_cookies_work_over_http_and_go_back_under_their_own_names() -> None:
 PAGE = b'<script src="https://df.example.com/app.js"></script>'
 
 
+@pytest.mark.parametrize("size", [1, 20, 1000])
 @pytest.mark.parametrize("coding", ["", "gzip"])
-def test_a_streamed_page_is_renamed(coding: str) -> None:
-    flow = exchange("/dist/", {"content-type": "text/html", "content-length": "999"}, answer=PAGE, coding=coding)
+def test_a_streamed_page_is_renamed(coding: str, size: int) -> None:
+    head = {"content-type": "text/html", "content-length": "999"}
+    flow = exchange("/dist/", head, answer=PAGE, coding=coding, size=size)
     assert flow.metadata["answer"] == b'<script src="http://127.0.0.1:8080/app.js"></script>'
     assert flow.response is not None
     assert "content-length" not in flow.response.headers

@@ -1,0 +1,157 @@
+"""Reading skips: any file gives what `json.load` gives, damage costs only its entry, time and memory stay small."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dfrecord
+from benchmarks import hars
+from dfrecord.recording import har_entries
+from dfrecord.recording.exchange import Recording
+from dfrecord.recording.har_reader import read_har
+
+words = st.text(max_size=12)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3), max_leaves=6
+)
+urls = words.map("http://h/{}".format) | st.sampled_from(["", "data:,x", "http://h/api/v2/system/role"])
+requests = st.fixed_dictionaries(
+    {"url": urls},
+    optional={"method": st.sampled_from(["GET", "POST"]), "postData": st.fixed_dictionaries({"text": words})},
+)
+responses = st.fixed_dictionaries({"status": st.integers(0, 999), "content": st.fixed_dictionaries({"text": words})})
+
+
+def written(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("/", "\\/")
+
+
+@st.composite
+def objects(draw: st.DrawFn, /, **members: st.SearchStrategy[str]) -> str:
+    """The text of an object with these members and others, in any order and layout; the first may stand twice."""
+    others = st.tuples(words.filter(lambda name: name not in members), values.map(written))
+    pairs = [(name, draw(text)) for name, text in members.items()] + draw(st.lists(others, max_size=2))
+    ordered = draw(st.permutations(pairs))
+    if draw(st.booleans()):
+        ordered.insert(0, (next(iter(members)), draw(scalars.map(written))))
+    gap, ascii_only = draw(st.sampled_from(["", " ", "\n\t", "\r\n  "])), draw(st.booleans())
+    texts = [f"{json.dumps(name, ensure_ascii=ascii_only)}{gap}:{gap}{text}" for name, text in ordered]
+    return "{" + gap + f"{gap},{gap}".join(texts) + gap + "}"
+
+
+entries = objects(request=requests.map(written), response=responses.map(written))
+arrays = st.lists(entries, max_size=4).map(lambda texts: "[" + " ,\n".join(texts) + "]")
+documents = objects(log=objects(entries=arrays, creator=st.just('{"name": "dfrecord"}')))
+
+
+def read_text(text: bytes, wanted: Callable[[str], bool] = lambda url: True) -> Recording:
+    return read_har(memoryview(text), "test.har", wanted)
+
+
+def one_by_one(text: bytes, wanted: Callable[[str], bool] = lambda url: True) -> Recording:
+    """What is read when the file is too large to be taken at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(har_entries, "_AT_ONCE", 0)
+        return read_text(text, wanted)
+
+
+@given(documents)
+@settings(max_examples=200, deadline=None)
+def test_every_well_formed_file_gives_what_json_load_gives(text: str) -> None:
+    expected = []
+    for entry in json.loads(text)["log"]["entries"]:
+        request, response = entry["request"], entry["response"]
+        sent = request.get("postData", {"text": ""})["text"]
+        expected.append(
+            (request["url"], request.get("method", "GET"), sent, response["status"], response["content"]["text"])
+        )
+    for recording in (read_text(text.encode()), one_by_one(text.encode())):
+        assert recording.lost == 0
+        assert expected == [
+            (
+                e.request.url,
+                e.request.method,
+                e.request.body.content.decode(),
+                e.response.status,
+                e.response.body.content.decode(),
+            )
+            for e in recording.exchanges
+        ]
+
+
+@pytest.fixture(scope="module")
+def bulky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bulky") / "bulky.har"
+    hars.bulky(path, 8_000_000, share=0.1)
+    return path
+
+
+@pytest.mark.parametrize("how", hars.BROKEN)
+def test_damage_costs_only_the_entry_it_is_in(how: str, bulky: Path) -> None:
+    whole, broken = dfrecord.read(bulky), read_text(hars.BROKEN[how](bulky.read_bytes()), lambda url: "system" in url)
+    assert len(whole.exchanges) > 5
+    if how == "cut off":
+        assert (len(broken.exchanges) + len(broken.passed_over), broken.lost) == (whole.entry_count - 1, 1)
+    else:
+        assert (broken.exchanges, broken.passed_over, broken.lost) == (whole.exchanges, whole.passed_over, 0)
+
+
+def test_a_creator_after_the_entries_is_known() -> None:
+    """mitmproxy's texts without charset are latin-1: what the bytes are depends on who wrote the file."""
+    answer = {"status": 200, "headers": [], "content": {"size": 1, "text": "é"}}
+    entry = {"request": {"url": "http://h/"}, "response": answer}
+    text = json.dumps({"log": {"entries": [entry], "creator": {"name": "mitmproxy"}}}).encode()
+    for recording in (read_text(text), one_by_one(text)):
+        assert recording.exchanges[0].response.body.content == "é".encode("latin-1")
+
+
+def fastest(*works: Callable[[], object]) -> list[float]:
+    """The seconds of processor time that each work takes at best, side by side so that noise meets all alike."""
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(5):
+        for work, taken in zip(works, times, strict=True):
+            started = time.process_time()
+            work()
+            taken.append(time.process_time() - started)
+    return [min(taken) for taken in times]
+
+
+def test_bulky_files_are_skipped_many_times_faster_than_json_reads_them(bulky: Path) -> None:
+    ours, peers = fastest(lambda: dfrecord.read(bulky), lambda: json.loads(bulky.read_bytes()))
+    assert ours * 3 < peers
+
+
+def test_many_small_entries_are_skipped_many_times_faster_than_json_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "small.har"
+    hars.small(path, 1500)
+    ours, peers = fastest(lambda: dfrecord.read(path), lambda: json.loads(path.read_bytes()))
+    assert ours * 3 < peers
+
+
+@pytest.mark.parametrize("how", hars.BROKEN)
+def test_a_damaged_file_is_read_faster_than_json_reads_the_whole_one(how: str, bulky: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.har"
+    path.write_bytes(hars.BROKEN[how](bulky.read_bytes()))
+    ours, peers = fastest(lambda: dfrecord.read(path), lambda: json.loads(bulky.read_bytes()))
+    assert ours * 1.5 < peers
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is enforced on Linux only")
+def test_import_holds_only_what_it_keeps(tmp_path: Path) -> None:
+    """The limit counts the interpreter and all libraries, and is well under the size of the file."""
+    path, output = tmp_path / "large.har", tmp_path / "small.har"
+    hars.bulky(path, 100_000_000)
+    command = [sys.executable, "-m", "dfrecord", "import", str(path), "-o", str(output)]
+    done = subprocess.run(["sh", "-c", 'ulimit -d 49152; exec "$@"', "sh", *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(output.read_bytes())["log"]["entries"]) == 24

@@ -1,0 +1,325 @@
+"""What can go wrong around a command: full disks, existing files, closed pipes, Ctrl-C. One line, the right exit code,
+and a file is whole, as it was, or not there."""
+
+from __future__ import annotations
+
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dfrecord as api
+from dfrecord.errors import UnreadableInput
+from dfrecord.recording.changing import cut_off_is_told
+from tests.doubles.server import DreamFactoryDouble
+from tests.tools import FIXTURES, ROOT, dfrecord, rendered, run
+
+TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
+COMMAND = [sys.executable, "-m", "dfrecord"]
+WRITING = {
+    "curl": ("render", TENANT, "-f", "curl", "-o"),
+    "postman": ("render", TENANT, "-f", "postman", "-o"),
+    "import": ("import", TENANT, "-o"),
+    "report": ("report", TENANT, "-o"),
+}
+PRINTING = {
+    "show": ("show", TENANT),
+    "formats": ("formats",),
+    "curl": (*WRITING["curl"], "-"),
+    "import": (*WRITING["import"], "-"),
+}
+
+every_writing = pytest.mark.parametrize("arguments", WRITING.values(), ids=WRITING)
+every_printing = pytest.mark.parametrize("arguments", PRINTING.values(), ids=PRINTING)
+
+
+def started(*arguments: str | Path, **settings: object) -> subprocess.Popen[bytes]:
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": ROOT, **settings}
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], **settings)  # type: ignore[call-overload,no-any-return]
+
+
+def told(error: bytes) -> str:
+    """The one line on standard error."""
+    text = error.decode()
+    assert text.startswith("dfrecord: "), text
+    assert text.count("\n") == 1, text
+    return text
+
+
+# ---------------------------------------------------------------- disks
+
+
+def smallest_files() -> None:
+    """What a full disk does, for whoever runs the tests: no file may grow beyond 300 bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+
+@every_writing
+def test_a_full_disk_leaves_the_output_as_it_was(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("as it was")
+    process = started(*arguments, tmp_path / "out.json", "--force", preexec_fn=smallest_files)
+    assert str(tmp_path / "out.json") in told(process.communicate(timeout=60)[1])
+    assert process.returncode == 1
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("out.json", "as it was")]
+
+
+def test_a_full_disk_leaves_no_output_where_none_was(tmp_path: Path) -> None:
+    process = started(*WRITING["postman"], tmp_path / "out.json", preexec_fn=smallest_files)
+    assert process.wait(60) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_files_none_is_written_when_one_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "out.postman_environment.json").mkdir()
+    (tmp_path / "out.json").write_text("as it was")
+    dfrecord("render", TENANT, "-f", "postman", "-o", tmp_path / "out.json", "--force", code=2)
+    assert (tmp_path / "out.json").read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("import", "/sys/out.sh"),  # no file can be made there, not even by root
+        ("import", "{}/recording.har/out.sh"),
+        ("report", "{}"),
+        ("curl", "{}/missing/out.sh"),
+        ("postman", ""),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_wrong_usage(command: str, where: str, tmp_path: Path) -> None:
+    (tmp_path / "recording.har").write_text("{}")
+    done = dfrecord(*WRITING[command], where.format(tmp_path), code=2)
+    assert "cannot be written" in told(done.stderr)
+    assert [file.name for file in tmp_path.iterdir()] == ["recording.har"]
+
+
+@every_printing
+def test_a_full_standard_output_is_told(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = started(*arguments, stdout=full)
+        assert "No space left on device" in told(process.communicate(timeout=60)[1])
+    assert process.returncode == 1
+
+
+def test_a_device_is_written_into_and_a_link_is_followed(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.sh", tmp_path / "target.sh"
+    link.symlink_to(target)
+    dfrecord(*WRITING["curl"], link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o111
+    printed = dfrecord(*WRITING["curl"], "/dev/stdout", "--name", "target").stdout
+    assert printed.startswith(b"#!/usr/bin/env bash")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = started(*WRITING["import"], pipe)
+    assert pipe.read_bytes() == dfrecord(*WRITING["import"], "-").stdout
+    assert process.wait(60) == 0
+    assert pipe.is_fifo()
+
+
+# ---------------------------------------------------------------- what is there already
+
+
+@every_writing
+def test_an_existing_file_is_replaced_only_when_asked_for(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    output = tmp_path / "out.json"
+    output.write_text("somebody's work")
+    assert "--force" in told(dfrecord(*arguments, output, code=2).stderr)
+    assert output.read_text() == "somebody's work"
+    dfrecord(*arguments, output, "--force")
+    assert output.read_text() != "somebody's work"
+
+
+def test_an_existing_file_is_replaced_when_nothing_is_lost(tmp_path: Path) -> None:
+    output = tmp_path / "out.har"
+    output.write_bytes(b"")  # as mktemp leaves it
+    dfrecord(*WRITING["import"], output)
+    assert output.stat().st_size
+    dfrecord(*WRITING["import"], output)  # the same again
+
+
+def test_values_filled_into_a_postman_environment_are_not_lost(tmp_path: Path) -> None:
+    dfrecord(*WRITING["postman"], tmp_path / "out.json")
+    environment = tmp_path / "out.postman_environment.json"
+    environment.write_text("filled in")
+    done = dfrecord(*WRITING["postman"], tmp_path / "out.json", code=2)
+    assert environment.name in told(done.stderr)
+    assert environment.read_text() == "filled in"
+
+
+@pytest.mark.parametrize(("answer", "code", "replaced"), [("y", 0, True), ("n", 2, False), ("\x03", 130, False)])
+def test_on_a_terminal_it_is_asked(answer: str, code: int, replaced: bool, tmp_path: Path) -> None:
+    output = tmp_path / "out.sh"
+    output.write_text("somebody's work")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.execv(sys.executable, [*COMMAND, *map(str, WRITING["curl"]), str(output)])
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(terminal, 1000)
+    os.write(terminal, f"{answer}\n".encode())
+    _, status = os.waitpid(pid, 0)
+    assert (os.waitstatus_to_exitcode(status), output.read_text() != "somebody's work") == (code, replaced)
+
+
+@pytest.mark.parametrize("arguments", [WRITING["import"], WRITING["report"]])
+def test_the_input_is_never_replaced(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.har"
+    copy.write_bytes(TENANT.read_bytes())
+    command = [str(part).replace(str(TENANT), str(copy)) for part in arguments]
+    assert "is the input itself" in told(dfrecord(*command, copy, "--force", code=2).stderr)
+    assert copy.read_bytes() == TENANT.read_bytes()
+
+
+# ---------------------------------------------------------------- pipes and Ctrl-C
+
+
+@every_printing
+def test_nobody_reading_is_no_error_message(arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = started(*arguments, stdout=writing)
+    os.close(writing)
+    assert process.communicate(timeout=60)[1] == b""
+    assert process.returncode == 141
+
+
+def test_a_closed_standard_output_is_told() -> None:
+    done = subprocess.run(
+        ["bash", "-c", '"$@" >&-', "-", *COMMAND, *map(str, PRINTING["curl"])], capture_output=True, cwd=ROOT
+    )
+    assert (done.returncode, told(done.stderr)) == (2, "dfrecord: standard output: is closed; name a file with -o\n")
+
+
+def test_the_exit_code_tells_when_nobody_can_hear() -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert started("show", "missing.har", stderr=full).wait(60) == 2
+
+
+@every_writing
+def test_ctrl_c_at_any_moment_is_quick_and_leaves_nothing_half_written(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    begun = time.monotonic()
+    dfrecord(*arguments, whole / "out.json")
+    takes = time.monotonic() - begun
+    codes = set()
+    for part in range(1, 6):
+        folder = tmp_path / str(part)
+        folder.mkdir()
+        process = started(*arguments, folder / "out.json")
+        time.sleep(takes * (part / 6) + 0.04)  # by then Python itself has started
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=10)
+        codes.add(process.returncode)
+        # A shell says 130 to both: Python ends itself by the signal when it came inside an exec() of a text.
+        assert process.returncode in (0, 130, -signal.SIGINT), error
+        assert b"Traceback" not in error
+        if process.returncode:
+            assert error.strip() in (b"", b"dfrecord: stopped")
+        for file in folder.iterdir():
+            assert file.read_bytes() == (whole / file.name).read_bytes()
+    assert codes != {0}
+
+
+# ---------------------------------------------------------------- an input that changes
+
+
+def test_an_input_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "growing.har"
+    path.write_bytes(TENANT.read_bytes())
+
+    def grow(done: int, total: int) -> None:
+        with path.open("ab") as file:
+            file.write(b" ")
+
+    with pytest.raises(UnreadableInput, match=r"growing\.har: changed while it was read; try again"):
+        api.read(path, progress=grow)
+    assert api.read(path).entry_count
+
+
+def test_a_file_that_takes_the_inputs_place_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "recording.har"
+    path.write_bytes(TENANT.read_bytes())
+
+    def replace(done: int, total: int) -> None:
+        (tmp_path / "other").write_text("{}")
+        (tmp_path / "other").replace(path)
+
+    assert api.read(path, progress=replace).entry_count == api.read(TENANT).entry_count
+
+
+def test_an_input_that_is_cut_off_while_it_is_mapped_ends_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "large.har"
+    path.write_bytes(b" " * 100_000)
+    code = (
+        f"import mmap, os, pathlib; from {cut_off_is_told.__module__} import cut_off_is_told\n"
+        f"path = pathlib.Path({str(path)!r})\n"
+        "with path.open('rb') as file, cut_off_is_told(path):\n"
+        "    buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+        "    os.truncate(path, 10)\n"
+        "    bytes(buffer)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 2
+    assert (
+        told(done.stderr)
+        == f"dfrecord: {path}: changed while it was read; try again when nothing writes to it any more\n"
+    )
+
+
+# ---------------------------------------------------------------- what a run notes
+
+
+def test_replay_sends_nothing_when_it_could_not_note_what_it_creates(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=9) as df:
+        values = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        with pytest.raises(api.UsageError, match="nothing was sent"):
+            api.replay(api.plan(api.read(TENANT)), df.url, values, created_file=tmp_path / "missing" / "notes")
+        assert df.log == []
+        replayed = api.replay(api.plan(api.read(TENANT)), df.url, values, created_file=Path("/dev/full"))
+        assert not replayed.ok
+        assert "is not noted there: " in replayed.results[-1].message
+        assert len(df.writes) == 1
+
+
+@pytest.mark.parametrize("format", ["curl", "python"])
+def test_a_script_stops_in_one_line_when_it_cannot_note_what_it_created(format: str, tmp_path: Path) -> None:
+    script = rendered(TENANT, format, tmp_path, "--teardown")
+    with DreamFactoryDouble(id_offset=9) as df:
+        environment = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        done = run(script, format, {**environment, "DF_CREATED": "/dev/full"})
+        assert done.returncode == 1
+        assert "/dev/full" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert len([call for call in df.writes if "session" not in call.path]) == 1
+
+
+@pytest.mark.parametrize(("output", "code"), [("/dev/full", 1), ("nobody", 141)])
+@pytest.mark.parametrize("format", ["curl", "python"])
+def test_a_script_whose_output_nobody_takes_has_done_its_work(
+    format: str, output: str, code: int, tmp_path: Path
+) -> None:
+    script = rendered(TENANT, format, tmp_path)
+    program = {"curl": "bash", "python": sys.executable}[format]
+    to = "| true" if output == "nobody" else f"> {output}"
+    with DreamFactoryDouble(id_offset=9) as df:
+        done = subprocess.run(
+            ["bash", "-c", f'set -o pipefail; "{program}" "{script}" {to}'],
+            env={**os.environ, "DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "acme-app" in [app["name"] for app in df.state()["app"]]
