@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 NEWMAN := node_modules/.bin/newman
 DEMO := examples/provision-tenant.har
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint docs wheel clean
 
 demo: $(VENV)/.ready
 	@mkdir -p demo
@@ -26,6 +26,9 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/black --check -q .
 	$(BIN)/mypy dfrecord tests
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python docs/generate.py
 
 wheel: $(VENV)/.ready-dev
 	rm -rf dist

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from docs.generate import main as generate
 from tests.doubles.server import DreamFactoryDouble
 from tests.states import portable
 from tests.tools import FIXTURES, ROOT
@@ -31,3 +32,11 @@ def test_examples_of_the_python_page_do_what_they_say(tmp_path: Path, monkeypatc
         roles = portable(df.state())["role"]
     assert set(roles) == {"globex-role", "initech-role"}
     assert names["result"].ok
+
+
+def test_pages_made_from_the_program_are_fresh(tmp_path: Path) -> None:
+    generate(tmp_path)
+    made = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(made) > 20
+    stale = [str(path) for path in made if (tmp_path / path).read_bytes() != (ROOT / path).read_bytes()]
+    assert stale == [], "run: make docs"

@@ -26,6 +26,7 @@ COMMANDS = {
     "report": ("report", "one page for a browser: the calls, the steps in every form, and the residue"),
     "addon": ("addon", "where the addon for your own mitmproxy is"),
     "formats": ("formats", "the formats that render can write"),
+    "completion": ("completion", "completion for bash, zsh and fish"),
 }
 
 
@@ -36,7 +37,9 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"dfrecord.cli.{COMMANDS[name][0]}").command
+        module, summary = COMMANDS[name]
+        command: click.Command = importlib.import_module(f"dfrecord.cli.{module}").command
+        command.short_help = summary
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

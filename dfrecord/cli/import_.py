@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, metavar="FILE.har", help="HAR to write; - for standard output.")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE.har",
+    type=click.Path(allow_dash=True),
+    help="HAR to write; - for standard output.",
+)
 @catalog_option
 @filter_option
 @click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")

@@ -25,7 +25,7 @@ Decorated = Callable[..., Any]
 
 def input_argument(function: Decorated) -> Decorated:
     """INPUT: a path, or `-` for standard input."""
-    return click.argument("source", metavar="INPUT")(function)
+    return click.argument("source", metavar="INPUT", type=click.Path(allow_dash=True))(function)
 
 
 def plan_options(function: Decorated) -> Decorated:

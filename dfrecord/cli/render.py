@@ -20,10 +20,30 @@ from dfrecord.cli.options import (
 from dfrecord.outputs import stem_of, write_out, write_script
 
 
+def _formats(context: click.Context, option: click.Parameter, incomplete: str) -> list[str]:
+    from dfrecord.renderers import formats
+
+    return [name for name in formats() if name.startswith(incomplete)]
+
+
 @click.command("render")
 @input_argument
-@click.option("-f", "--format", required=True, metavar="FORMAT", help="curl, python or postman (see dfrecord formats).")
-@click.option("-o", "--output", required=True, metavar="OUT", help="File to write; - for standard output.")
+@click.option(
+    "-f",
+    "--format",
+    required=True,
+    metavar="FORMAT",
+    shell_complete=_formats,
+    help="curl, python, postman or another one of dfrecord formats.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    type=click.Path(allow_dash=True),
+    help="File to write; - for standard output.",
+)
 @click.option(
     "--template-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

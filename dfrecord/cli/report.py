@@ -24,7 +24,14 @@ from dfrecord.outputs import Written, write_file, write_out
 
 @click.command("report")
 @input_argument
-@click.option("-o", "--output", required=True, metavar="FILE.html", help="Page to write; - for standard output.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE.html",
+    type=click.Path(allow_dash=True),
+    help="Page to write; - for standard output.",
+)
 @force_option
 @plan_options
 @quiet_option

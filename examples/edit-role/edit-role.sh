@@ -1,0 +1,313 @@
+#!/usr/bin/env bash
+#
+# edit role: 2 steps recorded in edit-role.har.
+#
+# Needs bash, curl and jq (1.6 or later). Takes from the environment:
+#
+#   DF_BASE_URL       the instance to run against, e.g. https://df.example.com
+#   DF_EMAIL          the account that logs in
+#   DF_PASSWORD       the password of that account (secret)
+#   DF_SESSION_TOKEN  a session token to use instead of logging in (secret, optional)
+#
+# Run it:  bash SCRIPT      Show this:  bash SCRIPT --help
+# Exit codes: 0 done, 1 a step failed, 2 something to set is missing or wrong (nothing was sent).
+#
+# What dfrecord noticed in the recording:
+#   left out, 1x: role_service_access_by_role_id[].id (made by the server) (update_role)
+#   left out, 1x: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server) (update_role)
+#   dropped, 1x: console noise: the console asks for its support chat setting
+#   dropped, 3x: console noise: the console's dashboard counts records
+#   dropped, 5x: read that no later step needs
+
+set -euo pipefail
+LC_ALL=C # texts are bytes here, whatever the user's language
+
+# 1. Log in as an administrator
+log_in() {
+  note 'Log in as an administrator'
+  local json
+  json=$(jq -nc \
+    --arg email "$DF_EMAIL" \
+    '{"password": $ENV.DF_PASSWORD, "email": $email}')
+  send with_json POST '/api/v2/system/admin/session' \
+    'Accept: application/json' \
+    'Content-Type: application/json'
+  DF_SESSION_TOKEN=$(capture string '.session_token')
+  export DF_SESSION_TOKEN # jq reads secrets from its environment, not from its arguments
+}
+
+# 2. Find role warehouse-reader
+find_role_id() {
+  note 'Find role warehouse-reader'
+  local json
+  json=$(jq -nc '{"name": "warehouse-reader"}')
+  find_record digits 'role with name "warehouse-reader"' '/api/v2/system/role' '.resource' 'id' \
+    'Accept: application/json' \
+    "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  role_id=$found
+}
+
+# 3. Find service partner_api
+find_service_id() {
+  note 'Find service partner_api'
+  local json
+  json=$(jq -nc '{"name": "partner_api"}')
+  find_record integer 'service with name "partner_api"' '/api/v2/system/service' '.resource' 'id' \
+    'Accept: application/json' \
+    "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  service_id=$found
+}
+
+# 4. Update role warehouse-reader
+# left out: role_service_access_by_role_id[].id (made by the server)
+# left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+update_role() {
+  note 'Update role warehouse-reader'
+  local json
+  json=$(jq -nc \
+    --argjson service_id "$service_id" \
+    '{
+      "description": "Reads the warehouse and the partner API",
+      "role_service_access_by_role_id": [
+        {
+          "service_id": $service_id,
+          "component": "*",
+          "verb_mask": 5,
+          "requestor_mask": 1,
+          "filters": []
+        }
+      ]
+    }')
+  send with_json PUT "/api/v2/system/role/$role_id" \
+    'Accept: application/json' \
+    'Content-Type: application/json' \
+    "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+}
+
+main() {
+  check_environment "$@"
+  if [ -z "$given_token" ]; then log_in; fi
+  find_role_id
+  find_service_id
+  update_role
+}
+
+# ---------------------------------------------------------------- how it is done
+
+note() {
+  step=$1
+  printf '%s\n' "- $step" >&2
+}
+
+die() {
+  printf '%s\n' "$2" >&2
+  exit "$1"
+}
+
+usage() {
+  local line
+  while IFS= read -r line && [ -n "$line" ]; do
+    case $line in '#!'*) ;; *) printf '%s\n' "${line#\#}" ;; esac
+  done <"${BASH_SOURCE[0]}"
+}
+
+check_environment() {
+  local argument name missing=''
+  for argument in "$@"; do
+    case $argument in
+      -h | --help)
+        usage
+        exit 0
+        ;;
+      *) die 2 "unknown argument $argument; see --help" ;;
+    esac
+  done
+  for name in curl jq; do
+    command -v "$name" >/dev/null || die 2 "$name is needed; install it first"
+  done
+  given_token=${DF_SESSION_TOKEN:-}
+  if [ -n "$given_token" ]; then
+    set -- DF_BASE_URL
+  else
+    set -- DF_BASE_URL DF_EMAIL DF_PASSWORD
+  fi
+  for name in "$@"; do
+    if [ -z "${!name:-}" ]; then missing="$missing, $name"; fi
+  done
+  if [ -n "$missing" ]; then die 2 "set ${missing#, } first; nothing was sent"; fi
+  DF_BASE_URL=${DF_BASE_URL%/}
+  case $DF_BASE_URL in
+    *[[:cntrl:][:space:]]*) die 2 'DF_BASE_URL must not hold spaces; nothing was sent' ;;
+    http://[!/]* | https://[!/]*) ;;
+    *) die 2 'DF_BASE_URL must begin with http:// or https://; nothing was sent' ;;
+  esac
+  export DF_PASSWORD DF_SESSION_TOKEN # jq reads secrets from its environment, not from its arguments
+}
+
+is_digits() { [[ $1 =~ ^-?(0|[1-9][0-9]*)$ ]]; }
+
+# jq 1.6 rounds long numbers: one that goes into a body through jq must stay as it is.
+is_integer() {
+  is_digits "$1" || return 1
+  if [[ $1 =~ [0-9]{16} ]] && [ "$(jq -nc --argjson number "$1" '$number')" != "$1" ]; then
+    printf '%s\n' "jq would round $1; jq 1.7 and later keep it" >&2
+    return 1
+  fi
+}
+
+is_string() { true; }
+
+# fetch without_body|with_json|with_body METHOD TARGET [HEADER]...: sends a request, sets status and answer.
+# The body is the text of the variable json, or what the function body writes. It reaches curl through standard input,
+# URL and headers through a file descriptor: what stands in a process's arguments, everybody on the machine can read.
+fetch() {
+  local content=$1 reply
+  shift
+  case $* in
+    *$'\n'* | *$'\r'*) die 1 "failed: $step: a value with a line break cannot be sent in a header" ;;
+  esac
+  { # bash would warn here about a NUL in the answer; curl's own messages take the way through descriptor 3
+    case $content in
+      with_json) reply=$(printf '%s' "$json" | curl --disable --config <(curl_config "$@") --data-binary @- 2>&3) ;;
+      *) reply=$(curl --disable --config <(curl_config "$@") 2>&3 </dev/null) ;;
+    esac || die 1 "failed: $step: no answer from $DF_BASE_URL" 2>&3
+  } 3>&2 2>/dev/null
+  status=${reply##*$'\n'}
+  answer=${reply%$'\n'*}
+}
+
+# send: like fetch, and stops with the server's own words when the server refuses.
+send() {
+  fetch "$@"
+  expect_success
+}
+
+# curl_config METHOD TARGET [HEADER]...: the options for curl. The headers that curl would add by itself are taken away.
+curl_config() {
+  local method=$1 target=$2 header
+  shift 2
+  printf '%s\n' silent show-error globoff path-as-is 'connect-timeout = 30' 'max-time = 300'
+  printf '%s\n' 'write-out = "\n%{http_code}"' 'proto = "=http,https"'
+  printf 'url = "%s"\n' "$(quoted "$DF_BASE_URL$target")"
+  if [ "$method" = HEAD ]; then echo head; else printf 'request = "%s"\n' "$(quoted "$method")"; fi
+  for header in Accept: Content-Type: Expect: "$@"; do
+    case $header in [Aa]ccept-[Ee]ncoding:*) echo compressed ;; esac
+    printf 'header = "%s"\n' "$(quoted "$header")"
+  done
+}
+
+quoted() {
+  local text=${1//\\/\\\\}
+  printf '%s' "${text//\"/\\\"}"
+}
+
+expect_success() {
+  case $status in
+    2??) ;;
+    *) die 1 "failed: $step: $status $(explain)" ;;
+  esac
+}
+
+# explain: the server's own words for a refusal, with those about each record of a batch.
+explain() {
+  printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
+    def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
+    def plain:
+      reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"], ["&amp;", "&"])
+        as [$escaped, $char] (.; split($escaped) | join($char))
+      | explode | map(if . < 32 or (. > 126 and . < 160) then 32 else . end) | implode;
+    split("\u001e") as $parts
+    | ($parts[:-1] | join("\u001e")) as $text
+    | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
+    | [ $text | try fromjson catch null | objects | .error | objects
+        | ([words] | join(" ")),
+          (.context | objects | .resource | arrays | to_entries[]
+            | [($sent // [])[.key] | objects | .name, .email, .path | strings][0] as $name
+            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
+        | select(. != "") ]
+    | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
+    | map(plain) | join("\n  ")'
+}
+
+# exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.
+exact_answer() {
+  if [[ $answer =~ [0-9]{16} ]]; then
+    printf '%s' "$answer" | jq --raw-input --slurp --raw-output '
+      gsub("(?<before>[:,\\[]\\s*)(?<digits>-?[0-9]{16,})(?=\\s*[,}\\]])"; "\(.before)\"\(.digits)\"") as $exact
+      | if $exact | try (fromjson | true) catch false then $exact else . end'
+  else
+    printf '%s' "$answer"
+  fi
+}
+
+# capture TYPE PLACE: the value at a place of the answer.
+capture() {
+  local value
+  value=$(exact_answer | jq --raw-output "($2)? | scalars | select(. != null) | \"=\(.)\"" 2>/dev/null) || value=''
+  case $value in =*) ;; *) die 1 "failed: $step: the answer has no $2, which a later step needs" ;; esac
+  value=${value#=}
+  "is_$1" "$value" || die 1 "failed: $step: $2 of the answer is not of the type $1"
+  printf '%s' "$value"
+}
+
+# find_record TYPE WHAT PATH ROWS FIELD [HEADER]...: sets found to the field of the one record that has all the values in
+# the variable json.
+find_record() {
+  local type=$1 what=$2 field=$5 hits
+  shift 2
+  search "$@"
+  if [ -z "$hits" ]; then die 1 "failed: $step: there is no $what on $DF_BASE_URL"; fi
+  found=${hits#1=}
+  "is_$type" "$found" || die 1 "failed: $step: the $field of the $what is not of the type $type"
+}
+
+# search PATH ROWS FIELD [HEADER]...: sets hits to 1= and the field of the one record that has all the values in the
+# variable json, to nothing when there is none. The server's filter has no escaping, so the values of what comes back are
+# compared, and where the filter finds nothing all records are listed.
+search() {
+  local path=$1 rows=$2 field=$3 fields query=''
+  shift 3
+  hits=''
+  if [ "$rows" = '.resource' ]; then
+    fields=$(printf '%s' "$json" | jq --raw-output --arg field "$field" '
+      if length == 1 then ["id", keys[0], $field] | reduce .[] as $name ([]; if index($name) then . else . + [$name] end)
+        | map(@uri) | join(",") else "" end')
+    query=$(printf '%s' "$json" | jq --raw-output '
+      to_entries[0] | select((.value | type) == "string" and .value != "" and (.value | test("[\"\\\\(){},<>=!]") | not))
+      | "\(.key)=\"\(.value)\""')
+    case $path in *\?*) path="$path&" ;; *) path="$path?" ;; esac
+    if [ -n "$fields" ]; then fields="fields=$fields"; else query=''; path=${path%?}; fi
+    if [ -n "$query" ]; then
+      fetch without_body GET "${path}filter=$(uri_text "$query")&$fields" "$@"
+      case $status in 2??) hits=$(matching) ;; esac
+    fi
+    path=$path$fields
+  fi
+  if [ -z "$hits" ]; then
+    send without_body GET "$path" "$@"
+    hits=$(matching)
+  fi
+  case $hits in
+    '' | 1=*) ;;
+    *) die 1 "failed: $step: ${hits%%=*} records match on $DF_BASE_URL: $json" ;;
+  esac
+}
+
+# matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
+matching() {
+  exact_answer | wanted=$json jq --raw-output --arg field "$field" "
+    (\$ENV.wanted | fromjson) as \$wanted
+    | [if type == \"array\" then .[] else (${rows})? | arrays | .[] end
+        | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
+    | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
+    die 1 "failed: $step: the answer is not JSON"
+}
+
+# What jq 1.6 leaves as it is although it may have a meaning in a URL is encoded too.
+uri_text() {
+  printf '%s' "$1" | jq --raw-input --slurp --raw-output '
+    reduce (["!", "%21"], ["*", "%2A"], ["\u0027", "%27"], ["(", "%28"], [")", "%29"])
+      as [$char, $code] (@uri; split($char) | join($code))'
+}
+
+main "$@"

@@ -1,0 +1,938 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["requests>=2.31"]
+# ///
+# ruff: noqa: E501
+# Recorded values stay on one line each, however long they are, so that they can be searched for.
+"""provision tenant: 4 steps recorded in provision-tenant.har.
+
+    uv run provision_tenant.py --base-url https://df.example.com
+
+`pipx run` does the same, and so does `python3` where requests is installed.
+Taken from the environment:
+
+    DF_BASE_URL       required; the instance, or --base-url
+    DF_EMAIL          required unless DF_SESSION_TOKEN is set; the account that logs in, or --email
+    DF_PASSWORD       required unless DF_SESSION_TOKEN is set; secret, the password of that account
+    DF_TENANT         default 'acme'; takes the place of acme, or --tenant
+    DF_SESSION_TOKEN  optional; secret, a session token to use instead of logging in
+    DF_TEARDOWN       optional; 1 to delete what earlier runs created here instead, or --teardown
+    DF_CREATED        default provision_tenant.created.jsonl; the file that notes what runs create
+
+Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was sent).
+"""
+
+# What dfrecord noticed in the recording (20 entries):
+# - left out, 1x: id (made by the server) (create_service)
+# - left out, 1x: id, role_service_access_by_role_id[].id (made by the server) (create_role)
+# - left out, 1x: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server) (create_role)
+# - dropped, 1x: console noise: the console asks for its support chat setting
+# - dropped, 3x: console noise: the console's dashboard counts records
+# - dropped, 12x: read that no later step needs
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+
+class StepFailed(Exception):
+    """A step was refused, or its answer is not what the next steps need."""
+
+
+class DreamFactory:
+    """One DreamFactory instance. With a session token given, nobody logs in."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        email: str = "",
+        password: str = "",
+        session_token: str = "",
+        created_file: str = "provision_tenant.created.jsonl",
+        planning: bool = False,
+        timeout: float = 30.0,
+        verbose: bool = False,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.email = email
+        self.password = password
+        self.session_token = session_token
+        self.logs_in = not session_token
+        self.planning = planning
+        self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
+        self.predicted: dict[str, dict[str, Any] | None] = (
+            {}
+        )  # by path, in a plan; None: deleted
+        self.secrets: set[str] = set()
+        self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
+        self.created_file = created_file
+        self.timeout = timeout
+        self.verbose = verbose
+        self.http = requests.Session()
+        self.http.auth = lambda request: request  # or ~/.netrc would log in for us
+
+    def call(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: dict[str, str | None] | None = None,
+        makes: str = "",
+        signs_on: bool = False,
+    ) -> Any:
+        """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
+        if self.planning and not signs_on and method not in ("GET", "HEAD"):
+            self._plan(title, "call")
+            return Unknown("(known after the run)")
+        self._say(f"- {title}")
+        content = to_json(json) if json is not None else body
+        return self._request(
+            title, method, target, content, headers, json is not None, makes=makes
+        )
+
+    def _request(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str | None] | None,
+        is_json: bool = False,
+        makes: str = "",
+    ) -> Any:
+        """Send; the parsed answer. Raises StepFailed when the server refuses."""
+        status, text, reason = self._send(title, method, target, body, headers, is_json)
+        self._say(f"  {method} {target} -> {status}", detail=True)
+        self._note_records(method, target, makes, status, parsed(text))
+        if not 200 <= status < 300:
+            raise StepFailed(f"{title}: {status} {explain(text, reason, body)}")
+        return parsed(text)
+
+    def _send(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str | None] | None,
+        is_json: bool = False,
+    ) -> tuple[int, str, str]:
+        """Send with the usual headers; status, text and reason of what comes back."""
+        sent: dict[str, str | None] = {"Accept": "application/json"}
+        if is_json:
+            sent["Content-Type"] = "application/json"
+        if self.session_token:
+            sent["X-DreamFactory-Session-Token"] = self.session_token
+        sent.update(headers or {})
+        try:
+            response = self.http.request(
+                method,
+                self.base_url + target,
+                data=body,
+                headers={
+                    name: value if value is None else value.encode()
+                    for name, value in sent.items()
+                },
+                timeout=self.timeout,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            reason = reason_of(error)
+            raise StepFailed(
+                f"{title}: no answer from {self.base_url}: {reason}"
+            ) from error
+        reason = response.reason
+        if response.is_redirect:
+            location = readable(response.headers["Location"])
+            reason = f"redirected to {location}, which is not followed"
+        return response.status_code, response.content.decode("utf-8", "replace"), reason
+
+    def _say(self, text: str, *, detail: bool = False) -> None:
+        """Tell the person who runs this."""
+        if self.verbose or not detail:
+            print(text, file=sys.stderr)
+
+    def _search(
+        self,
+        title: str,
+        resource: str,
+        path: str,
+        match: dict[str, Any],
+        rows: tuple[str, ...] = ("resource",),
+        pick: str = "id",
+        headers: dict[str, str | None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The one record with all these values, or none. Raises StepFailed for several.
+
+        The server's filter has no escaping and may ignore case, so the values of what
+        comes back are compared, and where it finds nothing all records are listed.
+        """
+        found: list[dict[str, Any]] = []
+        field, value = next(iter(match.items()))
+        if len(match) == 1 and rows == ("resource",) and isinstance(value, str):
+            fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
+            path += "&" if "?" in path else "?"
+            if value and not set(value) & set('"\\(){},<>=!'):
+                wanted = quote(f'{field}="{value}"', safe="")
+                filtered = f"{path}filter={wanted}&fields={fields}"
+                found = self._matching("", filtered, match, rows, headers)
+            path += f"fields={fields}"
+        if not found:
+            found = self._matching(title, path, match, rows, headers)
+        if len(found) > 1:
+            wanted = readable(json.dumps(match, ensure_ascii=False))
+            raise StepFailed(
+                f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
+            )
+        return found
+
+    def _matching(
+        self,
+        title: str,
+        target: str,
+        match: dict[str, Any],
+        rows: tuple[str, ...],
+        headers: dict[str, str | None] | None,
+    ) -> list[dict[str, Any]]:
+        """The records under `rows` with all these values.
+
+        Without a title, there are none when the server refuses the request as such.
+        """
+        status, text, reason = self._send(
+            title or "look up", "GET", target, None, headers
+        )
+        self._say(f"  GET {target} -> {status}", detail=True)
+        if status == 400 and not title:
+            return []
+        if not 200 <= status < 300:
+            title = title or "look up"
+            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+        records = parsed(text)
+        for row in rows:
+            records = records.get(row) if isinstance(records, dict) else None
+        return [
+            record
+            for record in (records if isinstance(records, list) else [])
+            if isinstance(record, dict)
+            and all(
+                json.dumps(record.get(name)) == json.dumps(value)
+                for name, value in match.items()
+            )
+        ]
+
+    def _read(
+        self, title: str, target: str, headers: dict[str, str | None] | None
+    ) -> dict[str, Any] | None:
+        """One record, None when there is none; in a plan as it would be by then."""
+        path = target.partition("?")[0]
+        if path in self.predicted:
+            return self.predicted[path]
+        status, text, reason = self._send(title, "GET", target, None, headers)
+        self._say(f"  GET {target} -> {status}", detail=True)
+        if status == 404:
+            return None
+        record = parsed(text)
+        if not 200 <= status < 300 or not isinstance(record, dict):
+            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+        return record
+
+    def plan_summary(self) -> str:
+        """What the run would do, in a line."""
+        counts = ", ".join(
+            f"{self.planned[action]} to {action}"
+            for action in ("create", "change", "delete")
+        )
+        calls = (
+            f", {self.planned['call']} other calls to send"
+            if self.planned["call"]
+            else ""
+        )
+        refused = (
+            f", {self.planned['refused']} to be refused, being there already"
+            if self.planned["refused"]
+            else ""
+        )
+        return f"Plan: {counts}{calls}{refused}"
+
+    def _plan(
+        self,
+        title: str,
+        action: str,
+        new: dict[str, Any] | None = None,
+        old: dict[str, Any] | None = None,
+    ) -> None:
+        """Say what would be done, field by field."""
+        self.planned[action] += 1
+        sign = {
+            "create": "+",
+            "change": "~",
+            "delete": "-",
+            "call": ">",
+            "refused": "!",
+        }[action]
+        print(
+            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
+        )
+        for name, value in (new or {}).items():
+            before = "" if old is None else f"{self._shown(old.get(name))} → "
+            print(f"      {name}: {before}{self._shown(value)}")
+
+    def _shown(self, value: Any) -> str:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        for secret in self.secrets:
+            text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "***")
+        text = readable(text)
+        return text if len(text) <= 200 else text[:199] + "…"
+
+    def _plan_create(
+        self, title: str, path: str, record: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Say that a record would be created; the record as it would be, with an id that stands for its own."""
+        self._plan(title, "create", record)
+        new = Unknown(f"(new {len(self.predicted) + 1})")
+        self.predicted[f"{path}/{quote(new, safe='')}"] = dict(record)
+        return New({**record, "id": new})
+
+    @property
+    def wrote(self) -> bool:
+        """Whether this run has changed anything, or would."""
+        return any(self.planned.values()) or any(
+            count for name, count in self.outcomes.items() if name != "unchanged"
+        )
+
+    def summary(self) -> str:
+        """What the run did, in a line."""
+        if not self.wrote:
+            return f"unchanged: all {self.outcomes['unchanged']} records are as wanted, nothing was written"
+        return ", ".join(f"{count} {name}" for name, count in self.outcomes.items())
+
+    def ensure(
+        self,
+        title: str,
+        resource: str,
+        method: str,
+        target: str,
+        wanted: dict[str, Any],
+        *,
+        headers: dict[str, str | None] | None = None,
+        makes: str = "",
+    ) -> dict[str, Any]:
+        """Create the record, or change what differs of it; the record as the server has it.
+
+        It is looked for by its natural keys, the newest first; without any, the target names it.
+        Raises StepFailed.
+        """
+        path, mark, query = target.partition("?")
+        own = "id"
+        for key in wanted["keys"]:
+            found = self._search(title, resource, path, key, headers=headers)
+            if found:
+                return self.change(
+                    title,
+                    f"{path}/{quote(str(found[0][own]), safe='')}{mark}{query}",
+                    wanted,
+                    headers=headers,
+                )
+        if not wanted["keys"] and self._read(title, path, headers) is not None:
+            return self.change(title, target, wanted, headers=headers)
+        record = whole(wanted)
+        if self.planning:
+            return self._plan_create(title, path, record)
+        body = {"resource": [record]} if wanted["keys"] else record
+        answer = self._request(
+            title, method, target, to_json(body), headers, True, makes=makes
+        )
+        self._tell(title, "created")
+        created: dict[str, Any] = (
+            pick(answer, "resource", 0) if wanted["keys"] else answer
+        )
+        return created
+
+    def change(
+        self,
+        title: str,
+        target: str,
+        wanted: dict[str, Any],
+        *,
+        headers: dict[str, str | None] | None = None,
+    ) -> dict[str, Any]:
+        """Change what differs of a record that is there; the record as the server has it. Raises StepFailed."""
+        path = target.partition("?")[0]
+        related = f"?related={','.join(wanted['rows'])}" if wanted["rows"] else ""
+        have = self._read(title, path + related, headers)
+        if have is None:
+            raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
+        changed = changes(wanted, have)
+        if not changed:
+            self._tell(title, "unchanged")
+            return have
+        if self.planning:
+            self._plan(title, "change", changed, have)
+            self.predicted[path] = {**have, **changed}
+            return have
+        answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
+        self._tell(title, "changed", ", ".join(changed))
+        return {**have, **(answer if isinstance(answer, dict) else {})}
+
+    def remove(
+        self,
+        title: str,
+        target: str,
+        *,
+        there: bool = True,
+        headers: dict[str, str | None] | None = None,
+    ) -> None:
+        """Delete a record, if it is there. Raises StepFailed."""
+        if not there or self._read(title, target.partition("?")[0], headers) is None:
+            self._tell(title, "unchanged", "already absent")
+            return
+        if self.planning:
+            self._plan(title, "delete")
+            self.predicted[target.partition("?")[0]] = None
+            return
+        self._request(title, "DELETE", target, None, headers)
+        self._tell(title, "deleted")
+
+    def _tell(self, title: str, outcome: str, more: str = "") -> None:
+        self.outcomes[outcome] += 1
+        if self.planning:
+            return
+        self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
+
+    def tear_down(self) -> None:
+        """Delete what runs against this instance created, the newest first. Raises StepFailed."""
+        for path in reversed(self.created()):
+            status, text, reason = self._send(
+                f"Delete {path}", "DELETE", path, None, None
+            )
+            if status != 404 and not 200 <= status < 300:
+                raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+            self._note(deleted=path)
+            self._say(
+                f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+            )
+
+    def created(self) -> list[str]:
+        """The paths of what is noted as created on this instance and not as deleted."""
+        paths: dict[str, None] = {}
+        try:
+            with open(self.created_file, encoding="utf-8") as file:
+                notes = [parsed(line) for line in file]
+        except FileNotFoundError:
+            return []
+        for note in notes:
+            if isinstance(note, dict) and note.get("base_url") == self.base_url:
+                paths.pop(note.get("deleted", ""), None)
+                paths |= {note["created"]: None} if "created" in note else {}
+        return list(paths)
+
+    def _note(self, **note: str) -> None:
+        line = json.dumps({"base_url": self.base_url, **note})
+        try:
+            with open(self.created_file, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StepFailed(
+                f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
+            ) from None
+
+    def _note_records(
+        self, method: str, target: str, makes: str, status: int, answer: Any
+    ) -> None:
+        """Note what a request created or deleted; a batch that failed has created what the server says it has."""
+        answer = answer if isinstance(answer, dict) else {}
+        error = answer.get("error")
+        context = error.get("context") if isinstance(error, dict) else None
+        rows = (context if isinstance(context, dict) else answer).get("resource")
+        if not isinstance(rows, list):
+            rows = (
+                [answer]
+                if status == 201 or method == "DELETE" and 200 <= status < 300
+                else []
+            )
+        paths = [
+            f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
+            for row in rows
+            if isinstance(row, dict)
+            and (own := row.get("id", row.get("name"))) is not None
+        ]
+        if makes:
+            for path in paths:
+                self._note(created=path)
+        if method == "DELETE" and 200 <= status < 300:
+            for path in [target.partition("?")[0], *paths]:
+                self._note(deleted=path)
+
+
+def parsed(text: str) -> Any:
+    """An answer's JSON, or the text itself when it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def explain(text: str, reason: str, sent: bytes | None = None) -> str:
+    """The server's own words for a refusal, with those about each record of a batch."""
+    answer = parsed(text)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        first_line = next(iter(text.strip().splitlines()), "")[:200]
+        return readable(f"{reason or ''} {first_line}")
+    words = [readable(html.unescape(str(error.get("message", ""))))]
+    context = error.get("context")
+    records = context.get("resource") if isinstance(context, dict) else None
+    for number, record in enumerate(records if isinstance(records, list) else []):
+        if isinstance(record, dict) and "message" in record:
+            message = readable(html.unescape(str(record["message"])))
+            words.append(f"  record {number + 1}{named(sent, number)}: {message}")
+    return "\n".join(words)
+
+
+def named(sent: bytes | None, number: int) -> str:
+    """The name of a record that was sent, to say which one the server refused."""
+    body = parsed((sent or b"").decode("utf-8", "replace"))
+    rows = body.get("resource") if isinstance(body, dict) else body
+    row = rows[number] if isinstance(rows, list) and number < len(rows) else None
+    name = (
+        next((row[key] for key in ("name", "email", "path") if key in row), "")
+        if isinstance(row, dict)
+        else ""
+    )
+    return f" ({readable(str(name))})" if name else ""
+
+
+def readable(text: str) -> str:
+    """A server's text on one line, without what would steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def reason_of(error: Exception) -> str:
+    """The innermost cause; what requests puts around it would show the whole URL."""
+    cause: BaseException = error
+    while cause.__context__ is not None:
+        cause = cause.__context__
+    if isinstance(cause, requests.RequestException):
+        return type(cause).__name__
+    return readable(str(cause)) or type(cause).__name__
+
+
+def upper(text: str) -> str:
+    """The text with its ASCII letters upper."""
+    return "".join(c.upper() if c.isascii() else c for c in text)
+
+
+class Unknown(str):
+    """A value that the server makes, in a plan: it stands for any part of an answer."""
+
+    mark = quote("(new ")
+
+    def __getitem__(self, key: Any) -> Unknown:
+        return self
+
+
+class New(dict[str, Any]):
+    """A record that a run would create: what is not sent, the server makes."""
+
+    def __missing__(self, key: str) -> Unknown:
+        return Unknown("(known after the run)")
+
+
+def whole(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The record to create, with its nested rows."""
+    rows = {
+        relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
+        for relation, given in wanted["rows"].items()
+    }
+    return {**wanted["record"], **rows}
+
+
+def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is."""
+    changed = {
+        field: value
+        for field, value in wanted["record"].items()
+        if field in have and differs(value, have[field], wanted["later"], field)
+    }
+    for relation, given in wanted["rows"].items():
+        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        rows = [
+            sent
+            for entry in given["rows"]
+            if (sent := row_change(entry, rest, given)) is not None
+        ]
+        if rows:
+            changed[relation] = rows
+    return changed
+
+
+def row_change(
+    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+) -> dict[str, Any] | None:
+    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
+    there = next(
+        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
+    )
+    if there is not None:
+        rest.remove(there)
+    if entry.get("later"):
+        return None
+    own = {} if there is None else {given["id"]: there[given["id"]]}
+    if entry["row"] is None:
+        return {**own, given["parent"]: None} if own else None
+    if there is None or differs(entry["row"], there):
+        return {**own, **entry["row"]}
+    return None
+
+
+def differs(
+    wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = ""
+) -> bool:
+    """Whether the server has another value than is wanted, as far as the server shows it."""
+    if place in later or have == "**********":
+        return False
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        inside = f"{place}." if place else ""
+        return any(
+            field in have and differs(value, have[field], later, f"{inside}{field}")
+            for field, value in wanted.items()
+        )
+    empty: tuple[Any, ...] = (None, "", [], {})
+    if wanted in empty or have in empty:
+        return not (wanted in empty and have in empty)
+    if isinstance(wanted, list) or isinstance(have, list):
+        rest = list(have) if isinstance(have, list) else [have]
+        for item in wanted if isinstance(wanted, list) else [wanted]:
+            same = [
+                number
+                for number, other in enumerate(rest)
+                if not differs(item, other, later, f"{place}[]")
+            ]
+            if not same:
+                return True
+            del rest[same[0]]
+        return bool(rest)
+    return plain(wanted) != plain(have)
+
+
+def plain(value: Any) -> str:
+    """A scalar as text, in which 1, "1" and true are the same."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def pick(answer: Any, *pointer: str | int) -> Any:
+    """The value at a place in an answer. Raises StepFailed when it has none there."""
+    for key in pointer:
+        try:
+            answer = answer[key]
+        except (KeyError, IndexError, TypeError):
+            answer = None
+    if answer is None:
+        place = "/".join(map(str, pointer))
+        raise StepFailed(f"the answer has no {place}, which a later step needs")
+    return answer
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class ProvisionTenantResult:
+    """What the journey made."""
+
+    app_api_key: str = field(repr=False, kw_only=True)
+    service_id: int
+    role_id: int
+    app_id: int
+
+
+def provision_tenant(
+    df: DreamFactory, *, tenant: str = "acme"
+) -> ProvisionTenantResult:
+    """provision tenant."""
+    tenant_upper = upper(tenant)
+
+    # 1. Log in as an administrator
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Create service tenant_acme_files
+    # Note: left out: id (made by the server)
+    answer = df.ensure(
+        f"Create service tenant_{tenant}_files",
+        "service",
+        "POST",
+        "/api/v2/system/service",
+        {
+            "keys": [{"name": f"tenant_{tenant}_files"}],
+            "record": {
+                "type": "local_file",
+                "name": f"tenant_{tenant}_files",
+                "label": f"{tenant_upper} files",
+                "description": f"File store of tenant {tenant_upper}",
+                "is_active": True,
+                "storage_service_id": None,
+                "config": {
+                    "public_path": None,
+                    "container": "uploads/",
+                    "excel_content": "",
+                },
+            },
+            "later": [],
+            "rows": {},
+        },
+        makes="/api/v2/system/service",
+    )
+    service_id = pick(answer, "id")
+
+    # 3. Create role acme-role
+    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    answer = df.ensure(
+        f"Create role {tenant}-role",
+        "role",
+        "POST",
+        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-role"}],
+            "record": {
+                "name": f"{tenant}-role",
+                "description": f"Role of tenant {tenant_upper}",
+                "is_active": True,
+            },
+            "later": [],
+            "rows": {
+                "role_service_access_by_role_id": {
+                    "id": "id",
+                    "parent": "role_id",
+                    "rows": [
+                        {
+                            "keys": [
+                                {
+                                    "service_id": service_id,
+                                    "component": "*",
+                                    "requestor_mask": 1,
+                                    "verb_mask": 3,
+                                }
+                            ],
+                            "row": {
+                                "service_id": service_id,
+                                "component": "*",
+                                "verb_mask": 3,
+                                "requestor_mask": 1,
+                                "filters": [],
+                            },
+                        }
+                    ],
+                }
+            },
+        },
+        makes="/api/v2/system/role",
+    )
+    role_id = pick(answer, "id")
+
+    # 4. Create app acme-app
+    answer = df.ensure(
+        f"Create app {tenant}-app",
+        "app",
+        "POST",
+        "/api/v2/system/app?fields=*&related=role_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-app"}],
+            "record": {
+                "name": f"{tenant}-app",
+                "description": f"App of tenant {tenant_upper}",
+                "type": "0",
+                "role_id": role_id,
+                "is_active": True,
+                "url": None,
+                "storage_service_id": None,
+                "storage_container": None,
+                "path": None,
+            },
+            "later": [],
+            "rows": {},
+        },
+        makes="/api/v2/system/app",
+    )
+    app_api_key = pick(answer, "api_key")
+    app_id = pick(answer, "id")
+
+    return ProvisionTenantResult(
+        app_api_key=app_api_key,
+        service_id=service_id,
+        role_id=role_id,
+        app_id=app_id,
+    )
+
+
+def tear_down(df: DreamFactory) -> None:
+    """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    df.tear_down()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the journey with options and environment. Returns the exit code."""
+    environment = os.environ
+    parser = argparse.ArgumentParser(description="provision tenant", allow_abbrev=False)
+    parser.add_argument(
+        "--base-url",
+        default=environment.get("DF_BASE_URL", ""),
+        help="the instance (DF_BASE_URL)",
+    )
+    parser.add_argument(
+        "--email",
+        default=environment.get("DF_EMAIL") or "",
+        help="the account that logs in (DF_EMAIL)",
+    )
+    parser.add_argument(
+        "--tenant",
+        default=environment.get("DF_TENANT") or "acme",
+        help="takes the place of acme (DF_TENANT)",
+    )
+    parser.add_argument(
+        "--teardown",
+        action="store_true",
+        default=environment.get("DF_TEARDOWN") == "1",
+        help="delete what earlier runs created on the instance (DF_TEARDOWN=1)",
+    )
+    parser.add_argument(
+        "--created-file",
+        default=environment.get("DF_CREATED") or "provision_tenant.created.jsonl",
+        metavar="FILE",
+        help="notes what runs create (DF_CREATED)",
+    )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="change nothing: read the instance and tell what would change; exit code 3 if anything",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="for each request (30)",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show each request and its status"
+    )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        default=environment.get("DF_YES") == "1",
+        help="agree to dangerous steps (DF_YES=1)",
+    )
+    arguments = parser.parse_args(argv)
+    token = environment.get("DF_SESSION_TOKEN", "")
+
+    needed = {
+        "DF_BASE_URL": arguments.base_url,
+    }
+    if not token:
+        needed |= {
+            "DF_EMAIL": arguments.email,
+            "DF_PASSWORD": environment.get("DF_PASSWORD"),
+        }
+    problems = []
+    missing = [name for name, value in needed.items() if value in ("", None)]
+    if missing:
+        problems.append(f"set {', '.join(missing)} first")
+    elif not arguments.base_url.lower().startswith(("http://", "https://")):
+        problems.append("DF_BASE_URL must begin with http:// or https://")
+    for name, value in needed.items():
+        if str(value).encode("utf-8", "replace").decode() != str(value):
+            problems.append(f"{name} is not valid UTF-8")
+    try:
+        with open(arguments.created_file, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        problems.append(
+            f"{arguments.created_file}: cannot be written ({error.strerror}); choose another --created-file"
+        )
+    if problems:
+        print(*problems, "nothing was sent", sep="\n", file=sys.stderr)
+        return 2
+
+    df = DreamFactory(
+        arguments.base_url,
+        email=arguments.email,
+        password=environment.get("DF_PASSWORD", ""),
+        session_token=token,
+        created_file=arguments.created_file,
+        planning=arguments.plan,
+        timeout=arguments.timeout,
+        verbose=arguments.verbose,
+    )
+    try:
+        if arguments.teardown:
+            tear_down(df)
+            return 0
+        result = provision_tenant(
+            df,
+            tenant=arguments.tenant,
+        )
+    except StepFailed as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    if df.planning:
+        print(df.plan_summary())
+        return 3 if any(df.planned.values()) else 0
+    print(df.summary(), file=sys.stderr)
+    shown = {
+        name: value
+        for name, value in asdict(result).items()
+        if name not in ("app_api_key",)
+    }
+    print(json.dumps(shown))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:  # standard output is full, or nobody reads it any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 141 if isinstance(error, BrokenPipeError) else 1
+        if code == 1:
+            print(f"failed: {error}", file=sys.stderr)
+    sys.exit(code)

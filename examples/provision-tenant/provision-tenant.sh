@@ -1,0 +1,537 @@
+#!/usr/bin/env bash
+#
+# provision tenant: 4 steps recorded in provision-tenant.har.
+#
+# Needs bash, curl and jq (1.6 or later). Takes from the environment:
+#
+#   DF_BASE_URL       the instance to run against, e.g. https://df.example.com
+#   DF_EMAIL          the account that logs in
+#   DF_PASSWORD       the password of that account (secret)
+#   DF_SESSION_TOKEN  a session token to use instead of logging in (secret, optional)
+#   DF_TENANT         takes the place of acme (default: acme)
+#   DF_TEARDOWN       1: delete what earlier runs created instead (or --teardown)
+#   DF_CREATED        the file that notes what runs create (default: provision_tenant.created.jsonl)
+#
+# Run it:  bash SCRIPT      Show this:  bash SCRIPT --help
+# Delete what earlier runs created, and only that:  bash SCRIPT --teardown
+# Exit codes: 0 done, 1 a step failed, 2 something to set is missing or wrong (nothing was sent).
+#
+# What dfrecord noticed in the recording:
+#   left out, 1x: id (made by the server) (create_service)
+#   left out, 1x: id, role_service_access_by_role_id[].id (made by the server) (create_role)
+#   left out, 1x: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server) (create_role)
+#   dropped, 1x: console noise: the console asks for its support chat setting
+#   dropped, 3x: console noise: the console's dashboard counts records
+#   dropped, 12x: read that no later step needs
+
+set -euo pipefail
+LC_ALL=C # texts are bytes here, whatever the user's language
+
+# 1. Log in as an administrator
+log_in() {
+  note 'Log in as an administrator'
+  local json
+  json=$(jq -nc \
+    --arg email "$DF_EMAIL" \
+    '{"password": $ENV.DF_PASSWORD, "email": $email}')
+  send with_json POST '/api/v2/system/admin/session' \
+    'Accept: application/json' \
+    'Content-Type: application/json'
+  DF_SESSION_TOKEN=$(capture string '.session_token')
+  export DF_SESSION_TOKEN # jq reads secrets from its environment, not from its arguments
+}
+
+# 2. Create service tenant_acme_files
+# left out: id (made by the server)
+create_service() {
+  step="Create service tenant_${DF_TENANT}_files"
+  local makes='/api/v2/system/service'
+  local document
+  document=$(jq -nc \
+    --arg tenant "$DF_TENANT" \
+    --arg tenant_upper "$tenant_upper" \
+    '{
+      "keys": [{"name": "tenant_\($tenant)_files"}],
+      "record": {
+        "type": "local_file",
+        "name": "tenant_\($tenant)_files",
+        "label": "\($tenant_upper) files",
+        "description": "File store of tenant \($tenant_upper)",
+        "is_active": true,
+        "storage_service_id": null,
+        "config": {"public_path": null, "container": "uploads/", "excel_content": ""}
+      },
+      "later": [],
+      "rows": {}
+    }')
+  ensure POST '/api/v2/system/service' \
+    'Accept: application/json' \
+    "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  service_id=$(capture integer '.id')
+}
+
+# 3. Create role acme-role
+# left out: id, role_service_access_by_role_id[].id (made by the server)
+# left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+create_role() {
+  step="Create role $DF_TENANT-role"
+  local makes='/api/v2/system/role'
+  local document
+  document=$(jq -nc \
+    --arg tenant "$DF_TENANT" \
+    --arg tenant_upper "$tenant_upper" \
+    --argjson service_id "$service_id" \
+    '{
+      "keys": [{"name": "\($tenant)-role"}],
+      "record": {
+        "name": "\($tenant)-role",
+        "description": "Role of tenant \($tenant_upper)",
+        "is_active": true
+      },
+      "later": [],
+      "rows": {
+        "role_service_access_by_role_id": {
+          "id": "id",
+          "parent": "role_id",
+          "rows": [
+            {
+              "keys": [{"service_id": $service_id, "component": "*", "requestor_mask": 1, "verb_mask": 3}],
+              "row": {
+                "service_id": $service_id,
+                "component": "*",
+                "verb_mask": 3,
+                "requestor_mask": 1,
+                "filters": []
+              }
+            }
+          ]
+        }
+      }
+    }')
+  ensure POST '/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id' \
+    'Accept: application/json' \
+    "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  role_id=$(capture integer '.id')
+}
+
+# 4. Create app acme-app
+create_app() {
+  step="Create app $DF_TENANT-app"
+  local makes='/api/v2/system/app'
+  local document
+  document=$(jq -nc \
+    --arg tenant "$DF_TENANT" \
+    --arg tenant_upper "$tenant_upper" \
+    --argjson role_id "$role_id" \
+    '{
+      "keys": [{"name": "\($tenant)-app"}],
+      "record": {
+        "name": "\($tenant)-app",
+        "description": "App of tenant \($tenant_upper)",
+        "type": "0",
+        "role_id": $role_id,
+        "is_active": true,
+        "url": null,
+        "storage_service_id": null,
+        "storage_container": null,
+        "path": null
+      },
+      "later": [],
+      "rows": {}
+    }')
+  ensure POST '/api/v2/system/app?fields=*&related=role_by_role_id' \
+    'Accept: application/json' \
+    "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  app_api_key=$(capture string '.api_key')
+  export app_api_key # jq reads secrets from its environment, not from its arguments
+  app_id=$(capture digits '.id')
+}
+
+main() {
+  check_environment "$@"
+  if [ "${DF_TEARDOWN:-}" = 1 ]; then
+    tear_down
+    exit 0
+  fi
+  if [ -z "$given_token" ]; then log_in; fi
+  create_service
+  create_role
+  create_app
+  summary
+  printf '%s=%q\n' service_id "$service_id"
+  printf '%s=%q\n' role_id "$role_id"
+  printf '%s=%q\n' app_id "$app_id"
+}
+
+# tear_down: deletes what runs against this instance created and nothing else, the newest first.
+tear_down() {
+  local path
+  if [ -z "$given_token" ]; then log_in; fi
+  while IFS= read -r path; do
+    step="Delete $path"
+    fetch without_body DELETE "$path" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+    case $status in
+      404) printf '%s\n' "- $step: already absent" >&2 ;;
+      *)
+        expect_success
+        printf '%s\n' "- $step: deleted" >&2
+        ;;
+    esac
+    jq -nc --arg base_url "$DF_BASE_URL" --arg deleted "$path" '{$base_url, $deleted}' >>"$DF_CREATED" ||
+      die 1 "$DF_CREATED: cannot be written; it does not say that $path is deleted"
+  done < <(jq --raw-input --raw-output --null-input --arg base "$DF_BASE_URL" '
+    reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({};
+      if $note.created then del(.[$note.created]) | .[$note.created] = input_line_number else del(.[$note.deleted]) end)
+    | to_entries | sort_by(-.value)[] | .key' "$DF_CREATED")
+}
+
+# ---------------------------------------------------------------- how it is done
+
+note() {
+  step=$1
+  printf '%s\n' "- $step" >&2
+}
+
+die() {
+  printf '%s\n' "$2" >&2
+  exit "$1"
+}
+
+usage() {
+  local line
+  while IFS= read -r line && [ -n "$line" ]; do
+    case $line in '#!'*) ;; *) printf '%s\n' "${line#\#}" ;; esac
+  done <"${BASH_SOURCE[0]}"
+}
+
+check_environment() {
+  local argument name missing=''
+  for argument in "$@"; do
+    case $argument in
+      --teardown) DF_TEARDOWN=1 ;;
+      -h | --help)
+        usage
+        exit 0
+        ;;
+      *) die 2 "unknown argument $argument; see --help" ;;
+    esac
+  done
+  for name in curl jq; do
+    command -v "$name" >/dev/null || die 2 "$name is needed; install it first"
+  done
+  given_token=${DF_SESSION_TOKEN:-}
+  if [ -n "$given_token" ]; then
+    set -- DF_BASE_URL
+  else
+    set -- DF_BASE_URL DF_EMAIL DF_PASSWORD
+  fi
+  if [ "${DF_TEARDOWN:-}" = 1 ]; then
+    set -- DF_BASE_URL
+    if [ -z "$given_token" ]; then set -- DF_BASE_URL DF_EMAIL DF_PASSWORD; fi
+  fi
+  DF_CREATED=${DF_CREATED:-'provision_tenant.created.jsonl'}
+  : 2>/dev/null >>"$DF_CREATED" || die 2 "$DF_CREATED: cannot be written; set DF_CREATED to another file; nothing was sent"
+  for name in "$@"; do
+    if [ -z "${!name:-}" ]; then missing="$missing, $name"; fi
+  done
+  if [ -n "$missing" ]; then die 2 "set ${missing#, } first; nothing was sent"; fi
+  if [ -z "${DF_TENANT:-}" ]; then DF_TENANT='acme'; fi
+  tenant_upper=$(printf '%s' "$DF_TENANT" | jq --raw-input --slurp --raw-output 'ascii_upcase')
+  DF_BASE_URL=${DF_BASE_URL%/}
+  case $DF_BASE_URL in
+    *[[:cntrl:][:space:]]*) die 2 'DF_BASE_URL must not hold spaces; nothing was sent' ;;
+    http://[!/]* | https://[!/]*) ;;
+    *) die 2 'DF_BASE_URL must begin with http:// or https://; nothing was sent' ;;
+  esac
+  export DF_PASSWORD DF_SESSION_TOKEN # jq reads secrets from its environment, not from its arguments
+}
+
+is_digits() { [[ $1 =~ ^-?(0|[1-9][0-9]*)$ ]]; }
+
+# jq 1.6 rounds long numbers: one that goes into a body through jq must stay as it is.
+is_integer() {
+  is_digits "$1" || return 1
+  if [[ $1 =~ [0-9]{16} ]] && [ "$(jq -nc --argjson number "$1" '$number')" != "$1" ]; then
+    printf '%s\n' "jq would round $1; jq 1.7 and later keep it" >&2
+    return 1
+  fi
+}
+
+is_string() { true; }
+
+# fetch without_body|with_json|with_body METHOD TARGET [HEADER]...: sends a request, sets status and answer.
+# The body is the text of the variable json, or what the function body writes. It reaches curl through standard input,
+# URL and headers through a file descriptor: what stands in a process's arguments, everybody on the machine can read.
+fetch() {
+  local content=$1 reply
+  shift
+  case $* in
+    *$'\n'* | *$'\r'*) die 1 "failed: $step: a value with a line break cannot be sent in a header" ;;
+  esac
+  { # bash would warn here about a NUL in the answer; curl's own messages take the way through descriptor 3
+    case $content in
+      with_json) reply=$(printf '%s' "$json" | curl --disable --config <(curl_config "$@") --data-binary @- 2>&3) ;;
+      *) reply=$(curl --disable --config <(curl_config "$@") 2>&3 </dev/null) ;;
+    esac || die 1 "failed: $step: no answer from $DF_BASE_URL" 2>&3
+  } 3>&2 2>/dev/null
+  status=${reply##*$'\n'}
+  answer=${reply%$'\n'*}
+}
+
+# send: like fetch, and stops with the server's own words when the server refuses.
+send() {
+  fetch "$@"
+  note_records "$2" "$3"
+  expect_success
+}
+
+# note_records METHOD TARGET: notes what a request created or deleted. Of a failed batch, what the server says it made.
+note_records() {
+  printf '%s' "$answer" | jq --raw-input --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg method "$1" \
+    --arg path "${2%%\?*}" --arg makes "${makes:-}" --arg status "$status" '
+    (try fromjson catch null) as $answer
+    | ($status | startswith("2")) as $done
+    | ([$answer | objects | .error? | objects | .context? | objects | .resource?] + [$answer | .resource?]
+        | map(arrays) | .[0]
+        // if $status == "201" or ($method == "DELETE" and $done) then [$answer] else [] end) as $rows
+    | [$rows[] | objects | .id // .name | select(. != null) | tostring | @uri] as $own
+    | (if $makes != "" then $own[] | {$base_url, created: "\($makes)/\(.)"} else empty end),
+      (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)
+    ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
+}
+
+# ensure METHOD TARGET [HEADER]...: creates the record that the variable document describes, or changes what differs of
+# it. It is looked for by its keys, the newest first; without any, the target names it. Sets answer to the record.
+ensure() {
+  local method=$1 target=$2 json hits path query keys
+  shift 2
+  path=${target%%\?*}
+  query=${target#"$path"}
+  keys=$(printf '%s' "$document" | jq --compact-output '.keys[]')
+  if [ -n "$keys" ]; then
+    while IFS= read -r json; do
+      search "$path" '.resource' 'id' "$@"
+      if [ -n "$hits" ]; then
+        change "$path/${hits#1=}$query" "$@"
+        return
+      fi
+    done <<<"$keys"
+  else
+    fetch without_body GET "$path" "$@"
+    if [ "$status" != 404 ]; then
+      change "$target" "$@"
+      return
+    fi
+  fi
+  json=$(printf '%s' "$document" | jq --compact-output '
+    (.record + (.rows | map_values([.rows[].row | values]))) as $whole
+    | if .keys == [] then $whole else {resource: [$whole]} end')
+  send with_json "$method" "$target" 'Content-Type: application/json' "$@"
+  answer=$(exact_answer | jq --compact-output '.resource[0]? // .')
+  tell created
+}
+
+# change TARGET [HEADER]...: changes what differs of a record that is there. Sets answer to the record.
+change() {
+  local target=$1 related have json makes=''
+  shift
+  related=$(printf '%s' "$document" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
+  fetch without_body GET "${target%%\?*}${related:+?related=$related}" "$@"
+  expect_success
+  have=$(exact_answer)
+  json=$(printf '%s\n%s' "$document" "$have" | jq --slurp --compact-output '
+    def empty_value: . == null or . == "" or . == [] or . == {};
+    def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
+    def listed: if type == "array" then . else [.] end;
+    def differs($have; $later; $place):
+      . as $wanted
+      | if ($later | index([$place])) or $have == "**********" then false
+        elif type == "object" and ($have | type) == "object" then
+          any(keys_unsorted[]; . as $field | ($have | has($field)) and ($wanted[$field]
+            | differs($have[$field]; $later; if $place == "" then $field else "\($place).\($field)" end)))
+        elif empty_value or ($have | empty_value) then empty_value != ($have | empty_value)
+        elif type == "array" or ($have | type) == "array" then
+          reduce listed[] as $item ({rest: ($have | listed), bad: false};
+            [.rest[] | . as $other | $item | differs($other; $later; "\($place)[]") | not] as $same
+            | ($same | index(true)) as $at
+            | if $at == null then .bad = true else .rest |= del(.[$at]) end)
+          | .bad or .rest != []
+        else plain != ($have | plain) end;
+    .[0] as $wanted | .[1] as $have
+    | [$wanted.record | to_entries[] | . as $field
+        | select(($have | has($field.key)) and ($field.value | differs($have[$field.key]; $wanted.later; $field.key)))]
+    | from_entries
+    | reduce ($wanted.rows | to_entries[]) as $relation (.;
+        (reduce $relation.value.rows[] as $entry ({sent: [], rest: [$have[$relation.key][]? | objects]};
+          .rest as $rest
+          | first(($entry.keys[] as $key | range($rest | length)
+              | select(. as $at | $key | differs($rest[$at]; []; "") | not)), null) as $at
+          | (if $at == null then null else $rest[$at] end) as $there
+          | if $at == null then . else .rest |= del(.[$at]) end
+          | ({} | if $there then .[$relation.value.id] = $there[$relation.value.id] else . end) as $own
+          | if $entry.later then .
+            elif $entry.row == null then if $there then .sent += [$own + {($relation.value.parent): null}] else . end
+            elif $there == null or ($entry.row | differs($there; []; "")) then .sent += [$own + $entry.row]
+            else . end)) as $rows
+        | if $rows.sent == [] then . else .[$relation.key] = $rows.sent end)')
+  if [ "$json" = '{}' ]; then
+    tell unchanged
+  else
+    send with_json PATCH "$target" 'Content-Type: application/json' "$@"
+    tell changed "$(printf '%s' "$json" | jq --raw-output 'keys_unsorted | join(", ")')"
+  fi
+  answer=$have
+}
+
+# remove TARGET ID [HEADER]...: deletes a record, if it is there.
+remove() {
+  local target=$1 there=$2
+  shift 2
+  if [ -n "$there" ]; then
+    fetch without_body GET "${target%%\?*}" "$@"
+    if [ "$status" = 404 ]; then there=''; else expect_success; fi
+  fi
+  if [ -n "$there" ]; then
+    send without_body DELETE "$target" "$@"
+    tell deleted
+  else
+    tell unchanged 'already absent'
+  fi
+}
+
+created=0 changed=0 deleted=0 unchanged=0
+
+# tell OUTCOME [MORE]: says what happened to the step's record, and counts it.
+tell() {
+  printf -v "$1" %d "$((${!1} + 1))"
+  printf '%s\n' "- $step: $1${2:+ ($2)}" >&2
+}
+
+wrote() { [ "$((created + changed + deleted))" -gt 0 ]; }
+
+summary() {
+  if wrote; then
+    printf '%s\n' "$created created, $changed changed, $deleted deleted, $unchanged unchanged" >&2
+  else
+    printf '%s\n' "unchanged: all $unchanged records are as wanted, nothing was written" >&2
+  fi
+}
+
+# curl_config METHOD TARGET [HEADER]...: the options for curl. The headers that curl would add by itself are taken away.
+curl_config() {
+  local method=$1 target=$2 header
+  shift 2
+  printf '%s\n' silent show-error globoff path-as-is 'connect-timeout = 30' 'max-time = 300'
+  printf '%s\n' 'write-out = "\n%{http_code}"' 'proto = "=http,https"'
+  printf 'url = "%s"\n' "$(quoted "$DF_BASE_URL$target")"
+  if [ "$method" = HEAD ]; then echo head; else printf 'request = "%s"\n' "$(quoted "$method")"; fi
+  for header in Accept: Content-Type: Expect: "$@"; do
+    case $header in [Aa]ccept-[Ee]ncoding:*) echo compressed ;; esac
+    printf 'header = "%s"\n' "$(quoted "$header")"
+  done
+}
+
+quoted() {
+  local text=${1//\\/\\\\}
+  printf '%s' "${text//\"/\\\"}"
+}
+
+expect_success() {
+  case $status in
+    2??) ;;
+    *) die 1 "failed: $step: $status $(explain)" ;;
+  esac
+}
+
+# explain: the server's own words for a refusal, with those about each record of a batch.
+explain() {
+  printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
+    def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
+    def plain:
+      reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"], ["&amp;", "&"])
+        as [$escaped, $char] (.; split($escaped) | join($char))
+      | explode | map(if . < 32 or (. > 126 and . < 160) then 32 else . end) | implode;
+    split("\u001e") as $parts
+    | ($parts[:-1] | join("\u001e")) as $text
+    | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
+    | [ $text | try fromjson catch null | objects | .error | objects
+        | ([words] | join(" ")),
+          (.context | objects | .resource | arrays | to_entries[]
+            | [($sent // [])[.key] | objects | .name, .email, .path | strings][0] as $name
+            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
+        | select(. != "") ]
+    | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
+    | map(plain) | join("\n  ")'
+}
+
+# exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.
+exact_answer() {
+  if [[ $answer =~ [0-9]{16} ]]; then
+    printf '%s' "$answer" | jq --raw-input --slurp --raw-output '
+      gsub("(?<before>[:,\\[]\\s*)(?<digits>-?[0-9]{16,})(?=\\s*[,}\\]])"; "\(.before)\"\(.digits)\"") as $exact
+      | if $exact | try (fromjson | true) catch false then $exact else . end'
+  else
+    printf '%s' "$answer"
+  fi
+}
+
+# capture TYPE PLACE: the value at a place of the answer.
+capture() {
+  local value
+  value=$(exact_answer | jq --raw-output "($2)? | scalars | select(. != null) | \"=\(.)\"" 2>/dev/null) || value=''
+  case $value in =*) ;; *) die 1 "failed: $step: the answer has no $2, which a later step needs" ;; esac
+  value=${value#=}
+  "is_$1" "$value" || die 1 "failed: $step: $2 of the answer is not of the type $1"
+  printf '%s' "$value"
+}
+
+# search PATH ROWS FIELD [HEADER]...: sets hits to 1= and the field of the one record that has all the values in the
+# variable json, to nothing when there is none. The server's filter has no escaping, so the values of what comes back are
+# compared, and where the filter finds nothing all records are listed.
+search() {
+  local path=$1 rows=$2 field=$3 fields query='' makes=''
+  shift 3
+  hits=''
+  if [ "$rows" = '.resource' ]; then
+    fields=$(printf '%s' "$json" | jq --raw-output --arg field "$field" '
+      if length == 1 then ["id", keys[0], $field] | reduce .[] as $name ([]; if index($name) then . else . + [$name] end)
+        | map(@uri) | join(",") else "" end')
+    query=$(printf '%s' "$json" | jq --raw-output '
+      to_entries[0] | select((.value | type) == "string" and .value != "" and (.value | test("[\"\\\\(){},<>=!]") | not))
+      | "\(.key)=\"\(.value)\""')
+    case $path in *\?*) path="$path&" ;; *) path="$path?" ;; esac
+    if [ -n "$fields" ]; then fields="fields=$fields"; else query=''; path=${path%?}; fi
+    if [ -n "$query" ]; then
+      fetch without_body GET "${path}filter=$(uri_text "$query")&$fields" "$@"
+      case $status in 2??) hits=$(matching) ;; esac
+    fi
+    path=$path$fields
+  fi
+  if [ -z "$hits" ]; then
+    send without_body GET "$path" "$@"
+    hits=$(matching)
+  fi
+  case $hits in
+    '' | 1=*) ;;
+    *) die 1 "failed: $step: ${hits%%=*} records match on $DF_BASE_URL: $json" ;;
+  esac
+}
+
+# matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
+matching() {
+  exact_answer | wanted=$json jq --raw-output --arg field "$field" "
+    (\$ENV.wanted | fromjson) as \$wanted
+    | [if type == \"array\" then .[] else (${rows})? | arrays | .[] end
+        | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
+    | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
+    die 1 "failed: $step: the answer is not JSON"
+}
+
+# What jq 1.6 leaves as it is although it may have a meaning in a URL is encoded too.
+uri_text() {
+  printf '%s' "$1" | jq --raw-input --slurp --raw-output '
+    reduce (["!", "%21"], ["*", "%2A"], ["\u0027", "%27"], ["(", "%28"], [")", "%29"])
+      as [$char, $code] (@uri; split($char) | join($code))'
+}
+
+main "$@"
