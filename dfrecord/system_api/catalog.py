@@ -85,6 +85,7 @@ class Resource:
     single: bool
     makes_records: bool
     exact: bool
+    key_copies: frozenset[str]
 
     @property
     def key_field(self) -> str | None:
@@ -330,6 +331,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         single=facts.single,
         makes_records=facts.makes_records,
         exact=facts.exact,
+        key_copies=frozenset(facts.key_copies),
     )
 
 

@@ -59,6 +59,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
     make records that it does not name. `references_by_name`: field to the resource whose natural key it holds;
     `event_names`: fields that begin with the name of a service, up to a dot. `exact`: the path itself, nothing below.
+    `key_copies`: fields that people give the same value as the natural key.
     """
 
     path: str | None
@@ -85,6 +86,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     makes_records: bool = False
     event_names: list[str] = []
     exact: bool = False
+    key_copies: list[str] = []
 
 
 class SessionFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
