@@ -128,10 +128,26 @@ def write_script(
     """Writes a rendered script to `output` and its companions beside it; gives their paths. Raises as `write_files`."""
     if not output.name:
         raise UsageError(f"{output}: cannot be written: Is a directory; choose another place with -o")
-    paths = [output.with_name(stem_of(output) + file.suffix) if file.suffix else output for file in files]
+    paths = [_place(file, output) for file in files]
+    for path, file in zip(paths, files, strict=True):
+        if file.beside:
+            _make_folder(path.parent)
     placed = zip(paths, files, strict=True)
     write_files([Written(path, file.content, executable=file.executable) for path, file in placed], may_replace)
     return paths
+
+
+def _place(file: OutputFile, output: Path) -> Path:
+    if file.beside:
+        return output.parent / file.beside
+    return output.with_name(stem_of(output) + file.suffix) if file.suffix else output
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror}; choose another place with -o") from None
 
 
 def plain(text: str) -> str:

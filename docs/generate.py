@@ -20,6 +20,7 @@ from click_man.core import write_man_pages
 
 import dfrecord
 from dfrecord.cli import COMMANDS, cli
+from dfrecord.outputs import write_script
 from dfrecord.renderers import formats
 from dfrecord.system_api.catalog_file import schema
 
@@ -93,10 +94,8 @@ def _example(folder: Path, name: str, options: dict[str, object]) -> None:
     for format in formats().values():
         if format.origin != "built in":
             continue
-        for file in dfrecord.render(journey, format.name, stem=name):
-            path = folder / (name + (file.suffix or format.load().ending))
-            path.write_bytes(file.content)
-            path.chmod(0o755 if file.executable else 0o644)
+        files = dfrecord.render(journey, format.name, stem=name)
+        write_script(files, folder / f"{name}{format.load().ending}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -73,11 +73,13 @@ def test_every_byte_arrives_and_nothing_runs(format: str, tmp_path: Path) -> Non
     assert [(r.method, r.target, r.body) for r in echo.received] == sent
     for received, exchange in zip(echo.received, CALLS, strict=True):
         for name, value in exchange.request.headers:
-            assert value in [v for n, v in received.headers if n.lower() == name.lower()]
+            values = [v for n, v in received.headers if n.lower() == name.lower()]
+            assert value in (values if format != "ansible" else ", ".join(values).split(", "))
         assert not [n for n, _ in received.headers if n.lower() == "content-type"] or exchange.request.headers.get(
             "content-type"
         )
-    assert [v for n, v in echo.received[0].headers if n == "X-Twice"] == ["1", "2"]
+    twice = ["1, 2"] if format == "ansible" else ["1", "2"]  # uri takes a header once: joined (RFC 9110, 5.3)
+    assert [v for n, v in echo.received[0].headers if n == "X-Twice"] == twice
     assert not list(tmp_path.rglob("CANARY"))
 
 

@@ -189,7 +189,7 @@ def test_no_secret_is_in_any_output(raw: Path, tmp_path: Path, options: tuple[st
     (out / "show.txt").write_bytes(dfrecord("show", raw, *options).stdout)
     (out / "show.json").write_bytes(dfrecord("show", raw, "--json", *options).stdout)
     dfrecord("import", raw, "-o", out / "import.har")
-    for file in out.iterdir():
+    for file in filter(Path.is_file, out.rglob("*")):
         assert holds_canary(file.read_bytes()) == [], file.name
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
-FORMATS = {"curl": "script.sh", "python": "script.py", "postman": "script.json"}
-_NEEDS = {"curl": ("bash", "curl", "jq"), "python": (), "postman": ("newman",)}
+FORMATS = {"curl": "script.sh", "python": "script.py", "postman": "script.json", "ansible": "script.yml"}
+_NEEDS = {"curl": ("bash", "curl", "jq"), "python": (), "postman": ("newman",), "ansible": ("ansible-playbook",)}
+FAILED = {"ansible": 2}
+"""Exit codes of a run that failed, where they are not 1."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -49,6 +51,7 @@ def run(
         "curl": ["bash", str(script)],
         "python": [sys.executable, str(script)],
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
+        "ansible": ["ansible-playbook", script.name],
     }[format]
     if format == "postman":
         file = f"{script.stem}.postman_environment.json"

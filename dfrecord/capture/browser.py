@@ -12,10 +12,12 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 from dfrecord.errors import UsageError
 
@@ -53,16 +55,20 @@ def find_browser(given: str | None) -> str:
     raise UsageError("no Chromium, Chrome or Edge was found; name one with --browser, or use --mode reverse")
 
 
+def has_display() -> bool:
+    """Whether a browser can open a window here; without, it is started headless."""
+    return sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
 @contextlib.asynccontextmanager
-async def browser(
-    program: str, url: str, proxy: tuple[str, int], ca: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
+async def browser(program: str, url: str, proxy: tuple[str, int], ca: Path) -> AsyncIterator[asyncio.Task[str]]:
     """A browser at `url` through the proxy at that host and port, whose CA certificate is the PEM file `ca`.
 
-    It is closed, and its profile deleted, at the end. Raises UsageError when it does not start.
+    Gives a task that ends when the browser does, with what went wrong, or nothing. In the end the browser is closed and
+    its profile deleted. Raises UsageError when it does not start.
     """
     host, port = proxy
-    with tempfile.TemporaryDirectory(prefix="dfrecord-browser-", ignore_cleanup_errors=True) as profile:
+    async with _profile() as profile:
         arguments = [
             f"--user-data-dir={profile}",
             f"--proxy-server=http://{f'[{host}]' if ':' in host else host}:{port}",
@@ -71,23 +77,52 @@ async def browser(
             *_QUIET,
             # As root Chromium starts only without its sandbox.
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+            *([] if has_display() else ["--headless=new"]),
             url,
         ]
-        try:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the recording, which then closes the browser
-            )
-        except OSError as error:
-            raise UsageError(f"--browser {program}: cannot be started: {error.strerror or error}") from None
-        try:
-            yield process
-        finally:
-            await _close(process)
+        with tempfile.TemporaryFile() as said:
+            process = await _start(program, arguments, said)
+            try:
+                yield asyncio.create_task(_ended(process, said))
+            finally:
+                await _close(process)
+
+
+async def _start(program: str, arguments: list[str], said: IO[bytes]) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            program,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,  # Ctrl-C is for the recording, which then closes the browser
+        )
+    except OSError as error:
+        raise UsageError(f"--browser {program}: cannot be started: {error.strerror or error}") from None
+
+
+async def _ended(process: asyncio.subprocess.Process, said: IO[bytes]) -> str:
+    if await process.wait() == 0:
+        return ""
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+    return f"the browser ended with exit code {process.returncode}: {last}"
+
+
+@contextlib.asynccontextmanager
+async def _profile() -> AsyncIterator[str]:
+    """A folder for one browser, deleted at the end: what is left of the browser may go on writing for a moment."""
+    profile = tempfile.mkdtemp(prefix="dfrecord-browser-")
+    try:
+        yield profile
+    finally:
+        for _ in range(50):
+            shutil.rmtree(profile, ignore_errors=True)
+            if not Path(profile).exists():
+                break
+            await asyncio.sleep(0.1)
 
 
 def key_hash(certificate: Path) -> str:
@@ -101,10 +136,13 @@ def key_hash(certificate: Path) -> str:
 
 
 async def _close(process: asyncio.subprocess.Process) -> None:
-    """Ends the browser and waits; kills it when it does not close by itself."""
+    """Ends the browser and waits; kills it when it does not close by itself, and then what it has left running."""
     for end in (process.terminate, process.kill):
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 end()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), 5)
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

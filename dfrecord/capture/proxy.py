@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import re
 import signal
 import ssl
@@ -17,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import urljoin
 
 from mitmproxy import ctx, http
 from mitmproxy.addons import block, core, disable_h2c, next_layer, proxyserver, tlsconfig, update_alt_svc
@@ -26,12 +26,15 @@ from mitmproxy.master import Master
 from mitmproxy.options import CONF_DIR, Options
 
 from dfrecord.capture.addon import Recorder
-from dfrecord.capture.browser import browser, find_browser
-from dfrecord.capture.live import Call
+from dfrecord.capture.audience import Audience, Log, Summary, log_to
+from dfrecord.capture.browser import browser, find_browser, has_display
 from dfrecord.capture.reverse import Inward, Outward
-from dfrecord.capture.target import Target
+from dfrecord.capture.target import Target, is_loopback, target_of
 from dfrecord.capture.upstream import Upstream
-from dfrecord.errors import UsageError
+from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.recording.flow_reader import url_of
+
+_UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # no address to go to, but loopback is one of those it stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +57,6 @@ class ProxyOptions:
     ca_file: Path | None = None
     browser: str | None = None
     duration: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How many exchanges were recorded, passed unrecorded, and could not be recorded."""
-
-    recorded: int
-    filtered_out: int
-    lost: int
-
-
-class Audience(Protocol):
-    """Whoever watches the recording."""
-
-    def listening(self, host: str, port: int, ca: Path | None) -> None:
-        """The proxy listens; `ca` is the certificate that a browser must trust, when one must be trusted."""
-
-    def call(self, call: Call) -> None:
-        """A call was recorded."""
-
-    def filtered_out(self, count: int) -> None:
-        """So many exchanges passed unrecorded until now."""
-
-    def note(self, line: str) -> None:
-        """Something that the person should know."""
-
-    def ended(self, summary: Summary) -> None:
-        """The recording is over and its file is closed."""
 
 
 def run(options: ProxyOptions, audience: Audience) -> Summary:
@@ -113,9 +88,9 @@ async def _record(
 ) -> Summary:
     recorder = Recorder(audience.call, options.target.origin, overwrite=options.overwrite)
     master = Master(Options(), asyncio.get_running_loop())
-    with _ended_by_signals(master), _log_to(audience) as log:
+    with _ended_by_signals(master), log_to(audience) as log:
         session = _Session(options, audience, recorder, log)
-        master.addons.add(*_mitmproxy_addons(), *_own_addons(options, recorder, upstream), session)
+        master.addons.add(*_mitmproxy_addons(), session, *_own_addons(options, recorder, upstream))
         try:
             master.options.update(**_mitmproxy_options(options, upstream, confdir))
         except OptionsError as error:
@@ -126,15 +101,30 @@ async def _record(
             address = await session.listens(running)
             ca = confdir / "mitmproxy-ca-cert.pem"
             audience.listening(*address, ca if options.mode == "proxy" else None)
+            if not is_loopback(options.listen[0]):
+                audience.note(f"warning: everybody who can reach {options.listen[0]} can use this proxy while it runs")
             if options.duration is not None:
                 asyncio.get_running_loop().call_later(options.duration, master.shutdown)
-            ends: list[asyncio.Future[Any]] = [running]
-            if program is not None:
+            if program is None:
+                await running
+            else:
                 url = options.target.origin + options.target.start
-                process = await stack.enter_async_context(browser(program, url, address, ca))
-                ends.append(asyncio.ensure_future(process.wait()))
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                browsing = await stack.enter_async_context(browser(program, url, address, ca))
+                await _browse(audience, recorder, running, browsing)
     return Summary(recorder.recorded, recorder.filtered_out, recorder.lost)
+
+
+async def _browse(
+    audience: Audience, recorder: Recorder, running: asyncio.Task[None], browsing: asyncio.Task[str]
+) -> None:
+    """Waits until the recording or the browser is ended. Raises WorkFailed when the browser fails before any call."""
+    if not has_display():
+        audience.note("there is no display here: the browser has no window; --mode reverse is for one of your own")
+    await asyncio.wait([running, browsing], return_when=asyncio.FIRST_COMPLETED)
+    if browsing.done() and (wrong := browsing.result()):
+        if not recorder.recorded:
+            raise WorkFailed(f"{wrong}; name another with --browser, or use --mode reverse")
+        audience.note(wrong)
 
 
 async def _finished(master: Master, running: asyncio.Task[None]) -> None:
@@ -154,7 +144,7 @@ class _Session:
 
     name = "dfrecord_session"
 
-    def __init__(self, options: ProxyOptions, audience: Audience, recorder: Recorder, log: _Log) -> None:
+    def __init__(self, options: ProxyOptions, audience: Audience, recorder: Recorder, log: Log) -> None:
         self._options = options
         self._log = log
         self._audience = audience
@@ -162,7 +152,7 @@ class _Session:
         self._listens: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
 
     async def listens(self, running: asyncio.Task[None]) -> tuple[str, int]:
-        """Where the proxy listens, once it does. Raises UsageError when it cannot."""
+        """An address of the proxy on this machine, once it listens. Raises UsageError when it cannot."""
         waits: list[asyncio.Future[Any]] = [running, self._listens]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if not self._listens.done():
@@ -185,19 +175,41 @@ class _Session:
         except OptionsError as error:
             self._listens.set_exception(UsageError(str(error)))
         else:
-            self._listens.set_result(addresses[0][:2])
+            host, port = addresses[0][:2]
+            self._listens.set_result((_UNSPECIFIED.get(host, host), port))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Keeps the counter."""
+        """Keeps the counter, and tells when the browser is sent to where nothing is recorded."""
         self._audience.filtered_out(self._recorder.filtered_out)
+        target, elsewhere = self._options.target, _sent_to(flow)
+        if elsewhere and flow.request.host == target.host and elsewhere != target.origin:
+            login = "; if you only log in there, use --mode browser" if self._options.mode == "reverse" else ""
+            self._audience.note(
+                f"{target.origin} sends the browser to {elsewhere}, where nothing is recorded; "
+                f"if the console is there, record {elsewhere}{login}"
+            )
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Tells why the target cannot be reached."""
         message = flow.error.msg if flow.error else ""
+        message = re.sub(r"^\[Errno -?\d+\] ", "cannot be reached: ", message)
         if "certificate verify failed" in message.lower():
             message += "; trust its CA with --ca-file FILE, or any certificate with --insecure"
-        if flow.request.host == self._options.target.host and "disconnect" not in message:
+        aborted = re.search(r"client|disconnect", message, re.IGNORECASE)  # which is how browsers leave a page
+        if flow.request.host == self._options.target.host and not aborted:
             self._audience.note(f"{self._options.target.origin}: {message}")
+
+
+def _sent_to(flow: http.HTTPFlow) -> str:
+    """The origin that the answer sends a browser's page to, empty when to none."""
+    response = flow.response
+    is_page = "text/html" in flow.request.headers.get("accept", "")
+    if response is None or response.status_code not in (301, 302, 303, 307, 308) or not is_page:
+        return ""
+    try:
+        return target_of(urljoin(url_of(flow), response.headers.get("location", ""))).origin
+    except (UsageError, ValueError):  # no address on the web: an app's own, or nonsense
+        return ""
 
 
 def _mitmproxy_addons() -> list[object]:
@@ -231,7 +243,7 @@ def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir
         "keep_host_header": True,  # `Inward` needs the browser's name for the proxy, and sets the target's itself
         "ssl_insecure": options.insecure,
         "ssl_verify_upstream_trusted_ca": str(options.ca_file) if options.ca_file else None,
-        "connection_strategy": "lazy" if upstream else "eager",
+        "connection_strategy": "lazy",  # a target that cannot be reached fails a call, which is told and recorded
         # All other hosts stay closed: their TLS is tunnelled.
         "allow_hosts": [] if options.mode == "reverse" else [rf"^{re.escape(target.host)}:{target.port}$"],
         "dfrecord_catalog": options.catalog,
@@ -242,47 +254,18 @@ def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir
 
 @contextlib.contextmanager
 def _ended_by_signals(master: Master) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the recording; again, they change nothing, not even the exit code."""
+    """Ctrl-C, SIGTERM and a closed terminal end the recording; again, they change nothing, not even the exit code."""
 
     def end(number: int, frame: FrameType | None) -> None:
         master.shutdown()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         signal.signal(number, end)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-
-
-class _Log(logging.Handler):
-    """Tells what dfrecord's own addon warns of, and failures inside mitmproxy; of its other lines the last is kept."""
-
-    def __init__(self, audience: Audience) -> None:
-        super().__init__(logging.WARNING)
-        self._audience = audience
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("dfrecord."):
-            self._audience.note(record.getMessage())
-            return
-        self.last = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            self._audience.note(f"{self.last.partition(chr(10))[0]}: {record.exc_info[1]!r}")
-
-
-@contextlib.contextmanager
-def _log_to(audience: Audience) -> Iterator[_Log]:
-    log = _Log(audience)
-    loggers = [logging.getLogger("mitmproxy"), logging.getLogger("dfrecord.capture")]
-    for logger in loggers:
-        logger.addHandler(log)
-        logger.propagate = False
-    try:
-        yield log
-    finally:
-        for logger in loggers:
-            logger.removeHandler(log)
-            logger.propagate = True

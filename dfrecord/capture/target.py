@@ -49,7 +49,11 @@ def target_of(url: str, what: str = "URL") -> Target:
         raise UsageError(f"{what}: must not hold a user name or password; log in in the browser")
     start = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     start += f"#{parts.fragment}" if parts.fragment else ""
-    return Target(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, start)
+    try:
+        host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise UsageError(f"{what} {url!r}: its host is not a name; write it like https://df.example.com") from None
+    return Target(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, start)
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -57,6 +61,8 @@ def listen_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise UsageError(f"--listen {text!r}: is not HOST:PORT; write it like 127.0.0.1:8080, port 0 for any free one")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise UsageError(f"--listen {text!r}: write an IPv6 address in brackets, like [::1]:8080")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 

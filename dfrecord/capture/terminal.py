@@ -5,11 +5,12 @@ Everything recorded is shown without characters that could steer the terminal. A
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -19,9 +20,11 @@ from dfrecord.outputs import plain
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from dfrecord.capture.proxy import ProxyOptions, Summary
+    from dfrecord.capture.audience import Summary
+    from dfrecord.capture.proxy import ProxyOptions
 
 _REFRESH = 0.25
+_GONE = contextlib.suppress(OSError)  # nobody reads any more, a closed terminal say: the recording goes on
 
 
 class Lines:
@@ -31,6 +34,13 @@ class Lines:
         self._options = options
         self._quiet = quiet
         self._noted: set[str] = set()
+        self._failed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The terminal is as it was."""
 
     def listening(self, host: str, port: int, ca: Path | None) -> None:
         """Says where to go."""
@@ -47,6 +57,7 @@ class Lines:
 
     def call(self, call: Call) -> None:
         """One line: time, what it means, status, duration, and why it failed."""
+        self._failed += bool(call.failure)
         self._say("  ".join(part for part in _columns(call) if part))
 
     def filtered_out(self, count: int) -> None:
@@ -62,6 +73,7 @@ class Lines:
         """What was recorded, where it is, and what to type next."""
         output = self._options.output
         calls = f"{summary.recorded} call{'s' if summary.recorded != 1 else ''} recorded"
+        calls += f" ({self._failed} refused or failed)" if self._failed else ""
         self._say(f"{calls}, {summary.filtered_out} filtered out -> {output}")
         if summary.recorded:
             har, script = shlex.quote(str(output)), shlex.quote(str(output.with_suffix(".py")))
@@ -76,7 +88,8 @@ class Lines:
             self._print(line)
 
     def _print(self, line: str) -> None:
-        click.echo(line, err=True)
+        with _GONE:
+            click.echo(line, err=True)
 
 
 class LiveTable(Lines):
@@ -89,32 +102,38 @@ class LiveTable(Lines):
         super().__init__(options)
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._shown = [0, 0, 0]
+        self._recorded = self._filtered_out = 0
         self._refreshed = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        """Takes the counter away and gives the cursor back."""
+        with _GONE:
+            self._live.stop()
 
     def listening(self, host: str, port: int, ca: Path | None) -> None:
         """Says where to go and starts the table."""
         super().listening(host, port, ca)
-        self._live.start()
+        with _GONE:
+            self._live.start()
         self._row(("TIME", "CALL", "STATUS", "TOOK", ""), "bold")
         self._footer()
 
     def call(self, call: Call) -> None:
         """One row; a refused or failed call stands out."""
-        self._shown[0] += 1
-        self._shown[1] += bool(call.failure)
+        self._recorded += 1
+        self._failed += bool(call.failure)
         self._row(_columns(call), "bold red" if call.failure else "")
         self._footer()
 
     def filtered_out(self, count: int) -> None:
         """The counter below the table, not more often than a person can read."""
-        self._shown[2] = count
+        self._filtered_out = count
         if time.monotonic() - self._refreshed > _REFRESH:
             self._footer()
 
     def ended(self, summary: Summary) -> None:
         """Takes the counter away and sums up."""
-        self._live.stop()
+        self.__exit__()
         super().ended(summary)
 
     def _row(self, columns: tuple[str, ...], style: str) -> None:
@@ -124,16 +143,19 @@ class LiveTable(Lines):
         for width, ratio in ((8, None), (None, 3), (6, None), (8, None), (None, 2)):
             table.add_column(width=width, ratio=ratio, overflow="ellipsis", no_wrap=True)
         table.add_row(*(_text(column, style) for column in columns))
-        self._console.print(table)
+        with _GONE:
+            self._console.print(table)
 
     def _footer(self) -> None:
-        recorded, failed, filtered_out = self._shown
-        line = f"{recorded} recorded · {failed} refused or failed · {filtered_out} filtered out · Ctrl-C ends"
-        self._live.update(_text(line, "dim"), refresh=True)
+        counted = f"{self._recorded} recorded · {self._failed} refused or failed · {self._filtered_out} filtered out"
+        line = f"{counted} · Ctrl-C ends"
+        with _GONE:
+            self._live.update(_text(line, "dim"), refresh=True)
         self._refreshed = time.monotonic()
 
     def _print(self, line: str) -> None:
-        self._console.print(_text(line, ""), soft_wrap=True)
+        with _GONE:
+            self._console.print(_text(line, ""), soft_wrap=True)
 
 
 def _text(content: str, style: str) -> Text:

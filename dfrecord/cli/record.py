@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dfrecord.capture.target import is_loopback, listen_address, target_of
+from dfrecord.capture.target import listen_address, target_of
 from dfrecord.cli.options import catalog_option, filter_option, force_option, may_replace, quiet_option
 from dfrecord.errors import UsageError, WorkFailed
 
@@ -89,8 +89,7 @@ def command(
         duration=duration,
     )
     audience = LiveTable(options) if sys.stderr.isatty() and not quiet else Lines(options, quiet=quiet)
-    if not is_loopback(address[0]):
-        audience.note(f"warning: everybody who can reach {address[0]} can use this proxy while it runs")
-    summary = run(options, audience)
+    with audience:
+        summary = run(options, audience)
     if summary.lost:
         raise WorkFailed(f"{output}: {summary.lost} of {summary.lost + summary.recorded} calls could not be recorded")

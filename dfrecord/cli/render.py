@@ -80,6 +80,9 @@ def command(
     files = dfrecord.render(journey, format, stem=stem, template_dir=template_dir)
     if output == "-":
         write_out(files[0].content)
+        beside = [file.beside for file in files if file.beside]
+        if beside and not quiet:
+            click.echo(f"it needs {', '.join(beside)} beside it, which -o FILE writes, too", err=True)
         return
     paths = write_script(files, Path(output), may_replace(force))
     if not quiet:

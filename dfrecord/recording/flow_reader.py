@@ -106,6 +106,9 @@ def url_of(flow: HTTPFlow) -> str:
         url = flow.request.pretty_url
     else:
         url = flow.request.url
+    for host in {flow.request.host, flow.request.pretty_host}:
+        if ":" in host:  # mitmproxy writes IPv6 addresses without their brackets
+            url = url.replace(f"://{host}", f"://[{host}]", 1)
     return _ESCAPED_BYTE.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", url)
 
 

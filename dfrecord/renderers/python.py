@@ -120,7 +120,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=_reconcile(),
+        reconcile=reconcile_source(),
         **more,
     )
     return _with_long_lines(formatted(source))
@@ -328,8 +328,8 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def _reconcile() -> str:
-    """The functions of `replaying.reconcile` as they stand there: script and replay compare alike."""
+def reconcile_source() -> str:
+    """The functions of `replaying.reconcile` as they stand there: scripts and replay compare alike."""
     source = inspect.getsource(reconcile)
     return source[source.index("def whole(") :]
 

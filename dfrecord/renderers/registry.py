@@ -30,11 +30,15 @@ class RenderOptions:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """One file to write. `suffix` follows the stem of the output path; it is empty for the file the user named."""
+    """One file to write. `suffix` follows the stem of the output path; it is empty for the file the user named.
+
+    `beside` is the place of a file that its program looks for under this name: a path relative to the output's folder.
+    """
 
     content: bytes
     suffix: str = ""
     executable: bool = False
+    beside: str = ""
 
 
 @runtime_checkable
@@ -92,6 +96,7 @@ BUILT_IN = (
     Format("curl", "dfrecord.renderers.curl:RENDERER"),
     Format("python", "dfrecord.renderers.python:RENDERER"),
     Format("postman", "dfrecord.renderers.postman:RENDERER"),
+    Format("ansible", "dfrecord.renderers.ansible:RENDERER"),
 )
 
 

@@ -19,10 +19,20 @@ if not TEMPLATES.is_dir():  # a checkout keeps them at the top level; the wheel 
     TEMPLATES = TEMPLATES.parent.parent / "templates"
 
 
-def environment(template_dir: Path | None, filters: Mapping[str, Callable[..., str]]) -> jinja2.Environment:
+BRACES = ("{%", "%}", "{{", "}}", "{#", "#}")
+BRACKETS = ("[%", "%]", "[[", "]]", "[#", "#]")
+"""Delimiters of blocks, values and comments: brackets for a language that has Jinja2's braces itself."""
+
+
+def environment(
+    template_dir: Path | None,
+    filters: Mapping[str, Callable[..., str]],
+    delimiters: tuple[str, str, str, str, str, str] = BRACES,
+) -> jinja2.Environment:
     """An environment over `template_dir` (may be None) and the built-in templates, with the language's encoders."""
     folders = [folder for folder in (template_dir, TEMPLATES) if folder is not None]
     env = jinja2.Environment(
+        *delimiters,
         loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         autoescape=False,

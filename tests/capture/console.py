@@ -100,6 +100,8 @@ class Console:
         if target == "/":
             cookie = "visit=1; Domain=df.example.com; Path=/; Secure; SameSite=None"
             return 302, {"Location": f"{self.origin}/dist/", "Set-Cookie": cookie}, b""
+        if target == "/moved":
+            return 301, {"Location": "https://df.example.com/dist/"}, b""
         if target == "/dist/":
             return 200, {"Content-Type": "text/html"}, PAGE.format(**named).encode()
         if target == "/dist/app.js":

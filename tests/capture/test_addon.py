@@ -166,6 +166,13 @@ def test_websockets_pass(tmp_path: Path) -> None:
     assert session.entries == []
 
 
+def test_the_brackets_of_an_ipv6_address_are_kept(tmp_path: Path) -> None:
+    session = Session(tmp_path / "a.har")
+    url = "http://[::1]:8080/api/v2/system/role?filter=name%3D%22::1%22"
+    session.see(flow_of("GET", url))
+    assert [entry["request"]["url"] for entry in session.entries] == [url]
+
+
 def test_events_without_end_are_streamed(tmp_path: Path) -> None:
     session = Session(tmp_path / "a.har")
     events = flow_of("GET", "https://df.example.com/api/v2/system/events")

@@ -62,7 +62,7 @@ def test_kill_9_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
     output = tmp_path / "tenant.har"
     after = random.Random(attempt).randint(1, CALLS - 1)
     answered: list[str] = []
-    with Recording(double.url, output, "--quiet") as recording:
+    with Recording(double.url, output, "--quiet", variables={"TMPDIR": str(tmp_path)}) as recording:
         address = _listening(recording)
         reached = threading.Event()
 
@@ -105,7 +105,7 @@ def _listening(recording: Recording) -> str:
     raise AssertionError("it never listened")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_recording_and_the_next_commands_are_told(
     number: int, double: DreamFactoryDouble, tmp_path: Path
 ) -> None:
@@ -137,14 +137,59 @@ def test_it_ends_by_itself_after_the_duration(double: DreamFactoryDouble, tmp_pa
     assert urls(tmp_path / "tenant.har") == []
 
 
-def test_closing_the_browser_ends_the_recording(double: DreamFactoryDouble, tmp_path: Path) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text("#!/bin/sh\nexit 0\n")
-    browser.chmod(0o755)
-    output = tmp_path / "tenant.har"
-    with Recording(double.url, output, "--mode", "browser", "--browser", browser) as recording:
+def test_it_goes_on_when_nobody_reads_what_it_says(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dfrecord", "record", double.url, "-o", str(tmp_path / "a.har"), "--listen", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    address = re.search(rb"open http://([\d.:]+)/", process.stderr.readline())
+    process.stderr.close()
+    assert address is not None
+    for _ in range(2):
+        assert get(address[1].decode(), "/api/v2/system/environment")[0] == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert len(urls(tmp_path / "a.har")) == 2
+
+
+def fake_browser(folder: Path, *lines: str) -> Path:
+    """A program that the recording takes for a browser, with its arguments in a file."""
+    program = folder / "browser"
+    program.write_text("\n".join(["#!/bin/sh", f'printf "%s\\n" "$@" > {folder}/arguments', *lines]))
+    program.chmod(0o755)
+    return program
+
+
+def test_closing_the_browser_ends_the_recording_and_nothing_of_it_is_left(
+    double: DreamFactoryDouble, tmp_path: Path
+) -> None:
+    output, temporary = tmp_path / "tenant.har", tmp_path / "temporary"
+    temporary.mkdir()
+    # What a browser leaves running may go on writing into its profile.
+    writing = 'profile="${1#--user-data-dir=}"; while sleep 0.01; do mkdir -p "$profile"; echo >>"$profile/log"; done &'
+    browser: list[str | Path] = ["--mode", "browser", "--browser", fake_browser(tmp_path, writing, "sleep 0.3; exit 0")]
+    with Recording(double.url, output, *browser, variables={"TMPDIR": str(temporary)}) as recording:
         assert recording.process.wait(30) == 0
     assert urls(output) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_browser_that_cannot_work_is_told_in_its_own_words(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    browser = fake_browser(tmp_path, "echo 'no protocol specified' >&2", "exit 3")
+    with Recording(double.url, tmp_path / "a.har", "--mode", "browser", "--browser", browser) as recording:
+        recording.process.wait(30)
+        told = recording.end(code=1)
+    assert "the browser ended with exit code 3: no protocol specified" in told
+
+
+@pytest.mark.parametrize("display", ["", ":7"])
+def test_without_a_display_the_browser_has_no_window(display: str, double: DreamFactoryDouble, tmp_path: Path) -> None:
+    variables = {"DISPLAY": display, "WAYLAND_DISPLAY": ""}
+    options: list[str | Path] = ["--mode", "browser", "--browser", fake_browser(tmp_path, "exit 0")]
+    with Recording(double.url, tmp_path / "a.har", *options, variables=variables) as recording:
+        recording.process.wait(30)
+        told = recording.end()
+    assert ("no display" in told) is (display == "")
+    assert ("--headless=new" in (tmp_path / "arguments").read_text().split()) is (display == "")
 
 
 def test_a_full_disk_is_told_once_and_the_browser_goes_on(double: DreamFactoryDouble, tmp_path: Path) -> None:
@@ -171,6 +216,7 @@ def test_a_full_disk_is_told_once_and_the_browser_goes_on(double: DreamFactoryDo
         (["https://df.example.com:port"], "write it like"),
         (["https://admin:pw@df.example.com"], "must not hold a user name"),
         (["https://df.example.com", "--listen", "here"], "is not HOST:PORT"),
+        (["https://df.example.com", "--listen", "::1"], "in brackets"),
         (["https://df.example.com", "--mode", "browser", "--browser", "/nowhere/chromium"], "is not a program"),
         (["https://df.example.com", "--upstream-proxy", "proxy:3128"], "--upstream-proxy"),
         (["https://df.example.com", "--filter", "https://df.example.com/api"], "is not a path"),
@@ -227,7 +273,40 @@ def test_secrets_that_are_kept_are_warned_of(double: DreamFactoryDouble, tmp_pat
 def test_listening_for_others_is_warned_of(double: DreamFactoryDouble, tmp_path: Path) -> None:
     with Recording(double.url, tmp_path / "a.har", "--listen", "0.0.0.0:0", "--duration", "0.5") as recording:
         assert recording.process.wait(30) == 0
-        assert "warning: everybody who can reach 0.0.0.0" in recording.end()
+        told = recording.end()
+    assert "warning: everybody who can reach 0.0.0.0" in told
+    assert "open http://127.0.0.1:" in told
+
+
+# ---------------------------------------------------------------- the target
+
+
+@pytest.mark.parametrize("mode", ["reverse", "proxy"])
+def test_a_target_that_cannot_be_reached_is_told_to_the_user_and_the_browser(mode: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        origin = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with Recording(origin, tmp_path / "a.har", "--mode", mode, home=tmp_path) as recording:
+        status, page = get(recording.address, ("" if mode == "reverse" else origin) + "/api/v2/system/environment")
+        told = recording.end()
+    assert (status, b"Connect call failed" in page) == (502, True)
+    assert f"dfrecord: {origin}: cannot be reached" in told
+    assert "1 call recorded (1 refused or failed)" in told
+
+
+def test_a_target_that_sends_browsers_elsewhere_is_told(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    with Console(double) as console, Recording(console.origin, tmp_path / "a.har") as recording:
+        get(recording.address, "/", accept="text/html")  # a redirect to itself
+        get(recording.address, "/moved", accept="text/html,*/*")
+        told = recording.end()
+    assert told.count("sends the browser to") == 1
+    assert f"{console.origin} sends the browser to https://df.example.com, where nothing is recorded" in told
+
+
+def test_an_ipv6_address_is_listened_on(double: DreamFactoryDouble, tmp_path: Path) -> None:
+    with Recording(double.url, tmp_path / "a.har", "--listen", "[::1]:0") as recording:
+        assert get(recording.address, "/api/v2/system/environment")[0] == 200
+        recording.end()
+    assert urls(tmp_path / "a.har") == ["/api/v2/system/environment"]
 
 
 # ---------------------------------------------------------------- TLS and other hosts
@@ -374,6 +453,7 @@ def test_on_a_terminal_there_is_a_table_with_a_counter(double: DreamFactoryDoubl
     assert "2 recorded · 1 refused or failed · 1 filtered out · Ctrl-C ends" in text
     assert "\x1b[1;31m" in text, "a refused call stands out"
     assert r"role\u001b[31m" in text, "recorded text cannot steer the terminal"
+    assert text.count("\x1b[?25h") == text.count("\x1b[?25l"), "the cursor comes back"
 
 
 def test_quiet_says_nothing(double: DreamFactoryDouble, tmp_path: Path) -> None:

@@ -30,12 +30,18 @@ class Recording:
     """A running `dfrecord record`, and the lines it has printed."""
 
     def __init__(
-        self, url: str, output: Path, *options: str | Path, home: Path | None = None, file_size: int | None = None
+        self,
+        url: str,
+        output: Path,
+        *options: str | Path,
+        home: Path | None = None,
+        file_size: int | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         command = [sys.executable, "-m", "dfrecord", "record", url, "-o", output, "--listen", "127.0.0.1:0", *options]
         if file_size is not None:  # Python ignores SIGXFSZ, so that a write beyond the limit fails as on a full disk
             command = ["bash", "-c", f'ulimit -f {file_size // 1024}; exec "$@"', "bash", *command]
-        environment = os.environ | ({"HOME": str(home)} if home else {})
+        environment = os.environ | ({"HOME": str(home)} if home else {}) | (variables or {})
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=environment)
         self.lines: list[str] = []
         self._closed = False
@@ -66,7 +72,7 @@ class Recording:
     @property
     def address(self) -> str:
         """Host and port of the proxy, once it listens."""
-        return self.wait_for(r"(?:open http://|proxy to )(127\.0\.0\.1:\d+)")[1]
+        return self.wait_for(r"(?:open http://|proxy to )((?:127\.0\.0\.1|\[::1\]):\d+)")[1]
 
     def end(self, number: int = signal.SIGINT, code: int = 0) -> str:
         """Ends it with a signal; gives everything it printed, which holds no traceback."""

@@ -1,0 +1,377 @@
+"""Filters for the Ansible playbooks that dfrecord writes. They only compute: every request is a task of the playbook.
+
+The same file serves all playbooks beside it.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import quote
+
+from ansible.errors import AnsibleFilterError
+
+UNKNOWN = "(known after the run)"
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "df_json": answer,
+            "df_changes": change,
+            "df_noted": created,
+            "df_failure": failure,
+            "df_first": first,
+            "df_header": header,
+            "df_hits": hits,
+            "df_json_inside": json_inside,
+            "df_letters": letters,
+            "df_note": notes,
+            "df_one": one,
+            "df_pick": pick,
+            "df_searches": searches,
+            "df_typed": typed,
+            "df_missing": unset,
+            "df_unwritable": unwritable,
+            "df_uri": uri,
+            "df_whole": record,
+        }
+
+
+# ---------------------------------------------------------------- values
+
+
+def typed(text: str, type: str, name: str, default: Any = None) -> Any:
+    """What a person gave for a variable that is no text; the default for nothing."""
+    if text == "":
+        return default
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    kinds = {"boolean": bool, "integer": int, "number": (int, float)}[type]
+    if not isinstance(value, kinds) or (type != "boolean" and isinstance(value, bool)):
+        words = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}[type]
+        raise AnsibleFilterError(f"{name} must be {words}; nothing was sent")
+    return value
+
+
+def unset(needed: dict[str, Any]) -> list[str]:
+    """The names of what has no value."""
+    return [name for name, value in needed.items() if value is None or value == ""]
+
+
+def unwritable(path: str) -> bool:
+    """Whether a file cannot be written."""
+    folder = os.path.dirname(path) or "."
+    return not os.access(path if os.path.exists(path) else folder, os.W_OK) or os.path.isdir(path)
+
+
+def uri(value: Any) -> str:
+    """A value as part of a path or query."""
+    return quote(str(value), safe="")
+
+
+def json_inside(value: Any) -> str:
+    """A value as the inside of a JSON string."""
+    return json.dumps(str(value), ensure_ascii=False)[1:-1]
+
+
+def header(value: Any) -> str:
+    """A value such that its UTF-8 bytes are what is sent in a header."""
+    return str(value).encode("utf-8").decode("latin-1")
+
+
+def letters(text: str, how: str) -> str:
+    """The text with its ASCII letters upper, lower, or capitalized: the first one upper."""
+    if how == "capitalized":
+        return letters(text[:1], "upper") + text[1:]
+    return "".join((c.upper() if how == "upper" else c.lower()) if c.isascii() else c for c in text)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def answer(result: dict[str, Any]) -> Any:
+    """The JSON of what a task got; None when the record is not there or the task had nothing to do.
+
+    A task that check mode left out would have got what nobody can know yet.
+    """
+    if result.get("skipped"):
+        return None if "skip_reason" in result else UNKNOWN
+    if result.get("status") == 404:
+        return None
+    if "json" in result:
+        return result["json"]
+    try:
+        return json.loads(result.get("content") or "")
+    except ValueError:
+        return None
+
+
+def pick(answer: Any, *pointer: str | int) -> Any:
+    """The value at a place in an answer."""
+    for key in pointer:
+        if answer == UNKNOWN:
+            return answer
+        try:
+            answer = answer[key]
+        except (KeyError, IndexError, TypeError):
+            answer = None
+    if answer is None:
+        place = "/".join(map(str, pointer))
+        raise AnsibleFilterError(f"the answer has no {place}, which a later step needs")
+    return answer
+
+
+def first(answer: Any, rows: list[str]) -> Any:
+    """The record in the answer to a create: the first of a list of them, or the answer itself."""
+    found = listed(answer, rows)
+    return found[0] if found else answer
+
+
+def listed(answer: Any, rows: list[str]) -> list[Any]:
+    """The records in an answer, which stand under `rows` in it."""
+    for row in rows:
+        answer = answer.get(row) if isinstance(answer, dict) else answer
+    return answer if isinstance(answer, list) else []
+
+
+def searches(path: str, keys: list[dict[str, Any]], own: str, picked: str) -> list[str]:
+    """Where to look for a record, one after the other: filtered by the server, then in the whole list.
+
+    The server's filter has no escaping, so it is not asked for every value. `own` is the field of a record's id.
+    """
+    joint = "&" if "?" in path else "?"
+    if any(len(key) != 1 for key in keys):
+        return [path]
+    names = dict.fromkeys([own, *(name for key in keys for name in key), picked])
+    whole_list = f"{path}{joint}fields={','.join(map(uri, names))}"
+    [(name, value)] = keys[0].items()
+    if not isinstance(value, str) or value == "" or set('"\\(){},<>=!') & set(value):
+        return [whole_list]
+    text = uri(f'{name}="{value}"')
+    return [f"{whole_list}&filter={text}", whole_list]
+
+
+def hits(result: dict[str, Any], keys: list[dict[str, Any]], rows: list[str]) -> list[dict[str, Any]]:
+    """The records of an answer that have all values of a key, the first key that any has."""
+    records = [record for record in listed(answer(result), rows) if isinstance(record, dict)]
+    for key in keys:
+        same = [record for record in records if all(name in record and record[name] == key[name] for name in key)]
+        if same:
+            return same
+    return []
+
+
+def one(
+    found: dict[str, Any],
+    resource: str,
+    keys: list[dict[str, Any]],
+    rows: list[str],
+    picked: str,
+    optional: bool = False,
+    shown: bool = True,
+) -> Any:
+    """A field of the one record that a loop over `searches` found; None when there is none and it is optional."""
+    results = found.get("results") or []
+    if all(result.get("skipped") for result in results):
+        return UNKNOWN
+    records = next((records for result in results if (records := hits(result, keys, rows))), [])
+    pairs = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in keys[-1].items()]
+    words = f"{resource} with {', '.join(pairs) if shown else ', '.join(keys[-1]) + ' (a secret)'}"
+    if len(records) > 1:
+        raise AnsibleFilterError(f"{len(records)} records match: {words}")
+    if records:
+        return pick(records[0], picked)
+    if optional:
+        return None
+    raise AnsibleFilterError(f"there is no {words}")
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def failure(result: dict[str, Any], rows: list[str]) -> str:
+    """Why a task failed, in the server's own words where it has any."""
+    failed = next((item for item in result.get("results") or [] if item.get("failed")), result)
+    status = failed.get("status", 0)
+    message = str(failed.get("msg", ""))
+    if status <= 0:
+        return readable(message.rpartition("' failed: ")[2] if "filter plugin '" in message else message)
+    return f"{status} {explain(failed, rows)}"
+
+
+def explain(failed: dict[str, Any], rows: list[str]) -> str:
+    """The server's message, with those about each record of a batch."""
+    told = answer({**failed, "status": 0})  # a record that is not there has its message, too
+    error = told.get("error") if isinstance(told, dict) else None
+    if not isinstance(error, dict):
+        if 300 <= failed["status"] < 400:
+            return readable(f"redirected to {failed.get('location')}, which is not followed")
+        text = str(failed.get("msg", "")).rpartition("]: ")[2] if told is None else json.dumps(told, ensure_ascii=False)
+        return readable(text[:200])
+    words = [readable(html.unescape(str(error.get("message", ""))))]
+    for number, record in enumerate(listed(error.get("context"), rows)):
+        if isinstance(record, dict) and "message" in record:
+            message = readable(html.unescape(str(record["message"])))
+            words.append(f"record {number + 1}{named(failed, rows, number)}: {message}")
+    return "; ".join(words)
+
+
+def named(failed: dict[str, Any], rows: list[str], number: int) -> str:
+    """The name of a record that was sent, to say which one the server refused."""
+    body = failed.get("invocation", {}).get("module_args", {}).get("body")
+    if isinstance(body, str):
+        body = answer({"content": body})
+    sent = listed(body, rows)
+    row = sent[number] if number < len(sent) else None
+    name = next((row[key] for key in ("name", "email", "path") if key in row), "") if isinstance(row, dict) else ""
+    return f" ({readable(str(name))})" if name else ""
+
+
+def readable(text: str) -> str:
+    """A server's text on one line, without what would steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+# ---------------------------------------------------------------- what runs created
+
+
+def created(file: str, base_url: str) -> list[str]:
+    """The paths of what is noted as created on this instance and not as deleted, the newest first."""
+    paths: dict[str, None] = {}
+    try:
+        with open(file, encoding="utf-8") as lines:
+            found = [answer({"content": line}) for line in lines]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise AnsibleFilterError(f"{file}: cannot be read: {error}") from None
+    for note in found:
+        if isinstance(note, dict) and note.get("base_url") == base_url:
+            paths.pop(note.get("deleted", ""), None)
+            paths |= {note["created"]: None} if "created" in note else {}
+    return list(paths)[::-1]
+
+
+def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, makes: str = "") -> str:
+    """The lines that note what a request created or deleted; a batch that failed has created what the server says.
+
+    Each has its time, so that the same path, created again, is another line.
+    """
+    lines = []
+    for sent in result.get("results") or [result]:
+        arguments = sent.get("invocation", {}).get("module_args", {})
+        path = str(arguments.get("url", "")).removeprefix(base_url).partition("?")[0]
+        status = sent.get("status", 0)
+        gone = arguments.get("method") == "DELETE" and (200 <= status < 300 or status == 404)
+        told = answer({**sent, "status": 0})
+        error = told.get("error") if isinstance(told, dict) else None
+        context = error.get("context") if isinstance(error, dict) else None
+        records = listed(context if isinstance(context, dict) else told, rows)
+        if not records and (status == 201 or gone):
+            records = [told]
+        ids = [record.get(own, record.get("name")) for record in records if isinstance(record, dict)]
+        names = [uri(name) for name in ids if name is not None]
+        if makes:
+            lines += [{"created": f"{makes}/{name}"} for name in names]
+        if gone:
+            paths = [f"{path}/{name}" for name in names if not path.endswith(f"/{name}")]
+            lines += [{"deleted": deleted} for deleted in paths or [path]]
+    at = datetime.now(timezone.utc).isoformat()
+    return "\n".join(json.dumps({"base_url": base_url, **line, "at": at}) for line in lines)
+
+
+# ---------------------------------------------------------------- what has to be written
+
+
+def change(wanted: dict[str, Any], have: dict[str, Any] | None) -> dict[str, Any]:
+    """What to send so that a record becomes as wanted; empty when it already is, or is not there."""
+    return changes(apart(wanted), apart(have)) if isinstance(have, dict) else {}
+
+
+def record(wanted: dict[str, Any], rows: list[str]) -> dict[str, Any]:
+    """The body that creates a record, with its nested rows: in a list, unless the path names the record."""
+    new = whole(apart(wanted))
+    return {rows[0]: [new]} if rows and wanted["keys"] else new
+
+
+def apart(value: Any) -> Any:
+    """A JSON value apart from Ansible's variables, with every template in it filled in."""
+    if isinstance(value, dict):
+        return {name: apart(item) for name, item in value.items()}
+    return [apart(item) for item in value] if isinstance(value, list) else value
+
+
+def whole(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The record to create, with its nested rows."""
+    rows = {
+        relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
+        for relation, given in wanted["rows"].items()
+    }
+    return {**wanted["record"], **rows}
+
+
+def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is."""
+    changed = {
+        field: value
+        for field, value in wanted["record"].items()
+        if field in have and differs(value, have[field], wanted["later"], field)
+    }
+    for relation, given in wanted["rows"].items():
+        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        rows = [sent for entry in given["rows"] if (sent := row_change(entry, rest, given)) is not None]
+        if rows:
+            changed[relation] = rows
+    return changed
+
+
+def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any] | None:
+    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
+    there = next((row for key in entry["keys"] for row in rest if not differs(key, row)), None)
+    if there is not None:
+        rest.remove(there)
+    if entry.get("later"):
+        return None
+    own = {} if there is None else {given["id"]: there[given["id"]]}
+    if entry["row"] is None:
+        return {**own, given["parent"]: None} if own else None
+    if there is None or differs(entry["row"], there):
+        return {**own, **entry["row"]}
+    return None
+
+
+def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), place: str = "") -> bool:
+    """Whether the server has another value than is wanted, as far as the server shows it."""
+    if place in later or have == "**********":
+        return False
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        inside = f"{place}." if place else ""
+        return any(
+            field in have and differs(value, have[field], later, f"{inside}{field}") for field, value in wanted.items()
+        )
+    empty: tuple[Any, ...] = (None, "", [], {})
+    if wanted in empty or have in empty:
+        return not (wanted in empty and have in empty)
+    if isinstance(wanted, list) or isinstance(have, list):
+        rest = list(have) if isinstance(have, list) else [have]
+        for item in wanted if isinstance(wanted, list) else [wanted]:
+            same = [number for number, other in enumerate(rest) if not differs(item, other, later, f"{place}[]")]
+            if not same:
+                return True
+            del rest[same[0]]
+        return bool(rest)
+    return plain(wanted) != plain(have)
+
+
+def plain(value: Any) -> str:
+    """A scalar as text, in which 1, "1" and true are the same."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
