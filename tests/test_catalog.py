@@ -14,7 +14,7 @@ from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog_file import schema
 from tests.doubles.gatehouse import PASSWORD, USER, Gatehouse
-from tests.tools import FAILED, FORMATS, ROOT, dfrecord, rendered, run, torn_down
+from tests.tools import EVERY_OPTION, FAILED, FORMATS, ROOT, dfrecord, rendered, run, torn_down
 
 CATALOG = ROOT / "examples" / "another-platform" / "gatehouse.json"
 PIN = "pin-4711-0815"
@@ -83,7 +83,7 @@ def environment(server: Gatehouse) -> dict[str, str]:
     return {"DF_BASE_URL": server.url, "DF_EMAIL": USER, "DF_PASSWORD": PASSWORD, "DF_SITE_PIN": PIN}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_another_platform_goes_through_every_format(format: str, recording: Path, tmp_path: Path) -> None:
     (tmp_path / format).mkdir()
     options = ("--catalog", str(CATALOG), "--upsert", "--teardown")
@@ -119,14 +119,15 @@ def test_plain_script_of_another_platform(format: str, recording: Path, tmp_path
         assert "There is a name Acme HQ already." in refused.stdout + refused.stderr
 
 
-def test_replay_and_plan_of_another_platform(recording: Path) -> None:
+def test_replay_and_plan_of_another_platform(recording: Path, tmp_path: Path) -> None:
     catalog = api.load_catalog(CATALOG)
     journey = api.plan(api.read(recording, catalog=catalog), catalog=catalog)
     with target_with_old_records() as server:
         planned = api.preview(journey, server.url, environment(server), catalog=catalog)
         assert planned.summary == "Plan: 4 to create, 1 to change, 0 to delete"
         assert server.writes == []
-        replayed = api.replay(journey, server.url, environment(server), catalog=catalog)
+        created = tmp_path / "created.jsonl"
+        replayed = api.replay(journey, server.url, environment(server), catalog=catalog, created_file=created)
         assert replayed.ok, replayed
 
 

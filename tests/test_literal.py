@@ -9,7 +9,7 @@ import pytest
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.echo import EchoServer
-from tests.tools import FORMATS, rendered, run
+from tests.tools import EVERY_OPTION, FORMATS, rendered, run
 
 NASTY = "'\"`$(touch CANARY)${IFS}{{base_url}}{{$guid}}{% raw %}{{ 7*7 }}\\ \n\r\t*/ --> <script> # \u2028 ä漢😀 %s !!"
 JSON = (("Content-Type", "application/json"),)
@@ -59,7 +59,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_every_byte_arrives_and_nothing_runs(format: str, tmp_path: Path) -> None:
     recording = tmp_path / "hostile.har"
     recording.write_bytes(b"".join(har_chunks(CALLS)))
@@ -114,7 +114,7 @@ def test_hostile_names_do_not_run_in_a_linked_journey(format: str, tmp_path: Pat
 TOKEN = ("X-DreamFactory-Session-Token", "recorded-token-0123456789")
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_nothing_is_added_when_the_recording_holds_no_login(format: str, tmp_path: Path) -> None:
     recording = tmp_path / "token.har"
     exchange = call(0, "PUT", "/api/v2/system/role/1", (*JSON, TOKEN), Body.recorded(b'{"id":1, "name":"x"}'))
@@ -130,7 +130,7 @@ def test_nothing_is_added_when_the_recording_holds_no_login(format: str, tmp_pat
 
 
 @pytest.mark.parametrize("given", [True, False])
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_recorded_login_is_sent_and_its_token_used_unless_one_is_given(
     format: str, given: bool, tmp_path: Path
 ) -> None:

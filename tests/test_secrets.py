@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from dfrecord.normalise.secrets import find
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
+from dfrecord.system_api.catalog import load
+from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
-from tests.tools import FIXTURES, FORMATS, dfrecord, rendered, run
+from tests.tools import EVERY_OPTION, FIXTURES, ROOT, dfrecord, rendered, run
 
 JSON = ("Content-Type", "application/json")
 
@@ -180,15 +186,20 @@ def raw(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("options", [(), ("--literal",), ("--reads", "all")])
+@pytest.mark.parametrize("options", [(), ("--literal",), ("--reads", "all"), ("--upsert", "--teardown")])
 def test_no_secret_is_in_any_output(raw: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    for format in FORMATS:
+    for format in EVERY_OPTION:
         rendered(raw, format, out, *options)
     (out / "show.txt").write_bytes(dfrecord("show", raw, *options).stdout)
     (out / "show.json").write_bytes(dfrecord("show", raw, "--json", *options).stdout)
-    dfrecord("import", raw, "-o", out / "import.har")
+    done = dfrecord("import", raw, "-o", out / "import.har")
+    (out / "import.txt").write_bytes(done.stdout + done.stderr)
+    if "--upsert" not in options:
+        dfrecord("report", raw, "-o", out / "report.html", *options)
+        done = dfrecord("show", raw, "--curl", "2", *options)
+        (out / "step.txt").write_bytes(done.stdout + done.stderr)
     for file in filter(Path.is_file, out.rglob("*")):
         assert holds_canary(file.read_bytes()) == [], file.name
 
@@ -252,3 +263,90 @@ def test_rendered_bash_passes_shellcheck(tmp_path: Path) -> None:
     for case in ("01-create-user", "02-provision-tenant", "06-messy"):
         script = rendered(FIXTURES / case / "recording.har", "curl", tmp_path)
         subprocess.run(["shellcheck", "-S", "style", script], check=True)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"email,password\rx@b.c,%s\r",  # line ends of old Macs: found by fuzz.journeys
+        b"email,note,password\nx@b.c," + b"n" * 140_000 + b",%s\n",  # longer than Python's csv takes by itself
+        b"\xef\xbb\xbfemail,password\r\nx@b.c,%s\r\n",
+        b"<users><user><password>%s</password></user></users>",
+    ],
+)
+def test_secrets_of_a_user_import_are_found_in_any_table(table: bytes) -> None:
+    headers = Headers((("Content-Type", "application/xml" if table.startswith(b"<") else "text/csv"),))
+    body = Body.recorded(table % b"Canary-Pass-0123456789")
+    request = Request("POST", "http://h/api/v2/system/user", headers, body)
+    assert find([Exchange(0, request, Response(201))], load()).recorded == {"Canary-Pass-0123456789"}
+
+
+@pytest.mark.parametrize("safe", ["", "/", "!'()*", "!'()*;,/?:@&=+$#"])
+@pytest.mark.parametrize("space", ["%20", "+"])
+def test_a_secret_is_found_however_a_browser_percent_encodes_it(safe: str, space: str) -> None:
+    secret = "it's (a) se!cret~/&é"
+    request = Request("GET", "http://h/api/v2/system/role?x=" + quote(secret, safe=safe).replace("%20", space))
+    login = Body.recorded(json.dumps({"password": secret}).encode())
+    exchanges = [Exchange(0, Request("POST", "http://h/api/v2/user/session", body=login), Response(200))]
+    exchanges.append(Exchange(1, request, Response(200)))
+    assert find(exchanges, load()).redact_text(request.url) == "http://h/api/v2/system/role?x=DFSECRET_password_1"
+
+
+# ---------------------------------------------------------------- while scripts and replays run
+
+
+def given_to(raw: Path) -> dict[str, str]:
+    """Values for all that a journey of the recording asks for; the secret ones are canaries of their own."""
+    variables = json.loads(dfrecord("show", raw, "--json").stdout)["variables"]
+    return {
+        variable["env"]: f'GIVEN {variable["env"]}/"é&<' if variable["secret"] else "a@b.c"
+        for variable in variables
+        if variable["env"]
+        and variable["env"] not in ("DF_BASE_URL", "DF_SESSION_TOKEN")
+        and variable["default"] is None
+    }
+
+
+def repeating(given: dict[str, str]) -> str:
+    """What a server may answer: every secret it was given, as it is and as error messages escape it."""
+    secrets = " ".join(value for value in given.values() if value.startswith("GIVEN"))
+    return f"you sent {secrets} or {html.escape(secrets)}, token TOKEN-0123456789"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_no_secret_is_in_what_a_replay_tells(fails: bool, raw: Path, tmp_path: Path) -> None:
+    given = given_to(raw)
+    told = {"error": {"message": repeating(given)}} if fails else {"resource": [{"id": 1, "name": repeating(given)}]}
+    login = {("POST", "/api/v2/system/admin/session"): (200, '{"session_token":"TOKEN-0123456789"}')}
+    notes = tmp_path / "notes.jsonl"
+    with EchoServer(login, default=(400 if fails else 200, json.dumps(told))) as echo:
+        outputs = []
+        for options in ((), ("--json",), ("--plan",), ("--upsert", "--json")):
+            command = ["replay", str(raw), "--base-url", echo.url, "--created-file", str(notes), *options]
+            junit = ["--junit", str(tmp_path / "junit.xml")] if "--plan" not in options else []
+            done = subprocess.run(
+                [sys.executable, "-m", "dfrecord", *command, *junit],
+                env={**os.environ, **given},
+                capture_output=True,
+                cwd=ROOT,
+                timeout=120,
+            )
+            outputs += [done.stdout, done.stderr]
+        outputs += [(tmp_path / "junit.xml").read_bytes(), notes.read_bytes() if notes.exists() else b""]
+        assert any(outputs)
+    for output in outputs:
+        assert holds_canary(output) == []
+        assert not [word for word in ("GIVEN", "TOKEN-0123456789") if word.encode() in output], output.decode()
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "postman"])
+def test_a_script_shows_no_secret_that_the_server_repeats(format: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "01-create-user" / "recording.har", format, tmp_path, "--teardown")
+    given = {"DF_EMAIL": "a@b.c", "DF_PASSWORD": "GIVEN pass/\"&<'", "DF_USER_PASSWORD": 'GIVEN user*?[a]\\"&<$x'}
+    login = {("POST", "/api/v2/system/admin/session"): (200, '{"session_token":"TOKEN-0123456789"}')}
+    with EchoServer(login, default=(400, json.dumps({"error": {"message": repeating(given)}}))) as echo:
+        done = run(script, format, {**given, "DF_BASE_URL": echo.url})
+    assert done.returncode == 1
+    assert "you sent (DF_PASSWORD)" in " ".join((done.stdout + done.stderr).split())
+    for word in ("GIVEN", "TOKEN-0123456789"):
+        assert word not in done.stdout + done.stderr

@@ -13,14 +13,13 @@ from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.test_end_to_end import CASES, environment, prepare
-from tests.test_journeys import INSTALLED, PASSWORD, UPSERTED_IN_ANSIBLE, grid, without_secrets
+from tests.test_end_to_end import CASES, GRID, environment, prepare
+from tests.test_journeys import INSTALLED, PASSWORD, UPSERTED_IN_PART, grid, without_secrets
 from tests.test_journeys import prepare as prepare_made
-from tests.tools import FAILED, FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
+from tests.tools import EVERY_OPTION, FAILED, FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "format"), [pair for pair in GRID if pair[1] in EVERY_OPTION])
 def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / case / "recording.har", format, tmp_path, "--upsert", "--teardown")
     with DreamFactoryDouble(id_offset=1000) as df:
@@ -42,7 +41,7 @@ def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, fo
         assert made == set() or df.writes != []
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path, "--upsert", "--teardown")
     with DreamFactoryDouble(id_offset=1000) as df:
@@ -60,7 +59,7 @@ def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: P
         assert df.writes == []
 
 
-@pytest.mark.parametrize(("scenario", "format"), grid(UPSERTED_IN_ANSIBLE))
+@pytest.mark.parametrize(("scenario", "format"), grid(UPSERTED_IN_PART))
 def test_made_journey_can_be_upserted_twice(
     scenario: Callable[[RecordedSession], None], format: str, tmp_path: Path
 ) -> None:
@@ -111,7 +110,7 @@ def test_natural_keys_are_parameters(format: str, tmp_path: Path) -> None:
         assert state["app"]["other-app"]["role_id"] == f"role:{role}"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_failed_run_goes_on_where_it_stopped_and_can_be_undone(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
@@ -134,7 +133,7 @@ def test_failed_run_goes_on_where_it_stopped_and_can_be_undone(format: str, tmp_
         assert without_dates(target.state()) == without_dates(before)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_plain_batch_that_fails_is_named_and_what_it_made_is_undone(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
@@ -150,7 +149,7 @@ def test_plain_batch_that_fails_is_named_and_what_it_made_is_undone(format: str,
         assert without_dates(target.state()) == without_dates(before)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(9, installed=INSTALLED) as target:
         session = RecordedSession(recorded)
@@ -174,7 +173,7 @@ def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_
         assert list(state["event_script"]) == ["store.get.pre_process"]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", EVERY_OPTION)
 def test_imported_users_are_upserted_one_by_one(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
@@ -200,9 +199,13 @@ def scripted(session: RecordedSession, folder: Path, format: str, *options: str)
 
 def made_records(state: dict[str, Any], before: dict[str, Any]) -> list[tuple[str, int]]:
     """The records that are in the state and were not before."""
-    known = {(resource, row["id"]) for resource, rows in before.items() if isinstance(rows, list) for row in rows}
-    now = [(resource, row["id"]) for resource, rows in state.items() if isinstance(rows, list) for row in rows]
-    return [record for record in now if record not in known]
+
+    def records(of: dict[str, Any]) -> list[tuple[str, int]]:
+        lists = [(resource, rows) for resource, rows in of.items() if isinstance(rows, list)]
+        return [(resource, row.get("id") or row["name"]) for resource, rows in lists for row in rows]
+
+    known = set(records(before))
+    return [record for record in records(state) if record not in known]
 
 
 def without_dates(value: Any) -> Any:

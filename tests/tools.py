@@ -12,10 +12,26 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "fixtures"
-FORMATS = {"curl": "script.sh", "python": "script.py", "postman": "script.json", "ansible": "script.yml"}
-_NEEDS = {"curl": ("bash", "curl", "jq"), "python": (), "postman": ("newman",), "ansible": ("ansible-playbook",)}
-FAILED = {"ansible": 2}
+FORMATS = {
+    "curl": "script.sh",
+    "python": "script.py",
+    "postman": "script.json",
+    "ansible": "script.yml",
+    "locust": "script.locust.py",
+    "http": "script.http",
+}
+_NEEDS = {
+    "curl": ("bash", "curl", "jq"),
+    "python": (),
+    "postman": ("newman",),
+    "ansible": ("ansible-playbook",),
+    "locust": ("locust",),
+    "http": ("httpyac",),
+}
+FAILED = {"ansible": 2, "http": 10}
 """Exit codes of a run that failed, where they are not 1."""
+EVERY_OPTION = [format for format in FORMATS if format != "http"]
+"""The formats that know --upsert, --teardown and --literal; `http` refuses them."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -52,7 +68,11 @@ def run(
         "python": [sys.executable, str(script)],
         "postman": ["newman", "run", script.name, "-e", f"{script.stem}.postman_environment.json"],
         "ansible": ["ansible-playbook", script.name],
+        "locust": ["locust", "-f", script.name, "--headless"],
+        "http": ["httpyac", "send", script.name, "--all", "--bail", "--output", "none"],
     }[format]
+    if format == "locust":
+        environment = {"DF_ITERATIONS": "1", "DF_UNIQUE": "0", **environment}
     if format == "postman":
         file = f"{script.stem}.postman_environment.json"
         command += ["--export-environment", file]  # what the run notes there is for the next one

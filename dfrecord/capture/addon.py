@@ -26,6 +26,7 @@ from mitmproxy.addonmanager import Loader
 
 import dfrecord
 from dfrecord.capture.live import Call, LiveRecording
+from dfrecord.capture.target import Target
 from dfrecord.recording.flow_reader import exchange_of, url_of
 from dfrecord.system_api.catalog import load as load_catalog
 
@@ -34,8 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Records into one file. `tell` gets each recorded call; `origin`, when given, is the only one recorded.
+    """Records into one file. `tell` gets each recorded call; `target`, when given, is the only one recorded.
 
+    A folder of the target that the API lies under is left out of what is recorded.
     An existing file is refused unless `overwrite`. `filtered_out` counts the exchanges that passed unrecorded, `lost`
     those that could not be written.
     """
@@ -43,10 +45,10 @@ class Recorder:
     name = "dfrecord"
 
     def __init__(
-        self, tell: Callable[[Call], None] | None = None, origin: str = "", *, overwrite: bool = False
+        self, tell: Callable[[Call], None] | None = None, target: Target | None = None, *, overwrite: bool = False
     ) -> None:
         self._tell = tell or _log_call
-        self._origin = origin.lower()
+        self._target = target
         self._overwrite = overwrite
         self._live: LiveRecording | None = None
         self.recorded = self.filtered_out = self.lost = 0
@@ -99,8 +101,7 @@ class Recorder:
         """Decides whether the exchange is recorded or streamed."""
         if self._live is None:
             return
-        url = url_of(flow)
-        if self._wants(flow.request, url):
+        if url := self._wanted(flow.request, url_of(flow)):
             flow.metadata[_KEPT] = url
         else:
             self.filtered_out += 1
@@ -164,11 +165,22 @@ class Recorder:
             raise exceptions.CommandError(str(error)) from None
         _log.info("%s steps -> %s", len(journey.steps), ", ".join(map(str, paths)))
 
-    def _wants(self, request: http.Request, url: str) -> bool:
+    def _wanted(self, request: http.Request, url: str) -> str:
+        """The URL to record the exchange under, empty when it is not recorded."""
         assert self._live is not None
-        here = url[: len(self._origin) + 1].lower() == f"{self._origin}/" if self._origin else True
-        upgrade = request.headers.get("upgrade", "").lower() == "websocket"
-        return here and not upgrade and self._live.wants(request.method, url)
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return ""
+        if self._target is None:
+            return url if self._live.wants(request.method, url) else ""
+        origin = self._target.origin
+        for folder in self._target.folders:
+            base = f"{origin}{folder}/"
+            here = f"{origin}/{url[len(base) :]}"
+            if url[: len(base)].lower() == base.lower() and self._live.wants(request.method, here):
+                if folder and not self.recorded:
+                    _log.warning("the API lies under %s, which is not recorded: it belongs into DF_BASE_URL", folder)
+                return here
+        return ""
 
     def _lose(self, why: str) -> None:
         self.lost += 1

@@ -24,6 +24,8 @@ from dfrecord.recording.exchange import Exchange
 from dfrecord.recording.har_writer import HarWriter
 from dfrecord.system_api.catalog import Catalog, Location
 
+_IDS_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -105,7 +107,8 @@ class LiveRecording:
         title = title if kind is StepKind.CALL else title[:1].lower() + title[1:]
         status = exchange.response.status
         if kind is StepKind.CREATE and status < 300 and (made := _made(exchange, location, self._catalog)):
-            title = f"{title} → {', '.join(made)}"
+            more = ", …" if len(made) > _IDS_SHOWN else ""
+            title = f"{title} → {', '.join(made[:_IDS_SHOWN])}{more}"
         failure = exchange.error if status <= 0 else error_message(exchange) if status >= 400 else ""
         return Call(exchange.started, title, status, exchange.milliseconds, failure)
 

@@ -86,7 +86,7 @@ def _check_certificates(ca_file: Path | None) -> None:
 async def _record(
     options: ProxyOptions, audience: Audience, upstream: Upstream | None, program: str | None, confdir: Path
 ) -> Summary:
-    recorder = Recorder(audience.call, options.target.origin, overwrite=options.overwrite)
+    recorder = Recorder(audience.call, options.target, overwrite=options.overwrite)
     master = Master(Options(), asyncio.get_running_loop())
     with _ended_by_signals(master), log_to(audience) as log:
         session = _Session(options, audience, recorder, log)

@@ -57,7 +57,7 @@ class Inward:
                 request.headers[name] = renaming.text(request.headers[name])
         if _RENAMED_COOKIE in request.headers.get("cookie", ""):
             request.headers["cookie"] = request.headers["cookie"].replace(f"{_RENAMED_COOKIE}__", "__")
-        if not _is_api(request):
+        if not self._target.is_api(request.path):
             accepted = request.headers.get("accept-encoding", "")
             request.headers["accept-encoding"] = "gzip" if "gzip" in accepted else "identity"
 
@@ -82,7 +82,7 @@ class Outward:
         self._head(flow)
         renaming = _renaming(self._target.origin, flow.metadata[_BROWSER])
         decoding = _decoding(response)
-        if decoding is None or _is_api(flow.request) or not _is_text(response) or not _has_body(flow):
+        if decoding is None or self._target.is_api(flow.request.path) or not _is_text(response) or not _has_body(flow):
             return
         response.stream = _renamed_stream(decoding, StreamRenaming(renaming))
         for name in ("content-encoding", "content-length", "etag", "accept-ranges"):
@@ -115,10 +115,6 @@ class Outward:
 @lru_cache(maxsize=64)
 def _renaming(old: str, new: str) -> Renaming:
     return Renaming.between(old, new)
-
-
-def _is_api(request: http.Request) -> bool:
-    return request.path.lower().startswith("/api/")
 
 
 def _is_text(message: http.Message) -> bool:

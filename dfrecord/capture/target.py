@@ -35,6 +35,16 @@ class Target:
         """E.g. `https://df.example.com`."""
         return f"{self.scheme}://{self.netloc}"
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that `start` lies in, the innermost first, without their last slash: the API is under one."""
+        names = self.start.partition("?")[0].partition("#")[0].split("/")[1:-1]
+        return tuple("".join(f"/{name}" for name in names[:length]) for length in range(len(names), -1, -1))
+
+    def is_api(self, path: str) -> bool:
+        """Whether a path on the target is one of its API, not of its pages."""
+        return any(path.lower().startswith(f"{folder}/api/".lower()) for folder in self.folders)
+
 
 def target_of(url: str, what: str = "URL") -> Target:
     """The target that a URL names. Raises UsageError unless it is http or https with a host and without credentials."""

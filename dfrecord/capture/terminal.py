@@ -115,14 +115,15 @@ class LiveTable(Lines):
         super().listening(host, port, ca)
         with _GONE:
             self._live.start()
-        self._row(("TIME", "CALL", "STATUS", "TOOK", ""), "bold")
+        self._row(("TIME", "CALL", "STATUS", "TOOK"), "bold")
         self._footer()
 
     def call(self, call: Call) -> None:
-        """One row; a refused or failed call stands out."""
+        """One row; a refused or failed call stands out, and says why below."""
         self._recorded += 1
         self._failed += bool(call.failure)
-        self._row(_columns(call), "bold red" if call.failure else "")
+        started, title, status, took, why = _columns(call)
+        self._row((started, f"{title}\n{why}" if why else title, status, took), "bold red" if call.failure else "")
         self._footer()
 
     def filtered_out(self, count: int) -> None:
@@ -140,8 +141,8 @@ class LiveTable(Lines):
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2), expand=True)
-        for width, ratio in ((8, None), (None, 3), (6, None), (8, None), (None, 2)):
-            table.add_column(width=width, ratio=ratio, overflow="ellipsis", no_wrap=True)
+        for width, ratio in ((8, None), (None, 1), (6, None), (8, None)):
+            table.add_column(width=width, ratio=ratio, overflow="fold")
         table.add_row(*(_text(column, style) for column in columns))
         with _GONE:
             self._console.print(table)

@@ -89,6 +89,21 @@ def quiet_option(function: Decorated) -> Decorated:
     return click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")(function)
 
 
+def given_options(*without: str) -> list[str]:
+    """The words on the command line that gave options, except those named; what has its default is left out."""
+    context = click.get_current_context()
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        is_given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not isinstance(option, click.Option) or not is_given or name in without:
+            continue
+        value = context.params["catalog"].source if name == "catalog" else context.params[name]
+        for each in value if isinstance(value, tuple) else (value,):
+            words += [option.opts[0]] if each is True else [option.opts[0], str(each)]
+    return words
+
+
 def force_option(function: Decorated) -> Decorated:
     """--force."""
     return click.option("--force", is_flag=True, help="Replace the output when it exists.")(function)

@@ -6,14 +6,18 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 import dfrecord
-from dfrecord.cli.options import input_argument, plan_from, plan_options, quiet_option
+from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
+from dfrecord.cli.progress import display
 from dfrecord.errors import UsageError
 from dfrecord.outputs import Written, write_file
+
+if TYPE_CHECKING:
+    from dfrecord.replaying.plan import Plan
 
 WOULD_CHANGE = 3
 INTERRUPTED = 130
@@ -33,10 +37,29 @@ INTERRUPTED = 130
     envvar="DF_CREATED",
     help="Notes what is created, for --teardown (default: NAME.created.jsonl).",
 )
-@click.option("--timeout", default=30.0, metavar="SECONDS", show_default=True, help="For each request.")
-@click.option("--retries", default=3, metavar="N", show_default=True, help="Of safe requests, and after a 429.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="For each request.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=3,
+    metavar="N",
+    show_default=True,
+    help="Of safe requests, and after a 429.",
+)
 @click.option("--insecure", is_flag=True, help="Do not check the server's certificate.")
-@click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), default=None, help="Certificates to trust.")
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False),
+    default=None,
+    help="Certificates to trust (default: REQUESTS_CA_BUNDLE, or those that requests brings along).",
+)
 @click.option("--proxy", default="", metavar="URL", help="Proxy (default: HTTPS_PROXY and the like).")
 @plan_options
 @quiet_option
@@ -64,9 +87,9 @@ def command(
     recorded; 1: something failed or differs; 2: something to set is missing. With --plan 0: nothing would change; 3:
     something would.
     """
-    from dfrecord.replaying import told
+    from dfrecord.renderers.curl_command import pasted_line
+    from dfrecord.replaying import run, told
     from dfrecord.replaying.client import Connection
-    from dfrecord.replaying.run import ReplayOptions, tear_down
 
     if not base_url:
         raise UsageError("set DF_BASE_URL or give --base-url: the instance to run against; nothing was sent")
@@ -76,35 +99,29 @@ def command(
         raise UsageError("--literal: a replay links what it sends; render the literal requests instead")
     connection = Connection(timeout, retries, insecure, ca_file or "", proxy)
     if plan_only:
-        planned = dfrecord.preview(journey, base_url, os.environ, catalog=catalog, connection=connection)
-        click.echo(json.dumps(told.plan_account(planned), indent=2) if as_json else "\n".join(told.plan_lines(planned)))
-        sys.exit(WOULD_CHANGE if planned.changes else 0)
+        _tell_plan(dfrecord.preview(journey, base_url, os.environ, catalog=catalog, connection=connection), as_json)
     total = len(journey.steps)
-
-    def tell(result: Any) -> None:
-        if not quiet and not as_json:
-            for line, colour in told.result_lines(result, total):
-                click.secho(line, fg=colour, err=True)
-
-    options = ReplayOptions(base_url, os.environ, connection, yes, first_step, created_file)
-    if journey.teardown:
-        replayed = tear_down(journey, options, catalog, tell)
-    else:
-        replayed = dfrecord.replay(
-            journey,
-            base_url,
-            os.environ,
-            catalog=catalog,
-            connection=connection,
-            yes=yes,
-            first_step=first_step,
-            created_file=created_file,
-            tell=tell,
+    with display(total, lines=not as_json, quiet=quiet) as shown:
+        options = run.ReplayOptions(
+            base_url, os.environ, connection, yes, first_step, created_file, shown.begin, shown.say
         )
+        start = run.tear_down if journey.teardown else run.replay
+        replayed = start(journey, options, catalog, lambda result: shown.show(told.result_lines(result, total)))
     if junit is not None:
         write_file(Written(junit, told.junit_xml(replayed)))
     if as_json:
         click.echo(json.dumps(told.run_account(replayed), indent=2))
-    elif not quiet:
-        click.echo(told.summary(replayed, source), err=True)
+    if not quiet and (replayed.interrupted or not as_json):
+        again = ["dfrecord", "replay", source, "--base-url", base_url, *given_options("base_url", "first_step")]
+        click.echo(told.summary(replayed, pasted_line(again)), err=True)
     sys.exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
+
+
+def _tell_plan(plan: Plan, as_json: bool) -> NoReturn:
+    from dfrecord.replaying import told
+
+    if as_json:
+        click.echo(json.dumps(told.plan_account(plan), indent=2))
+    for line, colour in told.plan_lines(plan) if not as_json else ():
+        click.secho(line, fg=None if os.environ.get("NO_COLOR") else colour)
+    sys.exit(WOULD_CHANGE if plan.changes else 0)

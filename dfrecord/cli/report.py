@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from dfrecord.cli.options import (
     force_option,
+    given_options,
     input_argument,
     may_replace,
     plan_options,
@@ -47,7 +47,7 @@ def command(source: str, output: str, filters: tuple[str, ...], force: bool, qui
     refuse_input_as_output(output, source)
     recording = read_source(source, filters, quiet, choices["catalog"])
     journey = plan_recording(recording, filters, quiet, **choices)
-    page = report(recording, journey, list(_words(filters, choices)))
+    page = report(recording, journey, given_options("output", "quiet", "force"), source)
     if output == "-":
         write_out(page)
         return
@@ -55,17 +55,3 @@ def command(source: str, output: str, filters: tuple[str, ...], force: bool, qui
     if not quiet:
         count = len(journey.steps)
         click.echo(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {output}", err=True)
-
-
-def _words(filters: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[str]:
-    """The options as they were given, those that have their default left out."""
-    context = click.get_current_context()
-    for option in context.command.params:
-        if not isinstance(option, click.Option) or option.name in ("output", "quiet", "force"):
-            continue
-        given = {**choices, "filters": filters, "catalog": choices["catalog"].source}
-        value = given.get(option.name or "")
-        if context.get_parameter_source(option.name or "") is not click.core.ParameterSource.COMMANDLINE:
-            continue
-        for each in value if isinstance(value, tuple) else (value,):
-            yield from [option.opts[0]] if each is True else [option.opts[0], str(each)]

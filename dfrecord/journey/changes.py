@@ -41,6 +41,7 @@ class Changes:
         """
         record = self._seen(facts, identifier, entry)
         members = tuple(self._members(sent, facts, record, ""))
+        members += tuple(self._needed(sent, facts, record, {key for key, _ in members})) if members else ()
         for path, _ in _fields(Object(members), facts):
             record.written[path] = entry
         return Object(members)
@@ -73,6 +74,15 @@ class Changes:
                 continue
             yield key, value
 
+    @staticmethod
+    def _needed(
+        sent: Object, facts: Resource, record: _Record, given: set[str | Text]
+    ) -> Iterator[tuple[str | Text, Tree]]:
+        """What the server cannot do without in an update, where it was empty."""
+        for key, value in sent.members:
+            if key in facts.needed_in_updates and key not in given and not record.shown.get(str(key), (0, None))[1]:
+                yield key, value
+
     def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
         child = self._catalog.resources[relation.resource]
         return Array(
@@ -96,6 +106,24 @@ def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
         yield key, value
         if key in facts.merged and isinstance(value, Object):
             yield from ((field_path(key, str(name)), inner) for name, inner in value.members)
+
+
+def kept_otherwise(sent: Object, shown: Object) -> tuple[str, ...]:
+    """The fields of a record for which the server shows another single value than was sent, as far as can be told."""
+    there = {key: value for key, value in shown.members if isinstance(key, str)}
+    return tuple(
+        key
+        for key, value in sent.members
+        if isinstance(key, str)
+        and key in there
+        and isinstance(value, (bool, str, Number))
+        and _other(value, there[key])
+    )
+
+
+def _other(value: Tree, shown: Tree) -> bool:
+    texts = [item.text if isinstance(item, Number) else item for item in (value, shown)]
+    return texts[0] != texts[1] and not (value == "" and shown is None)
 
 
 def _equal(left: Tree, right: Tree) -> bool:

@@ -310,11 +310,11 @@ class _Linking:
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
         row_id = self.catalog.id_of(value)
-        if self.step.kind is StepKind.UPDATE and row_id not in (None, "0") and self.record:
-            own, var = self.record
+        if self.step.kind is StepKind.UPDATE and self.record:
             if facts.id_field == self._parent_key(parent):
-                return var if row_id == own else self._leave_out("parent", facts.id_field, parent)
-            return Var(self.references.row(parent, var, facts.name, row_id, row, self.entry))
+                return self.record[1]  # a has-one has its parent's id
+            if row_id not in (None, "0"):
+                return Var(self.references.row(parent, self.record[1], facts.name, row_id, row, self.entry))
         return self._leave_out("server-made", facts.id_field or self.catalog.id, parent)
 
     def _parent_key(self, parent: Parent) -> str:

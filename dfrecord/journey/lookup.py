@@ -105,6 +105,12 @@ class Sightings:
         place = bisect_left(seen, entry, key=_entry)
         return seen[place - 1] if place else None
 
+    def next(self, resource: str, identifier: str, entry: int) -> Sighting | None:
+        """The record as an answer first showed it after `entry`, None when none did."""
+        seen = self._answered.get((resource, identifier), [])
+        place = bisect_right(seen, entry, key=_entry)
+        return seen[place] if place < len(seen) else None
+
     def between(self, resource: str, identifier: str, start: int, stop: int) -> list[Sighting]:
         """The record as answers showed it from `start` to before `stop`."""
         seen = self._answered.get((resource, identifier), [])

@@ -34,7 +34,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
-from dfrecord.journey.rewrite import Parts, in_lookup, in_request, in_text
+from dfrecord.journey.rewrite import Parts, in_lookup, in_request, in_text, joined
 from dfrecord.system_api.catalog import Catalog
 
 MOST_KEYS = 40
@@ -175,7 +175,7 @@ class _Stem:
         length = len(known.path) if known and known.path else prefix.end() if prefix else 0
         rest = Text((first[length:], *target.parts[1:])) if first else target
         rewritten = in_text(rest, lambda text: tuple(self._uri(text)))
-        return Text((first[:length], *rewritten.parts)) if first else rewritten
+        return Text(joined((first[:length], *rewritten.parts))) if first else rewritten
 
     def _uri(self, text: str) -> Iterator[str | Var]:
         forms = {written(form): letters for form, letters in self._forms.items() for written in (quote_plus, _quoted)}

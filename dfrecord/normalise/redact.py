@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,27 +19,20 @@ _SAME_TIME = timedelta(seconds=1)
 def joined(recordings: Sequence[Recording]) -> Recording:
     """One recording of several, by start time, without the exchanges that stand in more than one of them.
 
-    Two programs that saw the same exchange disagree by milliseconds about when it began.
+    Two programs that saw the same exchange disagree by milliseconds about when it began. A recording and what was made
+    of it by redacting agree about that, but not about what it held.
     """
     if len(recordings) == 1:
         return recordings[0]
     exchanges: list[Exchange] = []
     passed_over: list[PassedOver] = []
-    earlier: dict[tuple[object, ...], list[datetime]] = {}
+    seen = _Seen()
     offset = 0
     for recording in recordings:
-        own: list[tuple[tuple[object, ...], datetime]] = []
-        for exchange in recording.exchanges:
-            what, started = _content(exchange), _time(exchange.started)
-            if started is not None:
-                double = next((time for time in earlier.get(what, ()) if abs(time - started) <= _SAME_TIME), None)
-                if double is not None:
-                    earlier[what].remove(double)
-                    continue
-                own.append((what, started))
-            exchanges.append(replace(exchange, number=exchange.number + offset))
-        for what, started in own:
-            earlier.setdefault(what, []).append(started)
+        new = [exchange for exchange in recording.exchanges if not seen.take(exchange)]
+        exchanges += [replace(exchange, number=exchange.number + offset) for exchange in new]
+        for exchange in new:
+            seen.add(exchange)
         passed_over += [PassedOver(entry.number + offset, entry.url) for entry in recording.passed_over]
         offset += recording.entry_count
     return Recording(
@@ -50,9 +44,41 @@ def joined(recordings: Sequence[Recording]) -> Recording:
     )
 
 
+class _Seen:
+    """The exchanges of earlier recordings, each to be found again once."""
+
+    def __init__(self) -> None:
+        self._by_content: dict[tuple[object, ...], list[datetime]] = {}
+        self._by_moment: Counter[tuple[object, ...]] = Counter()
+
+    def add(self, exchange: Exchange) -> None:
+        """Keeps one, if it is known when it began."""
+        if (started := _time(exchange.started)) is not None:
+            self._by_content.setdefault(_content(exchange), []).append(started)
+            self._by_moment[*_call(exchange), started] += 1
+
+    def take(self, exchange: Exchange) -> bool:
+        """Whether it is here; from now on it is not."""
+        started = _time(exchange.started)
+        if started is None:
+            return False
+        alike = self._by_content.get(_content(exchange), [])
+        found = next((time for time in alike if abs(time - started) <= _SAME_TIME), None)
+        moment = (*_call(exchange), started if found is None else found)
+        if found is None and not self._by_moment[moment]:
+            return False
+        if found is not None:
+            alike.remove(found)
+        self._by_moment[moment] -= 1
+        return True
+
+
+def _call(exchange: Exchange) -> tuple[object, ...]:
+    return exchange.request.method, exchange.request.url, exchange.response.status
+
+
 def _content(exchange: Exchange) -> tuple[object, ...]:
-    request, response = exchange.request, exchange.response
-    return request.method, request.url, request.body, response.status, response.body
+    return *_call(exchange), exchange.request.body, exchange.response.body
 
 
 def _time(started: str) -> datetime | None:

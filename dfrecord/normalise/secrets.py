@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from dfrecord.journey.model import Encoding, Number, Tree, Var
 from dfrecord.normalise.body import json_of, leaves
@@ -198,7 +198,7 @@ def _together(secrets: tuple[Secret, ...]) -> Secrets:
 
 def _is_unmistakable(value: str, catalog: Catalog) -> bool:
     is_word = re.fullmatch(r"[A-Za-z]?[a-z]{0,9}", value) is not None
-    return len(value) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
+    return len(value.strip()) >= SHORTEST_FOUND_EVERYWHERE and not is_word and value.lower() not in catalog.vocabulary
 
 
 def standing_in(values: frozenset[str], content: bytes) -> bool:
@@ -267,9 +267,13 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     user_info = urlsplit(request.url).password
     if user_info:
         yield "password", "password", user_info
-    for name, value in parse_qsl(request.query):
-        if catalog.is_secret_parameter(name):
-            yield _identifier(name), name, value
+    for pair in request.query.split("&"):
+        for name, value in parse_qsl(pair):
+            if catalog.is_secret_parameter(name):
+                yield _identifier(name), name, value
+                written = pair.partition("=")[2]
+                if written.encode("utf-8", "surrogatepass") not in dict(_written_forms(value)):  # `%73ecret`
+                    yield _identifier(name), name, written
     yield from _in_body(request.body, request.headers, resource, catalog)
     yield from _in_body(response.body, response.headers, resource, catalog)
     for content in (request.url.encode("utf-8", "surrogatepass"), request.body.content, response.body.content):
@@ -282,7 +286,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
 def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     lowered = header.lower()
     if lowered in ("cookie", "set-cookie"):
-        for name, content in re.findall(r"([^\s=;,]+)=([^;,]*)", value):
+        for pair in re.split("[;,]", value):
+            name, _, content = pair.strip().partition("=")
             if catalog.is_secret_name(name) or (len(content) >= 20 and " " not in content and "@" not in content):
                 yield _identifier(name), name, content
     elif lowered in ("authorization", "proxy-authorization"):
@@ -306,9 +311,12 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         return
     kind = (headers.get("Content-Type") or "").lower()
     if "multipart/" in kind:
-        for name, value in re.findall(rb'name="([^"]*)"\r\n\r\n(.*?)\r\n--', body.content, re.DOTALL):
-            if catalog.is_secret_parameter(name.decode("utf-8", "replace")):
-                yield _identifier(name.decode("utf-8", "replace")), name.decode(), value.decode("utf-8", "replace")
+        for part in body.content.split(b"\r\n--"):
+            head, _, content = part.partition(b"\r\n\r\n")
+            named = re.search(rb'[;\s]name="([^"]*+)"', head)
+            name = named[1].decode("utf-8", "replace") if named else ""
+            if catalog.is_secret_parameter(name):
+                yield _identifier(name), name, content.decode("utf-8", "replace")
         return
     if "csv" in kind or "xml" in kind:
         yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)
@@ -336,11 +344,12 @@ def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterat
 
 def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     """Secrets of a user import: columns of CSV, elements of XML (system-api.md section 4.1)."""
-    for name, value in re.findall(r"<([\w.-]+)[^<>]*>([^<>]*)</\1>", text):
+    for name, value in re.findall(r"<([\w.-]++)[^<>]*+>([^<>]*+)</\1>", text):
         if catalog.secret_rule(resource, name):
             yield name_of_field(catalog, resource, name), name, html.unescape(value)
     if "<" not in text.partition("\n")[0]:
-        for row in csv.DictReader(io.StringIO(text)):
+        csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # or a long column hides the secret beside it
+        for row in csv.DictReader(io.StringIO(text, newline="")):
             for name, value in row.items():
                 if isinstance(name, str) and isinstance(value, str) and catalog.secret_rule(resource, name.strip()):
                     yield name_of_field(catalog, resource, name.strip()), name.strip(), value
@@ -383,6 +392,11 @@ def _is_lookup_reference(value: str) -> bool:
 # ---------------------------------------------------------------- how a value may be written
 
 
+_LEFT_UNESCAPED = ("", "/", "!'()*", "*", ";,/?:@&=+$!'()*#", "!$&'()*+,;:@/?`{}|^[]=\\", "!$&()*+,;:@/?`{}|^[]=\\")
+"""Beside letters, digits and `-._~`: quote() alone and for paths, encodeURIComponent, forms, encodeURI, and what the
+URL standard leaves in a query (WHATWG URL, 1.3: of special schemes without the apostrophe)."""
+
+
 def _uri(value: str) -> bytes:
     return quote(value, safe="", errors="surrogatepass").encode()
 
@@ -390,19 +404,22 @@ def _uri(value: str) -> bytes:
 def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     """Every way the value may stand in a text, with whether that is base64."""
     plain = value.encode("utf-8", "surrogatepass")
-    uri = _uri(value)
-    escaped = {
-        uri,
-        re.sub(rb"%[0-9A-F]{2}", lambda match: match.group().lower(), uri),
-        quote_plus(value, errors="surrogatepass").encode(),
-        quote(value, errors="surrogatepass").encode(),
-        value.replace('"', '""').encode("utf-8", "surrogatepass"),  # in CSV
-    }
+    escaped = {*_percent_forms(value), value.replace('"', '""').encode("utf-8", "surrogatepass")}  # the latter in CSV
     for text in (value, html.escape(value), html.escape(value, quote=False)):
         escaped.update(_json_forms(text))
     yield from ((form, False) for form in sorted(escaped))
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
         yield from ((form, True) for form in _base64_forms(plain))
+
+
+def _percent_forms(value: str) -> Iterator[bytes]:
+    """Percent-encoded in every usual way: they differ in what they leave as it is, in the space, and in the digits."""
+    for unescaped in _LEFT_UNESCAPED:
+        form = quote(value, safe=unescaped, errors="surrogatepass")
+        for tilde in (form, form.replace("~", "%7E")):
+            for written in (tilde, tilde.replace("%20", "+")):
+                yield written.encode()
+                yield re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), written).encode()
 
 
 def _json_forms(text: str) -> Iterator[bytes]:

@@ -91,7 +91,7 @@ class Request:
     @property
     def query(self) -> str:
         """The query as sent, without the question mark; empty when there is none."""
-        return urlsplit(self.url).query
+        return self.url.partition("#")[0].partition("?")[2]  # urlsplit would take tabs and line ends out of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _ENTRY_START = re.compile(
     rb'|_fromCache)"\s*+:'
 )
 _RESTARTS = 100
+_LOOKS = 10  # at the whole file, when the damage shows only at its end
 
 Item = TypeVar("Item")
 Members = dict[str, slice]
@@ -93,7 +94,7 @@ def entries_of(
 
     Where that raises Broken, it goes on at the next place that looks like an entry.
     """
-    position, restarts = 1, 0
+    position, restarts, looked_through = 1, 0, 0
     while True:
         position = _end(_GAP_AND_COMMAS, buffer, position)
         if position >= len(buffer):
@@ -107,11 +108,12 @@ def entries_of(
         except Broken as broken:
             again = _ENTRY_START.search(buffer, position + 1)
             restarts += 1
+            looked_through += len(buffer) - position
             yield Lost(str(broken)), position
             if again is None:
                 return
-            if restarts > _RESTARTS:
-                yield Lost(f"the file is damaged in more than {_RESTARTS} places; the rest was not read", 0), position
+            if restarts > _RESTARTS or looked_through > _LOOKS * len(buffer):
+                yield Lost("the file is damaged in too many places; the rest was not read", 0), position
                 return
             position = again.start()
         else:

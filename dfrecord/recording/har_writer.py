@@ -192,10 +192,10 @@ def _opening() -> bytes:
 def _entry_bytes(exchange: Exchange) -> bytes:
     entry = har_entry(exchange)
     try:
-        text = msgspec.json.encode(entry)
-    except UnicodeEncodeError:  # a lone surrogate can only stand in JSON as an escape
-        text = json.dumps(entry, allow_nan=False).encode("ascii")
-    return b"\n      " + msgspec.json.format(text, indent=2).replace(b"\n", b"\n      ")
+        text = msgspec.json.format(msgspec.json.encode(entry), indent=2)
+    except UnicodeEncodeError:  # a lone surrogate can only stand in JSON as an escape, which msgspec does not take
+        text = json.dumps(entry, allow_nan=False, indent=2).encode("ascii")
+    return b"\n      " + text.replace(b"\n", b"\n      ")
 
 
 def har_entry(exchange: Exchange) -> dict[str, object]:

@@ -6,60 +6,95 @@ A folder or archive that is one recording with attached bodies (Playwright's `ha
 from __future__ import annotations
 
 import io
+import lzma
+import os
+import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.attachments import ARCHIVE_ERRORS, check_member
 from dfrecord.recording.unpack import CHUNK, BufferReader, limit_of, stored
 
 _ENDINGS = (".har", ".zhar", ".flow", ".flows", ".mitm")
-_WRAPPINGS = (".gz", ".zip")
+_WRAPPINGS = (".gz", ".zip", ".tar", ".tgz", ".xz", ".bz2")
 
 
 def recordings_in(source: str) -> Iterator[str | BinaryIO]:
     """The recordings of an input, by name; the input itself when it is one. Raises UnreadableInput."""
     path = Path(source)
-    if source != "-" and path.is_dir() and not (path / "har.har").is_file():
-        found = sorted(str(file) for file in path.iterdir() if file.is_file() and _is_recording(file.name))
-        yield from found or [source]
-    elif source != "-" and path.is_file() and zipfile.is_zipfile(path):
-        several = _in_archive(path)
-        yield from several or [source]
+    if source == "-" or not path.exists():
+        yield source
+    elif path.is_dir():
+        found = _in_folder(path)
+        for part in found:
+            if part != source:
+                yield from recordings_in(part)
+        if not found or source in found:
+            yield source
+    elif path.is_file() and zipfile.is_zipfile(path):
+        yield from _in_zip(path) or [source]
+    elif path.is_file() and tarfile.is_tarfile(path):
+        yield from _in_tar(path)
     else:
         yield source
 
 
-def _is_recording(name: str) -> bool:
-    return name.lower().endswith((*_ENDINGS, *_WRAPPINGS)) and not name.startswith(".")
+def _in_folder(folder: Path) -> list[str]:
+    """The recordings in a folder and those in it; a folder with `har.har` is one recording with its bodies."""
+    found: list[str] = []
+    for place, folders, names in os.walk(folder):
+        if "har.har" in names:
+            found.append(place)
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files = (Path(place, name) for name in sorted(names) if _is_recording(name, _WRAPPINGS))
+        found += [str(file) for file in files if file.is_file()]
+    return found
 
 
-def _in_archive(path: Path) -> Sequence[str | BinaryIO]:
+def _is_recording(name: str, wrappings: tuple[str, ...]) -> bool:
+    """Whether a file of that name is one. macOS puts `._` files beside others, and `__MACOSX` into its archives."""
+    hidden = name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
+    return not hidden and name.lower().endswith((*_ENDINGS, *wrappings))
+
+
+def _in_zip(path: Path) -> Sequence[str | BinaryIO]:
     """The recordings of an archive with several, each as a stream with a name; none when it is one recording."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if _is_member(m)]
+            members = [m for m in archive.infolist() if not m.is_dir() and _is_recording(m.filename, (".gz",))]
             if any(m.filename.rpartition("/")[2] == "har.har" for m in members):
                 return []
             hars = sum(m.filename.lower().endswith(".har") for m in members)
-            return [] if hars == len(members) == 1 else [_unpacked(archive, m, path) for m in members]
+            return [] if hars == len(members) == 1 else [_unzipped(archive, m, path) for m in members]
     except ARCHIVE_ERRORS as error:
         raise UnreadableInput(f"{path}: the zip archive cannot be read: {error}; unpack it first") from None
 
 
-def _is_member(member: zipfile.ZipInfo) -> bool:
-    name = member.filename
-    hidden = name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
-    return not member.is_dir() and not hidden and name.lower().endswith((*_ENDINGS, ".gz"))
-
-
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> BinaryIO:
+def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> BinaryIO:
     check_member(member)
-    name = f"{path}/{member.filename}"
     with archive.open(member) as file:
-        buffer = stored(iter(lambda: file.read(CHUNK), b""), limit_of(path.stat().st_size), name)
-    raw = BufferReader(buffer)
+        return _unpacked(file, f"{path}/{member.filename}", path)
+
+
+def _in_tar(path: Path) -> Sequence[BinaryIO]:
+    """The recordings of a tar archive, compressed or not, each as a stream with a name. Raises UnreadableInput."""
+    try:
+        with tarfile.open(path) as archive:
+            members = [m for m in archive if m.isfile() and _is_recording(m.name, (".gz",))]
+            if not members:
+                raise UnreadableInput(f"{path}: the archive holds no HAR file; unpack it and give one recording")
+            files = ((member, archive.extractfile(member)) for member in members)
+            return [_unpacked(file, f"{path}/{member.name}", path) for member, file in files if file is not None]
+    except (*ARCHIVE_ERRORS, tarfile.TarError, lzma.LZMAError) as error:
+        raise UnreadableInput(f"{path}: the archive cannot be read: {error}; unpack it first") from None
+
+
+def _unpacked(file: IO[bytes], name: str, path: Path) -> BinaryIO:
+    raw = BufferReader(stored(iter(lambda: file.read(CHUNK), b""), limit_of(path.stat().st_size), name))
     raw.name = name
     return io.BufferedReader(raw)

@@ -14,7 +14,7 @@ import re
 import stat
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -34,6 +34,8 @@ from dfrecord.recording.changing import watched
 from dfrecord.recording.unpack import CHUNK, BufferReader, inflated, limit_of, recoded, stored
 
 _MOST_WRAPPINGS = 4
+
+_HEAD = 4096  # bytes that tell what it is
 
 READ_AT_ONCE = 8 * 1024 * 1024
 """Files up to this size are read, larger ones mapped."""
@@ -143,7 +145,7 @@ def _file(path: Path, name: str, attachments: Attachments) -> _Layer:
 def _stream(stream: BinaryIO, name: str) -> memoryview:
     """A pipe, standard input or any stream: looked at before it is stored, since it may be endless."""
     head = b""
-    while len(head) < 4096 and (more := stream.read(4096 - len(head))):
+    while len(head) < _HEAD and (more := stream.read(_HEAD - len(head))):
         head += more
     if not head:
         raise UnreadableInput(f"{name}: is empty; there is nothing to read")
@@ -153,7 +155,7 @@ def _stream(stream: BinaryIO, name: str) -> memoryview:
 
 def _kind(buffer: memoryview, name: str) -> str:
     """What the bytes are: har, flow, or a wrapping; raises UnreadableInput when it is none of them."""
-    head = bytes(buffer[:4096])
+    head = bytes(buffer[:_HEAD])
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if head.startswith(b"\x1f\x8b"):
@@ -184,11 +186,24 @@ def _unwrapped(kind: str, layer: _Layer, name: str) -> _Layer:
     if kind in ("gzip", "zlib"):
         broken: list[str] = []
         chunks = inflated(layer.buffer, 31 if kind == "gzip" else 15, broken)
-        unpacked = stored(chunks, limit_of(len(layer.buffer)), name)
+        unpacked = stored(_promising(chunks, name), limit_of(len(layer.buffer)), name)
         notes = (*layer.notes, *broken)
         return replace(layer, buffer=unpacked, attachments=no_attachments, notes=notes)
     # Four bytes of UTF-32 or two of UTF-16 become at most three of UTF-8 each.
     return replace(layer, buffer=stored(recoded(layer.buffer, kind), 2 * len(layer.buffer) + 16, name))
+
+
+def _promising(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The chunks, once their beginning can be that of a recording: most bombs are none."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    if head:
+        _kind(memoryview(head), name)
+        yield head
+    yield from chunks
 
 
 def _unzipped(layer: _Layer, name: str) -> _Layer:
@@ -198,7 +213,7 @@ def _unzipped(layer: _Layer, name: str) -> _Layer:
         check_member(member)
         limit = limit_of(len(layer.buffer))
         with archive.open(member) as file:
-            unpacked = stored(iter(lambda: file.read(CHUNK), b""), limit, name)
+            unpacked = stored(_promising(iter(lambda: file.read(CHUNK), b""), name), limit, name)
     except ARCHIVE_ERRORS as error:
         raise UnreadableInput(f"{name}: the zip archive cannot be read: {error}; unpack it first") from None
     folder = member.filename[: member.filename.rfind("/") + 1]

@@ -18,6 +18,7 @@ from typing import Any
 from dfrecord.errors import UnreadableInput
 
 CHUNK = 1024 * 1024
+_PIECE = 16 * 1024  # of compressed bytes: what follows the end of a member is copied, and a bomb may have many members
 _IN_MEMORY = 32 * 1024 * 1024
 _FLOOR = 512 * 1024 * 1024
 _RATIO = 200
@@ -55,12 +56,12 @@ def inflated(buffer: memoryview, bits: int, broken: list[str]) -> Iterator[bytes
     pending = b""
     while pending or position < len(buffer):
         if decompressor.eof:
-            rest = pending + bytes(buffer[position : position + 2])
-            if bits != 31 or not rest.startswith(b"\x1f\x8b"):
+            following = pending[:2] + bytes(buffer[position : position + 2])
+            if bits != 31 or not following.startswith(b"\x1f\x8b"):
                 return  # padding or garbage after the end, as gunzip ignores it
             decompressor = zlib.decompressobj(bits)
         if not pending:
-            pending = bytes(buffer[position : position + CHUNK])
+            pending = bytes(buffer[position : position + _PIECE])
             position += len(pending)
         try:
             chunk = decompressor.decompress(pending, CHUNK)

@@ -37,10 +37,11 @@ from dfrecord.renderers.ansible_encoder import (
 )
 from dfrecord.renderers.ansible_settings import Settings
 from dfrecord.renderers.bash_encoder import comment, shown
-from dfrecord.renderers.python import reconcile_source
+from dfrecord.renderers.python import functions_of
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import BRACKETS, environment
+from dfrecord.replaying import reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
 
@@ -118,7 +119,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         dangers=[Recorded(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         facts=settings.facts(wrote=tasks.tells_changes),
     )
-    filters = env.get_template("ansible/filters.py.j2").render(reconcile=reconcile_source())
+    filters = env.get_template("ansible/filters.py.j2").render(reconcile=functions_of(reconcile))
     return (
         OutputFile(playbook.encode("utf-8"), executable=True),
         OutputFile(filters.encode("utf-8"), beside=PLUGIN),
@@ -215,52 +216,57 @@ class _Tasks:
         deletes = step.kind is StepKind.DELETE
         by_key = not deletes and isinstance(keys, Array) and bool(keys.items)
         creates = not deletes and not (step.kind is StepKind.UPDATE and wanted.record)
-        filters = self._journey.conventions.filters
         read_when = self._when_known([var.name for var in path.variables])
-        variables: dict[str, Any] = {}
-        if not deletes:
-            variables["df_wanted"] = requests.document(wanted.document, self.encoder)
-        elif wanted.record:
+        if deletes and wanted.record:
             read_when.append(f"{self.encoder.names[wanted.record]} is not none")
-        if deletes:
-            variables["df_outcome"] = Template("{{ 'unchanged' if df_there is none else 'deleted' }}")
-        elif not creates:
-            missing = "'to be changed once it is there' if df_there is none"  # in check mode only
-            changed = "'changed: ' ~ df_change | join(', ') if df_change else 'unchanged'"
-            variables["df_outcome"] = Template(f"{{{{ {missing} else {changed} }}}}")
-        variables["df_path"] = self.encoder.text(path)
         if by_key:
-            variables["df_resource"] = Recorded(step.resource or "record")
             read_when.append("df_id not in [none, df_unknown]")
+        variables = self._about(step, wanted, creates=creates)
+        variables["df_path"] = self.encoder.text(path)
         if query.parts:
             variables["df_query"] = self.encoder.text(query)
-        if wanted.relations:
-            variables["df_related"] = Recorded(f"?related={','.join(wanted.relations)}")
-        record = "{{ df_base_url }}{{ df_path }}" + "/{{ df_id | df_uri }}" * by_key
+        record, with_query = "{{ df_base_url }}{{ df_path }}", "{{ df_query }}" * bool(query.parts)
+        own = record + "/{{ df_id | df_uri }}" * by_key
         return Task(
             kind="ensure",
             title=step.title,
             name=self._name(step),
             method=step.request.method,
-            url=Template("{{ df_base_url }}{{ df_path }}" + "{{ df_query }}" * bool(query.parts)),
+            url=Template(record + with_query),
             headers=requests.headers(step.request.headers, self.encoder),
             body={"body_format": "json", "body": Template("{{ df_wanted | df_whole(df_rows) }}")} if creates else {},
             notes=(*step.notes, *requests.header_notes(step.request.headers)),
-            searches=(
-                Template("{{ df_path | df_searches(df_keys, df_own, df_own) }}" if filters else "{{ [df_path] }}")
-                if by_key
-                else None
-            ),
-            read=Template(record + "{{ df_related }}" * bool(wanted.relations)),
+            searches=self._searches("df_own", self._journey.conventions.filters) if by_key else None,
+            read=Template(own + "{{ df_related }}" * (bool(wanted.relations) and not deletes)),
             read_when=read_when,
             may_be_missing=Template("{{ df_ok + [404] }}" if creates or deletes else "{{ df_ok }}"),
             creates=creates,
-            changed=Template(record + "{{ df_query }}" * bool(query.parts)),
+            changed=Template(own + with_query),
             keeps=self._wanted_facts(step),
             vars={**variables, **self.encoder.take_texts()},
             noted=self._journey.teardown and (creates or deletes),
             makes=Recorded(step.makes) if step.makes else None,
         )
+
+    def _about(self, step: Step, wanted: Wanted, *, creates: bool) -> dict[str, Any]:
+        """The variables that say which record a wanted state is about, and how what becomes of it is told."""
+        variables: dict[str, Any] = {}
+        if step.kind is StepKind.DELETE:
+            variables["df_outcome"] = Template("{{ 'unchanged' if df_there is none else 'deleted' }}")
+            return variables
+        variables["df_wanted"] = requests.document(wanted.document, self.encoder)
+        variables["df_resource"] = Recorded(step.resource or "record")
+        if wanted.relations:
+            variables["df_related"] = Recorded(f"?related={','.join(wanted.relations)}")
+        if not creates:
+            missing = "'to be changed once it is there' if df_there is none"  # in check mode only
+            changed = "'changed: ' ~ df_change | join(', ') if df_change else 'unchanged'"
+            variables["df_outcome"] = Template(f"{{{{ {missing} else {changed} }}}}")
+        return variables
+
+    def _searches(self, picked: str, filters: bool) -> Template:
+        """Where to look for a record: `picked` is the expression of the field that is wanted of it."""
+        return Template(f"{{{{ df_path | df_searches(df_keys, df_own, {picked}) }}}}" if filters else "{{ [df_path] }}")
 
     def _wanted_facts(self, step: Step) -> dict[str, Any]:
         facts = self._captures(step, "df_now")
@@ -295,9 +301,7 @@ class _Tasks:
         }
         if lookup.rows != self._journey.conventions.rows:
             variables["df_rows"] = [Recorded(row) for row in lookup.rows]
-        picked = self.encoder.quoted(lookup.pick)
-        in_list = self._journey.conventions.can_filter(lookup)
-        searches = f"{{{{ df_path | df_searches(df_keys, df_own, {picked}) }}}}" if in_list else "{{ [df_path] }}"
+        searches = self._searches(self.encoder.quoted(lookup.pick), self._journey.conventions.can_filter(lookup))
         return Task(
             kind="find",
             title=lookup.title,
@@ -305,7 +309,7 @@ class _Tasks:
             headers=requests.headers(lookup.headers, self.encoder),
             notes=tuple(requests.header_notes(lookup.headers)),
             when=self._when_known(variables_of_lookup(variable)),
-            searches=Template(searches),
+            searches=searches,
             keeps={self.encoder.names[variable.name]: Template(f"{{{{ {self._one(lookup)} }}}}")},
             vars={**variables, **self.encoder.take_texts()},
         )

@@ -22,6 +22,7 @@ from dfrecord.renderers.jq_encoder import jq_program, json_parts
 _LONGEST_ARGUMENT = 100_000  # bytes; Linux takes 131072
 _FILTERS = {Encoding.URI: "@uri", Encoding.JSON: "tojson[1:-1]", Encoding.BASE64: "@base64"}
 _NOTHING = Scope({})
+_PLAIN_WORD = re.compile(r"[\w./=,:+-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,11 @@ def pasted(parts: Iterable[str | Var], scope: Scope = _NOTHING) -> str:
             pieces.append(f"'{text}'")
             group = []
     return "".join([*pieces, word(group, scope)] if any(group) else pieces)
+
+
+def pasted_line(words: Iterable[str]) -> str:
+    """A command of these words, to paste into an interactive shell."""
+    return " ".join(each if _PLAIN_WORD.fullmatch(each) else pasted([each]) for each in words)
 
 
 def _is_text(parts: list[bytes | str]) -> bool:

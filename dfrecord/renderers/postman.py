@@ -91,7 +91,15 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
         "item": items,
         "event": [
             event("prerequest", _before(shop, tokens(_recorded_texts(journey)))),
-            event("test", shop.script("after", upsert=journey.upsert, teardown=journey.teardown)),
+            event(
+                "test",
+                shop.script(
+                    "after",
+                    upsert=journey.upsert,
+                    teardown=journey.teardown,
+                    secrets=[shop.names[variable.name] for variable in journey.variables if variable.secret],
+                ),
+            ),
         ],
     }
     if shop.token is not None:
@@ -223,6 +231,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
             "login": variable.name not in needed,
             "initial": _default_text(variable.default),
             "optional": not variable.required and not _is_made(variable),
+            **({"told": True} if variable.names_a_run and journey.teardown else {}),
         }
         for variable in _given(journey)
     ]

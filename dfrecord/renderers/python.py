@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from dfrecord.journey.model import (
@@ -26,16 +27,17 @@ from dfrecord.journey.model import (
     Text,
     Var,
     Variable,
+    VariableKind,
     Wanted,
 )
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
-from dfrecord.renderers.python_names import Names, name_variables
+from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import predicted, reconcile
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -68,11 +70,12 @@ class Call:
     result: str = ""
     closes_session: bool = False
     opens_session: bool = False
+    labels: tuple[str, ...] = ()  # a short name, and what kind of call it is
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The script, executable, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
-    source = script(journey, options, "python", plans=not journey.literal)
+    source = script(journey, options, "python", plans=not journey.literal, counts_steps=False)
     return (OutputFile(source.encode("utf-8"), executable=True),)
 
 
@@ -84,8 +87,9 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
     """
     names = name_variables(journey)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
-    body = _Body(journey, names, encoder)
+    body = _Body(journey, names, encoder, plans=bool(more.get("plans")))
     calls = body.calls()
+    told = names.told if language == "python" else ()  # other programs name each of their runs anew
     env = environment(
         options.template_dir,
         {
@@ -104,8 +108,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
         names=names,
-        signature=_signature(names),
-        environment_table=_environment_table(journey, names),
+        signature=_signature(names.arguments),
+        environment_table=environment_table(more.pop("rows", None) or environment_rows(journey, names)),
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
         token_value=body.token_value,
@@ -120,7 +124,11 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
-        reconcile=reconcile_source(),
+        reconcile=functions_of(reconcile),
+        predicted=functions_of(predicted),
+        told=told,
+        told_values=_told_values(told),
+        teardown_signature=_signature(told),
         **more,
     )
     return _with_long_lines(formatted(source))
@@ -148,8 +156,9 @@ def _width(line: str) -> int:
 class _Body:
     """Turns the schedule of a journey into calls."""
 
-    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder) -> None:
+    def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder, *, plans: bool = False) -> None:
         self._journey, self._names, self._encoder = journey, names, encoder
+        self._plans_calls = plans and not journey.upsert
         self._token = self._usual_token_header()
         self.token_header = string(self._token[0]) if self._token else ""
         self.token_value = ""
@@ -191,6 +200,8 @@ class _Body:
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
+        elif self._plans_calls and step.kind is StepKind.CALL and request.method not in ("GET", "HEAD"):
+            arguments.append("writes_record=False")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
@@ -212,6 +223,7 @@ class _Body:
             ),
             opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
             closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
+            labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
         )
 
     def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
@@ -305,7 +317,13 @@ class _Body:
         if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
-        return Call("find", tuple(arguments), lookup.title, result=self._names.assigned(variable.name))
+        return Call(
+            "find",
+            tuple(arguments),
+            lookup.title,
+            result=self._names.assigned(variable.name),
+            labels=(f"find_{variable.name}", VariableKind.LOOKUP.value, lookup.resource),
+        )
 
 
 def _cleaned(text: Text) -> Text:
@@ -328,38 +346,54 @@ def _followers(journey: Journey, names: Names) -> list[tuple[str, str, str]]:
     ]
 
 
-def reconcile_source() -> str:
-    """The functions of `replaying.reconcile` as they stand there: scripts and replay compare alike."""
-    source = inspect.getsource(reconcile)
-    return source[source.index("def whole(") :]
+def functions_of(module: ModuleType) -> str:
+    """The functions of a module as they stand there: scripts and replay compare, and plan, alike."""
+    source = inspect.getsource(module)
+    return source[source.index("\ndef ") + 1 :]
 
 
-def _signature(names: Names) -> str:
+def _told_values(told: tuple[Setting, ...]) -> str:
+    """The dict of what tells a run's records from another's: environment variable to value and recorded value."""
+    return "{" + ", ".join(f"{s.env}: ({s.name}, {s.default})" for s in told) + "}"
+
+
+def _signature(settings: tuple[Setting, ...]) -> str:
     """The parameters of the journey function; those with a default can stand anywhere, as all are keyword-only."""
     arguments = [
         f"{argument.name}: {argument.annotation}" + (f" = {argument.default}" if argument.default else "")
-        for argument in names.arguments
+        for argument in settings
     ]
     return ", ".join(["df: DreamFactory", *(["*", *arguments] if arguments else [])])
 
 
-def _environment_table(journey: Journey, names: Names) -> list[tuple[str, str]]:
-    """Each environment variable, padded, and what to know about it."""
-    rows = [("DF_BASE_URL", "required", "the instance, or --base-url")]
+def environment_rows(journey: Journey, names: Names, *, options: bool = True) -> list[tuple[str, str, str]]:
+    """Each environment variable, whether it is needed, and what to know about it, with its command-line option."""
+
+    def told(*facts: str, option: str) -> str:
+        return ", ".join(filter(None, [*facts, f"or {option}" if options and option else ""]))
+
+    rows = [("DF_BASE_URL", "required", told("the instance", option="--base-url"))]
     for setting in names.settings:
         need = "required" if setting.required else f"default {setting.default_text}" if setting.default else "optional"
         if setting.required and setting.only_to_log_in:
             need = f"required unless {names.session_env} is set"
-        facts = ["secret" if setting.secret else "", setting.description, f"or {setting.option}".replace('"', "")]
-        rows.append((setting.env.strip('"'), need, ", ".join(filter(None, facts[: 2 if setting.secret else 3]))))
+        option = "" if setting.secret else setting.option.strip('"')
+        facts = told("secret" if setting.secret else "", setting.description, option=option)
+        rows.append((setting.env.strip('"'), need, facts))
     if names.session:
         need = "required" if names.session_required else "optional"
         rows.append((names.session_env, need, "secret, a session token to use instead of logging in"))
     if any(step.danger for step in journey.steps):
-        rows.append(("DF_YES", "required", "1 to agree to the dangerous steps, or --yes"))
+        rows.append(("DF_YES", "required", told("1 to agree to the dangerous steps", option="--yes")))
     if journey.teardown:
-        rows.append(("DF_TEARDOWN", "optional", "1 to delete what earlier runs created here instead, or --teardown"))
+        undo = "1 to delete what earlier runs created here instead"
+        rows.append(("DF_TEARDOWN", "optional", told(undo, option="--teardown")))
         rows.append(("DF_CREATED", f"default {journey.name}.created.jsonl", "the file that notes what runs create"))
+    return rows
+
+
+def environment_table(rows: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """Each environment variable, padded, and what to know about it."""
     width = max(len(name) for name, _, _ in rows)
     return [(name.ljust(width), f"{need}; {facts}" if facts else need) for name, need, facts in rows]
 

@@ -97,6 +97,8 @@ BUILT_IN = (
     Format("python", "dfrecord.renderers.python:RENDERER"),
     Format("postman", "dfrecord.renderers.postman:RENDERER"),
     Format("ansible", "dfrecord.renderers.ansible:RENDERER"),
+    Format("locust", "dfrecord.renderers.locust:RENDERER"),
+    Format("http", "dfrecord.renderers.http:RENDERER"),
 )
 
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import InvalidHeader
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import Tree
 from dfrecord.normalise.body import parse_json
+from dfrecord.outputs import plain
+
+LONGEST_WAIT = 300.0
+"""Seconds that a run waits at most when the instance asks for it (`Retry-After`)."""
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach the instance. `timeout` in seconds for each request, `ca_file` a file of trusted certificates."""
+    """How to reach the instance. `timeout` in seconds for each request, `ca_file` a file of trusted certificates.
+
+    Without `ca_file` and `proxy`, REQUESTS_CA_BUNDLE, HTTPS_PROXY and the like hold, as for all users of requests.
+    """
 
     timeout: float = 30.0
     retries: int = 3
@@ -43,31 +53,59 @@ class Answered:
 
 
 class _Retry(Retry):
-    """Repeats safe requests when the instance is busy; others only when it says that it did not take them (429)."""
+    """Repeats safe requests when the instance is busy; others only when it says that it did not take them (429).
+
+    Waits as long as the instance asks, a number of seconds or a date, and says so.
+    """
+
+    pause: Callable[[float, str], None]
+
+    def new(self, **changed: Any) -> Self:
+        fresh = super().new(**changed)
+        fresh.pause = self.pause
+        return fresh
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
         if status_code == 429:
             return bool(self.total)
         return bool(super().is_retry(method, status_code, has_retry_after))
 
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        try:
+            return super().get_retry_after(response)
+        except InvalidHeader:
+            return None  # neither seconds nor a date: wait as if it were not there
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        asked = self.get_retry_after(response) if response is not None else None
+        seconds = asked or self.get_backoff_time()
+        if seconds > LONGEST_WAIT:
+            raise WorkFailed(f"the instance is busy and asks to wait {seconds:.0f} seconds")
+        if seconds > 0:
+            why = f"the instance is busy ({response.status})" if response is not None else "no answer"
+            self.pause(seconds, f"{why}: asking again in {seconds:.1f} s")
+
 
 class Client:
-    """Sends requests to one instance. Raises WorkFailed when no answer comes."""
+    """Sends requests to one instance. Raises WorkFailed when no answer comes. `say` hears why it waits."""
 
-    def __init__(self, base_url: str, connection: Connection) -> None:
+    def __init__(self, base_url: str, connection: Connection, say: Say = lambda text: None) -> None:
         if not base_url.lower().startswith(("http://", "https://")):
             raise UsageError(f"--base-url {base_url}: must begin with http:// or https://")
         self.base_url = base_url.rstrip("/")
+        self._say = say
+        self.writing = False  # whether a request is under way that may change something
+        self.cut_off = False  # whether Ctrl-C ended one, so that nobody knows what it did
         self._timeout = connection.timeout
         self._http = requests.Session()
         self._http.auth = lambda request: request  # or ~/.netrc would log in for us
-        self._http.verify = False if connection.insecure else connection.ca_file or True
+        # given with each request: what a session has, requests overrides by the environment
+        self._verify: bool | str = False if connection.insecure else connection.ca_file or True
+        self._proxies = {"http": connection.proxy, "https": connection.proxy} if connection.proxy else None
         if connection.insecure:
             import urllib3
 
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        if connection.proxy:
-            self._http.proxies = {"http": connection.proxy, "https": connection.proxy}
         retry = _Retry(
             total=connection.retries,
             connect=connection.retries,
@@ -78,8 +116,15 @@ class Client:
             backoff_factor=0.5,
             raise_on_status=False,
         )
+        retry.pause = self._pause
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, HTTPAdapter(max_retries=retry))
+
+    def _pause(self, seconds: float, why: str) -> None:
+        writing, self.writing = self.writing, False  # the instance did not take it
+        self._say(why)
+        time.sleep(seconds)
+        self.writing = writing
 
     def send(
         self, method: str, target: str, headers: Sequence[tuple[str, str]] = (), body: bytes | None = None
@@ -90,6 +135,7 @@ class Client:
             merged[name] = f"{merged[name]}, {value}" if name in merged else value
         sent: dict[str, Any] = {name: value.encode("utf-8") for name, value in merged.items()}
         started = time.monotonic()
+        self.writing = method not in ("GET", "HEAD")
         try:
             response = self._http.request(
                 method,
@@ -98,15 +144,28 @@ class Client:
                 data=body,
                 timeout=self._timeout,
                 allow_redirects=False,
+                verify=self._verify,
+                proxies=self._proxies,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, OSError) as error:
             raise WorkFailed(f"no answer from {self.base_url}: {_cause(error)}") from None
+        except KeyboardInterrupt:
+            self.cut_off = self.writing
+            raise
+        finally:
+            self.writing = False
         seconds = time.monotonic() - started
         try:
             tree = parse_json(response.content) if response.content.strip() else None
         except ValueError:
             tree = None
-        return Answered(response.status_code, response.reason or "", response.content, tree, seconds)
+        return Answered(response.status_code, _reason(response), response.content, tree, seconds)
+
+
+def _reason(response: requests.Response) -> str:
+    if response.is_redirect:
+        return f"redirected to {plain(response.headers['Location'])}, which is not followed: check --base-url"
+    return response.reason or ""
 
 
 def _cause(error: Exception) -> str:

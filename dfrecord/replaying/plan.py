@@ -7,16 +7,29 @@ create is there for the steps after it, with what it would hold. Nothing but the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from dfrecord.errors import WorkFailed
-from dfrecord.journey.model import Journey, Number, Step, StepKind, Tree, Var, Variable, Wanted, variables_of_tree
+from dfrecord.journey.model import (
+    Array,
+    Capture,
+    Journey,
+    Number,
+    Step,
+    StepKind,
+    Tree,
+    Var,
+    Variable,
+    Wanted,
+    variables_of_tree,
+)
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.select import refusal
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import predicted, reconcile
 from dfrecord.replaying.client import Client
 from dfrecord.replaying.run import ReplayOptions
 from dfrecord.replaying.target import Target, document, member
@@ -43,6 +56,10 @@ class Action(StrEnum):
     CALL = "call"  # a request that is no record's write and would be sent
     REFUSED = "refused"  # a create of what is there already, without an upsert
     NONE = "unchanged"
+
+
+_KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKind.DELETE: Action.DELETE}
+"""What a step does whose record cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +122,17 @@ class _Planner:
         self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
-        self._predicted: dict[str, dict[str, Any] | None] = {}  # by id variable or path; None: deleted
+        self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
+        self._new: set[str] = set()
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
+        try:
+            return self._run()
+        except WorkFailed as error:  # in the server's words, which may repeat a secret
+            raise WorkFailed(hidden(str(error), self._journey, self._values)) from None
+
+    def _run(self) -> Plan:
         for item in self._journey.schedule():
             if isinstance(item, Variable):
                 self._look_up(item)
@@ -142,11 +166,21 @@ class _Planner:
 
     def _call(self, step: Step) -> None:
         for capture in step.captures:
-            self._values.setdefault(capture.variable, UNKNOWN)
+            self._values.setdefault(capture.variable, self._kept_token(step, capture) or UNKNOWN)
         if step.only_after_changes and self._upserts and not self._would_write():
             self._planned.append(Planned(Action.NONE, self._title(step)))
-        elif not step.captures:
-            self._planned.append(Planned(Action.CALL, self._title(step)))
+        else:
+            kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)
+            self._planned += [Planned(kind, self._title(step))] if not step.captures or step.kind in _KINDS else []
+
+    def _kept_token(self, step: Step, capture: Capture) -> Tree:
+        """Where the answer would give a new session token: the one in use, as a plan does not end its session."""
+        if capture.pointer[-1] not in self._catalog.session.token_fields:
+            return None
+        name = self._catalog.session.token_header
+        return next(
+            (filled_text(value, self._values) for header, value in step.request.headers if header == name), None
+        )
 
     def _would_write(self) -> bool:
         return any(step.action is not Action.NONE for step in self._planned)
@@ -156,50 +190,76 @@ class _Planner:
     def _state(self, step: Step, wanted: Wanted) -> Planned:
         state = document(wanted, self._values)
         title = self._title(step)
-        known, record = self._record(step, wanted)
-        own = wanted.record or known
+        own, record = self._record(step, wanted)
         if step.kind is StepKind.DELETE:
             self._predicted[own] = None
             return Planned(Action.DELETE if record is not None else Action.NONE, title)
         if record is None:
             whole = reconcile.whole(state)
-            self._predicted[own] = whole
+            self._new.add(own)
+            self._predicted[own] = predicted.created(whole, state["rows"])
             for capture in step.captures:
                 self._values[capture.variable] = UNKNOWN
-            return Planned(Action.CREATE, title, tuple(self._fields(step, {}, whole)))
+            return Planned(Action.CREATE, title, tuple(self._fields(step, [(n, None, v) for n, v in whole.items()])))
         for capture in step.captures:
             self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
-        if step.kind is StepKind.CREATE and not self._upserts and own not in self._predicted:
+        if step.kind is StepKind.CREATE and not self._upserts:
             return Planned(Action.REFUSED, title)
-        changed = reconcile.changes(state, record)
-        self._predicted[own] = _changed(record, changed, self._catalog.id)
-        if not changed:
+        if own in self._new:
+            record = predicted.completed(record, state["record"])
+        changed = reconcile.changes(state, record, fresh=own in self._new)
+        told = reconcile.field_changes(changed, record, state["rows"])
+        if not self._upserts:  # an upsert leaves alone what it cannot compare, a plain run sends it again
+            places = {place for place, _, _ in told}
+            told += [each for each in self._set_unseen(step, "", state["record"], record) if each[0] not in places]
+        self._predicted[own] = predicted.written(record, changed, state["rows"])
+        if not told:
             return Planned(Action.NONE, title)
-        return Planned(Action.CHANGE, title, tuple(self._fields(step, record, changed)))
+        return Planned(Action.CHANGE, title, tuple(self._fields(step, told)))
 
     def _record(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
-        """The record that a step is about, as it would be by then, and its path."""
+        """The record that a step is about, as it would be by then, and what names it in the plan: its path once it is
+        there, the variable of its id before that.
+        """
         path = filled_text(step.request.target, self._values).partition("?")[0]
-        if step.kind is not StepKind.CREATE or not wanted.record:
-            own = wanted.record or path
+        creates = step.kind is StepKind.CREATE and wanted.document.get("keys") != Array(())
+        if not creates:
+            own = wanted.record if self._values.get(wanted.record) == UNKNOWN else path
             if own in self._predicted:
-                return path, self._predicted[own]
+                return own, self._predicted[own]
             if wanted.record and self._values.get(wanted.record) is None:
-                return path, None
-        if self._depends_on_new(wanted):
-            return path, None
-        return self._target.existing(step, wanted)
+                return own, None
+        elif self._depends_on_new(wanted):
+            return wanted.record or step.name, None
+        found, record = self._target.existing(step, wanted)
+        then = self._predicted.get(found, record)
+        if creates and (then is None or not _has_key(then, document(wanted, self._values)["keys"])):
+            return wanted.record or step.name, None  # there is none, or it is deleted or renamed by then
+        return found, then
 
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""
         keys = wanted.document.get("keys")
         return any(self._values.get(name) == UNKNOWN for name in variables_of_tree(keys))
 
-    def _fields(self, step: Step, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FieldChange]:
-        for name, value in new.items():
-            secret = self._catalog.secret_rule(step.resource, name) is not None
-            shown = ["***" if secret and given is not None else self._hidden(given) for given in (old.get(name), value)]
-            yield FieldChange(name, *shown)
+    def _set_unseen(self, step: Step, above: str, sent: dict[str, Any], have: Any) -> Iterator[tuple[str, Any, Any]]:
+        """The secrets that are sent where the instance does not show what it has: they are set, whatever it has."""
+        for name, value in sent.items():
+            place = f"{above}{name}"
+            shown = have.get(name) if isinstance(have, dict) else None
+            if isinstance(value, dict):
+                yield from self._set_unseen(step, f"{place}.", value, shown)
+            elif value is not None and shown in (None, self._catalog.mask) and self._is_secret(step, place):
+                yield place, shown, value
+
+    def _is_secret(self, step: Step, place: str) -> bool:
+        return self._catalog.secret_rule(step.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
+
+    def _fields(self, step: Step, told: Iterable[tuple[str, Any, Any]]) -> Iterator[FieldChange]:
+        for place, old, new in told:
+            secret = self._is_secret(step, place)
+            shown = ["***" if secret and given is not None else self._hidden(given) for given in (old, new)]
+            yield FieldChange(place, *shown)
 
     def _hidden(self, value: Any) -> Any:
         return json.loads(hidden(json.dumps(value), self._journey, self._values))
@@ -209,20 +269,11 @@ class _Planner:
         return hidden(title, self._journey, self._values)
 
 
+def _has_key(record: dict[str, Any], keys: list[dict[str, Any]]) -> bool:
+    return any(not reconcile.differs(key, record) for key in keys)
+
+
 def _value(value: Any) -> Tree:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Number(str(value))
     return value if isinstance(value, (str, bool)) or value is None else str(value)
-
-
-def _changed(record: dict[str, Any], changed: dict[str, Any], own: str) -> dict[str, Any]:
-    """The record as it would be; nested rows that would be sent take the places of those with the same id."""
-    result = dict(record)
-    for name, value in changed.items():
-        old = record.get(name)
-        if isinstance(old, list) and isinstance(value, list) and all(isinstance(row, dict) for row in value):
-            sent = {row.get(own): row for row in value if row.get(own) is not None}
-            kept = [{**row, **sent.pop(row.get(own), {})} for row in old if isinstance(row, dict)]
-            value = kept + [row for row in value if row.get(own) is None]
-        result[name] = value
-    return result

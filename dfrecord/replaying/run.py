@@ -8,34 +8,55 @@ is read once more and compared with what was wanted: a server may answer 200 and
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dfrecord.errors import UsageError, WorkFailed
-from dfrecord.journey.model import Journey, Step, StepKind, Tree, Variable, Wanted
+from dfrecord.journey.model import (
+    Journey,
+    Step,
+    StepKind,
+    Tree,
+    Variable,
+    Wanted,
+    variables_of_lookup,
+    variables_of_step,
+)
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
 from dfrecord.replaying.client import Answered, Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference
-from dfrecord.replaying.created import CreatedFile
+from dfrecord.replaying.created import CreatedFile, Made
+from dfrecord.replaying.stopping import stopping
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     Values,
     check_given,
     filled_body,
     filled_text,
+    given_otherwise,
     hidden,
     is_signed_on,
     renamings,
     starting_values,
 )
 from dfrecord.system_api.catalog import Catalog
+
+
+class _Refused(WorkFailed):
+    """The server refused a step, or its answer is not what the next ones need."""
+
+    def __init__(self, answered: Answered, message: str) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 class Outcome(StrEnum):
@@ -66,23 +87,30 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A whole run. `stopped_at` is the step that failed or was interrupted, 0 when all ran."""
+    """A whole run. `stopped_at` is the step to go on with after a failure or an interruption, 0 when all ran;
+    `unsure` that its request was sent and no answer came, so that it may have been done.
+    """
 
     journey: str
     base_url: str
     results: tuple[StepResult, ...]
     stopped_at: int = 0
     interrupted: bool = False
+    unsure: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether every step ran and nothing differs."""
-        return not self.stopped_at and all(r.outcome not in (Outcome.DIFFERS, Outcome.FAILED) for r in self.results)
+        finished = not self.stopped_at and not self.interrupted
+        return finished and all(r.outcome not in (Outcome.DIFFERS, Outcome.FAILED) for r in self.results)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How to replay. `given` is an environment: the values of variables by their `env`. `first_step` counts from 1."""
+    """How to replay. `given` is an environment: the values of variables by their `env`. `first_step` counts from 1.
+
+    `begin` hears the number and title of each step as it starts, `say` why the run waits or stops.
+    """
 
     base_url: str
     given: Mapping[str, str]
@@ -90,6 +118,8 @@ class ReplayOptions:
     yes: bool = False
     first_step: int = 1
     created_file: Path | None = None
+    begin: Callable[[int, str], None] = lambda number, title: None
+    say: Callable[[str], None] = lambda text: None
 
 
 def replay(
@@ -114,64 +144,97 @@ class _Run:
     tell: Callable[[StepResult], None]
     results: list[StepResult] = field(default_factory=list)
     wrote: bool = False
+    made: set[str] = field(default_factory=set)
+    """The id variables, or else the paths, of what this run created."""
 
     def __post_init__(self) -> None:
-        self.client = Client(self.options.base_url, self.options.connection)
+        self.client = Client(self.options.base_url, self.options.connection, self.options.say)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
         self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions)
+        made_for = given_otherwise(self.journey, self.values)
+        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions, made_for)
         self.signed_on = is_signed_on(self.journey, self.values)
+        steps, variables = self.journey.steps, self.journey.variables
+        of_lookups = {name for variable in variables for name in variables_of_lookup(variable)}
+        ahead = steps[max(self.options.first_step - 1, 0) :]
+        self.ahead = of_lookups | {name for step in ahead for name in variables_of_step(step)}
 
     # ---------------------------------------------------------------- the whole
 
     def run(self) -> Replayed:
         check_given(self.journey, self.values, run=True)
         self._check()
-        at = 0
         schedule = self.journey.schedule()
         writes = [place for place, item in enumerate(schedule) if not _logs_out(item)]
         last = writes[-1] if writes else -1
-        try:
-            for place, item in enumerate(schedule):
-                at = self.numbers[item.name] if isinstance(item, Step) else at
-                if not self._run_one(item):
-                    return self._ended(stopped_at=at or 1)
-                if place == last:  # before a logout, while the session can still read
-                    self._verify()
-        except WorkFailed as error:
-            self._add(StepResult(at, "verify", "Read again what was written", Outcome.FAILED, message=str(error)))
-            return self._ended(stopped_at=at)
-        except KeyboardInterrupt:
-            return self._ended(stopped_at=at or 1, interrupted=True)
-        return self._ended()
+        number = 0
+        with stopping(self.client, self.options.say) as stop_asked:
+            try:
+                for place, item in enumerate(schedule):
+                    number = self._number(schedule[place:])
+                    if stop_asked():
+                        return self._ended(stopped_at=number, interrupted=True)
+                    if not self._run_one(item):
+                        return self._ended(stopped_at=number)
+                    if place == last and not stop_asked():  # before a logout, while the session can still read
+                        number = 0
+                        self._read_again()
+            except KeyboardInterrupt:
+                return self._ended(stopped_at=number, interrupted=True)
+            return self._ended(interrupted=stop_asked())
+
+    def _number(self, ahead: Sequence[Step | Variable]) -> int:
+        """The number of the next step, 0 when there is none."""
+        return next((self.numbers[item.name] for item in ahead if isinstance(item, Step)), 0)
 
     def tear_down(self) -> Replayed:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
         self.created.check()
-        logins = [step for step in signs if step.kind is StepKind.LOGIN]
-        if not all(self._run_one(step) for step in logins):
-            return self._ended(stopped_at=1)
-        headers = self._session_headers()
-        for path in reversed(self.created.paths()):
-            started = time.monotonic()
-            answered = self.client.send("DELETE", path, headers)
-            title = f"Delete {path}"
-            if answered.status != 404 and not answered.succeeded:
-                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
-                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
-                return self._ended(stopped_at=1)
-            outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
-            self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
-            self.created.note_deleted(path)
-        for step in signs:
-            if step.kind is StepKind.LOGOUT:
-                self._run_one(step)
+        with stopping(self.client, self.options.say) as stop_asked:
+            try:
+                if not all(self._run_one(step) for step in signs if step.kind is StepKind.LOGIN):
+                    return self._ended(stopped_at=1)
+                for made in reversed(self.created.made()):
+                    if stop_asked():
+                        return self._ended(interrupted=True)
+                    if not self._undo(made):
+                        return self._ended(stopped_at=1)
+                for words, count in self.created.made_for_others().items():
+                    message = f"{count} more made with {words}: give the same to delete them"
+                    self._add(StepResult(0, "tear_down", "Left alone", Outcome.SKIPPED, message=message))
+                for step in signs:
+                    if step.kind is StepKind.LOGOUT:
+                        self._run_one(step)
+            except KeyboardInterrupt:
+                return self._ended(interrupted=True)
         return self._ended()
+
+    def _undo(self, made: Made) -> bool:
+        """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
+        started, headers, path = time.monotonic(), self._session_headers(), made.path
+        if made.key is not None:  # nobody heard the answer to this create
+            row = self.target.row(path, made.key, headers)
+            if row is None:
+                self.created.note_settled(path, made.key)
+                return True
+            path = f"{path}/{row}"
+        answered = self.client.send("DELETE", path, headers)
+        title = f"Delete {path}"
+        if answered.status != 404 and not answered.succeeded:
+            message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+            self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+            return False
+        outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        self.created.note_deleted(path)
+        if made.key is not None:
+            self.created.note_settled(made.path, made.key)
+        return True
 
     def _check(self) -> None:
         """Raises UsageError when a person has to agree or a number is wrong, before anything is sent."""
@@ -183,19 +246,25 @@ class _Run:
         self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
-        return Replayed(self.journey.name, self.client.base_url, tuple(self.results), stopped_at, interrupted)
+        results, unsure = tuple(self.results), self.client.cut_off
+        return Replayed(self.journey.name, self.client.base_url, results, stopped_at, interrupted, unsure)
 
     # ---------------------------------------------------------------- one step
 
     def _run_one(self, item: Step | Variable) -> bool:
         """Run a step or a lookup and tell the result; False when the run has to stop."""
         started = time.monotonic()
+        if isinstance(item, Step):
+            self.options.begin(self.numbers[item.name], self._hidden(self._title(item)))
         try:
             result = self._lookup(item) if isinstance(item, Variable) else self._step(item)
         except WorkFailed as error:
             number = self.numbers[item.name] if isinstance(item, Step) else 0
             title = item.title if isinstance(item, Step) else item.description
-            result = StepResult(number, item.name, title, Outcome.FAILED, message=str(error))
+            differences: list[Difference] = []
+            if isinstance(error, _Refused) and isinstance(item, Step):
+                differences = self.comparison.answers(item, error.answered)
+            result = StepResult(number, item.name, title, Outcome.FAILED, 0.0, str(error), tuple(differences))
         self._add(replace(result, seconds=time.monotonic() - started))
         return result.outcome is not Outcome.FAILED
 
@@ -213,6 +282,8 @@ class _Run:
         self.tell(shown)
 
     def _lookup(self, variable: Variable) -> StepResult:
+        if self.options.first_step > 1:  # it may have been renamed or deleted by then
+            variable = next((told for told in self._told.variables if told.name == variable.name), variable)
         self.values[variable.name] = self.target.look_up(variable)
         return StepResult(0, variable.name, variable.description, Outcome.DONE)
 
@@ -220,7 +291,7 @@ class _Run:
         result = StepResult(self.numbers[step.name], step.name, self._title(step), Outcome.SKIPPED)
         if self.signed_on and self.journey.is_sign_on(step):
             return replace(result, message="the session token is given")
-        if result.number < self.options.first_step and step.kind is not StepKind.LOGIN:
+        if result.number < self.options.first_step and step.kind not in (StepKind.LOGIN, StepKind.READ):
             self._find_captures(step)
             return replace(result, message=f"before --from {self.options.first_step}")
         if step.only_after_changes and not self.wrote:
@@ -232,14 +303,26 @@ class _Run:
 
     def _plain(self, step: Step, result: StepResult) -> StepResult:
         answered = self._send(step, filled_body(step.request.body, self.values))
-        if step.captures:
+        try:
             self._capture(step, answered.tree)
-        differences = self.comparison.answers(step.answer, answered, step.resource) if step.answer else []
+        except WorkFailed as error:
+            raise _Refused(answered, str(error)) from None
+        differences = self.comparison.answers(step, answered)
         outcome = Outcome.DIFFERS if differences else Outcome.DONE
         return replace(result, outcome=outcome, differences=tuple(differences))
 
-    def _send(self, step: Step, body: bytes | None, target: str = "", method: str = "") -> Answered:
-        """Send the step's request, or another one for it. Raises WorkFailed with the server's words."""
+    def _send(
+        self,
+        step: Step,
+        body: bytes | None,
+        target: str = "",
+        method: str = "",
+        creating: tuple[str, dict[str, Any] | None] | None = None,
+    ) -> Answered:
+        """Send the step's request, or another one for it. Raises WorkFailed with the server's words.
+
+        `creating` is what was noted before: settled by an answer, unless a gateway gave it.
+        """
         target = target or filled_text(step.request.target, self.values)
         method = method or step.request.method
         headers = self.target.headers(step.request.headers)
@@ -248,10 +331,18 @@ class _Run:
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
+        if creating and answered.status < 500:
+            self._settle(*creating, answered)
         if not answered.succeeded:
-            raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
-        self.wrote = self.wrote or method not in ("GET", "HEAD")
+            raise _Refused(answered, f"{answered.status} {refusal(answered.tree, answered.reason)}")
+        self.wrote = self.wrote or not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
         return answered
+
+    def _settle(self, path: str, key: dict[str, Any] | None, answered: Answered) -> None:
+        if key:
+            self.created.note_settled(path, key)
+        elif not answered.succeeded:
+            self.created.note_deleted(path)
 
     def _list_path(self, step: Step) -> str:
         return (self.catalog.resources[step.resource].path or "") if step.resource else ""
@@ -259,10 +350,18 @@ class _Run:
     def _capture(self, step: Step, answer: Tree) -> None:
         for capture in step.captures:
             value = member(answer, *capture.pointer)
-            if value is None:
+            if value is None and capture.variable in self.ahead:
                 place = "/".join(map(str, capture.pointer))
                 raise WorkFailed(f"the answer has no {place}, which a later step needs")
             self.values[capture.variable] = value
+            if capture.pointer[-1] in self.catalog.session.token_fields:  # it ends the one that the request used
+                self.values |= dict.fromkeys(self._tokens_of(step), value)
+
+    def _tokens_of(self, step: Step) -> Iterator[str]:
+        """The variables that hold the session token of a step's request."""
+        for header, value in step.request.headers:
+            if header == self.catalog.session.token_header:
+                yield from (var.name for var in value.variables)
 
     # ---------------------------------------------------------------- wanted states
 
@@ -275,59 +374,90 @@ class _Run:
             if step.kind is StepKind.UPDATE and wanted.record:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            wrapper = self.journey.conventions.wrapper if state["keys"] else ""
-            sent = {wrapper: [whole]} if wrapper else whole
-            answered = self._send(step, _json_bytes(sent))
+            place = path or filled_text(step.request.target, self.values).partition("?")[0]
+            key = state["keys"][-1] if state["keys"] else None
+            wrapper = self.journey.conventions.wrapper if key else ""
+            self.created.note_creating(place, key)
+            answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=(place, key))
             self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
-            return replace(result, outcome=Outcome.CREATED)
+            self.made.add(wanted.record or path)
+            return self._done(result, Outcome.CREATED, step, answered)
         self._capture(step, _tree(record))
-        changed = reconcile.changes(state, record)
+        changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
             return replace(result, outcome=Outcome.UNCHANGED)
         query = filled_text(step.request.target, self.values).partition("?")
-        self._send(step, _json_bytes(changed), path + query[1] + query[2], "PATCH")
-        return replace(result, outcome=Outcome.CHANGED, message=", ".join(changed))
+        answered = self._send(step, _json_bytes(changed), path + query[1] + query[2], "PATCH")
+        result = replace(result, message=", ".join(changed))
+        return self._done(result, Outcome.CHANGED, step if step.kind is StepKind.UPDATE else None, answered)
 
     def _remove(self, step: Step, wanted: Wanted, result: StepResult) -> StepResult:
         known = not wanted.record or self.values.get(wanted.record) is not None
         if not known or self.target.existing(step, wanted)[1] is None:
             return replace(result, outcome=Outcome.UNCHANGED, message="already absent")
-        self._send(step, None)
-        return replace(result, outcome=Outcome.DELETED)
+        return self._done(result, Outcome.DELETED, step, self._send(step, None))
+
+    def _done(self, result: StepResult, outcome: Outcome, like: Step | None, answered: Answered) -> StepResult:
+        """The result of what an upsert sent: `like` a recorded step, the status can be compared, no more."""
+        recorded = like.answer.status if like and like.answer else answered.status
+        if recorded == answered.status:
+            return replace(result, outcome=outcome)
+        difference = Difference("status", str(recorded), str(answered.status))
+        return replace(result, outcome=Outcome.DIFFERS, differences=(difference,))
 
     # ---------------------------------------------------------------- the end
 
+    @cached_property
+    def _told(self) -> Journey:
+        """The journey with its writes as wanted states, one a record."""
+        return self.journey if self.journey.upsert else upsert(self.journey, self.catalog, every_write=True)
+
     def _states(self) -> list[Step]:
-        """The journey's writes as wanted states, one a record."""
-        told = self.journey if self.journey.upsert else upsert(self.journey, self.catalog, every_write=True)
-        return [step for step in told.steps if step.wanted]
+        return [step for step in self._told.steps if step.wanted]
 
     def _find_captures(self, step: Step) -> None:
-        """What a step that is not run again would have captured, from the record that it made before."""
+        """What a step that is not run again captured, from the record that it made before, or the session that is."""
+        for capture in step.captures:
+            if capture.pointer[-1] in self.catalog.session.token_fields:
+                token = [self.values[name] for name in self._tokens_of(step)]
+                self.values |= {capture.variable: token[0]} if token else {}
         for state in self._states():
             if state.entry != step.entry or not state.captures or state.wanted is None:
                 continue
             record = self.target.existing(state, state.wanted)[1]
-            if record is None:
+            if record is None and any(capture.variable in self.ahead for capture in state.captures):
                 raise WorkFailed("its record is not there: start from this step, or earlier")
-            self._capture(state, _tree(record))
+            if record is not None:
+                self._capture(state, _tree(record))
+
+    def _read_again(self) -> None:
+        try:
+            self._verify()
+        except WorkFailed as error:
+            self._add(StepResult(0, "verify", "Read again what was written", Outcome.FAILED, message=str(error)))
 
     def _verify(self) -> None:
         """Compare the records that were written with what was wanted; a step that already differs is not told twice."""
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
         states = self._states()
-        gone = {state.wanted.record for state in states if state.wanted and state.kind is StepKind.DELETE}
+        last = {self._about(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
             number = self.numbers.get(state.name) or (self.numbers[step.name] if step else 0)
-            lives = state.kind is StepKind.DELETE or (state.wanted and state.wanted.record not in gone - {""})
+            end = last[self._about(state)]
+            lives = state is end or StepKind.DELETE not in (state.kind, end.kind)
             if number in told or number < self.options.first_step or not state.wanted or not lives:
                 continue
             differences = tuple(self._unlike(state, state.wanted))
             if differences:
                 title = f"{self._title(state)}, read again"
                 self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _about(self, state: Step) -> str:
+        """What names the record of a state: the variable of its id, or its path."""
+        named = state.wanted.record if state.wanted else ""
+        return named or filled_text(state.request.target, self.values).partition("?")[0]
 
     def _unlike(self, state: Step, wanted: Wanted) -> Iterator[Difference]:
         """Where the record on the instance is not as the step wanted it."""
@@ -341,12 +471,13 @@ class _Run:
         if record is None:
             yield Difference("record", "there", "absent")
             return
-        facts = self.catalog.resources[state.resource or ""]
-        changes = reconcile.changes(document(wanted, self.values), record)
-        for name, value in changes.items():
-            secret = self.catalog.secret_rule(facts.name, name) is not None
-            pair = ("***", "***") if secret else (_shown(value), _shown(record.get(name)))
-            yield Difference(name, *pair)
+        told = document(wanted, self.values)
+        changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
+        for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
+            secret = self.catalog.secret_rule(state.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
+            is_row = place.endswith("]")
+            shown = ["absent" if is_row and value is None else _shown(value) for value in (want, have)]
+            yield Difference(place, *(("***", "***") if secret else shown))
 
     # ---------------------------------------------------------------- texts
 

@@ -30,6 +30,13 @@ _SIGNS = {
     Action.REFUSED: "!",
     Action.NONE: " ",
 }
+_PLAN_COLOURS = {
+    Action.CREATE: "green",
+    Action.CHANGE: "yellow",
+    Action.DELETE: "red",
+    Action.CALL: "cyan",
+    Action.REFUSED: "red",
+}
 
 
 def result_lines(result: StepResult, total: int) -> Iterator[tuple[str, str | None]]:
@@ -44,24 +51,24 @@ def result_lines(result: StepResult, total: int) -> Iterator[tuple[str, str | No
         yield plain(f"    + {difference.found}"), "green"
 
 
-def summary(replayed: Replayed, source: str) -> str:
-    """What the run came to, in a line or two."""
-    steps = [result for result in replayed.results if result.number]
+def summary(replayed: Replayed, again: str) -> str:
+    """What the run came to, in a line or two; `again` is the command that started it, to go on with."""
     if replayed.stopped_at:
-        how = "stopped" if replayed.interrupted else "failed"
-        again = f"go on with: dfrecord replay {source} --base-url {replayed.base_url} --from {replayed.stopped_at}"
-        return f"{how} at step {replayed.stopped_at}; {again}"
-    differing = sum(result.outcome is Outcome.DIFFERS for result in steps)
-    if differing:
-        return f"{len(steps)} steps, {differing} differ from the recording (- recorded, + found)"
-    written = [result for result in steps if result.outcome is not Outcome.SKIPPED]
-    if (
-        written
-        and all(r.outcome in (Outcome.UNCHANGED, Outcome.DONE) for r in written)
-        and any(r.outcome is Outcome.UNCHANGED for r in written)
-    ):
-        return f"unchanged: {len(steps)} steps, nothing was written"
-    return f"{len(replayed.results) if not steps else len(steps)} steps, all as recorded"
+        how = "stopped at" if replayed.unsure else "stopped before" if replayed.interrupted else "failed at"
+        at = f"{replayed.stopped_at}{', which may have been done' if replayed.unsure else ''}"
+        return f"{how} step {at}; go on with: {again} --from {replayed.stopped_at}"
+    if replayed.interrupted:
+        return f"stopped before the end; start again with: {again}"
+    steps = [result for result in replayed.results if result.number]
+    told = f"{len(steps) or len(replayed.results)} steps"
+    differing = {result.number for result in steps if result.outcome is Outcome.DIFFERS}
+    if differing or not replayed.ok:
+        failed = "" if replayed.ok or differing else ", but what they wrote could not be read again"
+        return f"{told}{failed or f', {len(differing)} differ from the recording (- recorded, + found)'}"
+    written = {result.outcome for result in steps} - {Outcome.SKIPPED, Outcome.DONE}
+    if written == {Outcome.UNCHANGED}:
+        return f"unchanged: {told}, nothing was written"
+    return f"{told}, all as recorded"
 
 
 def run_account(replayed: Replayed) -> dict[str, Any]:
@@ -73,6 +80,7 @@ def run_account(replayed: Replayed) -> dict[str, Any]:
         "ok": replayed.ok,
         "stopped_at": replayed.stopped_at or None,
         "interrupted": replayed.interrupted,
+        "unsure": replayed.unsure,
         "steps": [
             {
                 "number": result.number or None,
@@ -111,20 +119,18 @@ def plan_account(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """The plan for people: what would become of each record, field by field, and the sum."""
-    lines = []
+def plan_lines(plan: Plan) -> list[tuple[str, str | None]]:
+    """The plan for people, each line with its colour: what would become of each record, field by field, and the sum."""
+    lines: list[tuple[str, str | None]] = []
     for step in plan.steps:
         if step.action is Action.NONE:
             continue
         already = ": it is there already (use --upsert)" if step.action is Action.REFUSED else ""
-        lines.append(f"  {_SIGNS[step.action]} {plain(step.title)}{already}")
+        lines.append((f"  {_SIGNS[step.action]} {plain(step.title)}{already}", _PLAN_COLOURS[step.action]))
         for change in step.fields:
             old = "" if step.action is Action.CREATE else f"{_shown(change.old)} → "
-            lines.append(f"      {plain(change.name)}: {old}{_shown(change.new)}")
-    return (
-        [*lines, "" if lines else "Nothing to change.", plan.summary] if lines else ["Nothing to change.", plan.summary]
-    )
+            lines.append((f"      {plain(change.name)}: {old}{_shown(change.new)}", None))
+    return [*lines, ("" if lines else "Nothing to change.", None), (plan.summary, None)]
 
 
 def _shown(value: Any) -> str:

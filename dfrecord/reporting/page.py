@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
 from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import refuse_secrets
-from dfrecord.renderers.curl_command import pasted
+from dfrecord.renderers.curl_command import pasted_line
 from dfrecord.renderers.fragments import Fragments, fragments
 from dfrecord.renderers.registry import BUILT_IN
 from dfrecord.renderers.templates import TEMPLATES, environment
@@ -32,14 +31,14 @@ from dfrecord.reporting.words import RESIDUE_TITLES, export_lines, origin_of_eac
 LONGEST_TEXT = 20_000
 """Characters of a body or a fragment that the page shows; the rest is counted."""
 _PROGRAM = ("dom", "steps", "timeline", "graph", "tools", "start")
-_PLAIN_WORD = re.compile(r"[\w./=,:+-]+", re.ASCII)
 
 
-def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) -> bytes:
+def report(recording: Recording, journey: Journey, options: Sequence[str] = (), source: str = "") -> bytes:
     """The page of a recording and the journey planned from it, as UTF-8.
 
-    `options` are the words on `dfrecord`'s command line with which the journey was planned, for the commands that the
-    page gives. Raises SecretInOutput when a recorded secret would stand in the page, UsageError for an upsert.
+    `options` are the words on `dfrecord`'s command line with which the journey was planned, `source` its INPUT (the
+    recording's name otherwise), for the commands that the page gives. Raises SecretInOutput when a recorded secret
+    would stand in the page, UsageError for an upsert.
     """
     env = environment(None, {"text": html_encoder.text, "script_json": html_encoder.script_json})
     style = _source("style.css")
@@ -50,7 +49,7 @@ def report(recording: Recording, journey: Journey, options: Sequence[str] = ()) 
         program=program,
         style_hash=_hash(style),
         program_hash=_hash(program),
-        data=_data(recording, journey, options),
+        data=_data(recording, journey, [source or journey.source, *options]),
     )
     content = page.encode("utf-8")
     refuse_secrets(journey, "report", content)
@@ -68,7 +67,7 @@ def _hash(source: str) -> str:
 # ---------------------------------------------------------------- the data
 
 
-def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dict[str, Any]:
+def _data(recording: Recording, journey: Journey, words: Sequence[str]) -> dict[str, Any]:
     origins = origin_of_each(journey)
     made_by = {c.variable: number for number, step in enumerate(journey.steps, 1) for c in step.captures}
     exchanges: dict[int | None, Exchange] = {exchange.number: exchange for exchange in recording.exchanges}
@@ -99,7 +98,7 @@ def _data(recording: Recording, journey: Journey, options: Sequence[str]) -> dic
         "gaps": [[[c.number, c.method, c.url, c.status, index[c.reason]] for c in gap] for gap in gaps],
         "reasons": reasons,
         "residue": list(_residue(journey)),
-        "commands": dict(_commands(journey, options)),
+        "commands": dict(_commands(journey, *words)),
     }
 
 
@@ -209,16 +208,8 @@ def _residue(journey: Journey) -> Iterator[dict[str, Any]]:
             yield {"kind": kind.value, "title": title, "rows": rows}
 
 
-def _commands(journey: Journey, options: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _commands(journey: Journey, source: str, *options: str) -> Iterator[tuple[str, str]]:
     for format in BUILT_IN:
-        words = [
-            "dfrecord",
-            "render",
-            journey.source,
-            "-f",
-            format.name,
-            "-o",
-            f"{journey.name}{format.load().ending}",
-            *options,
-        ]
-        yield format.name, " ".join(word if _PLAIN_WORD.fullmatch(word) else pasted([word]) for word in words)
+        output = f"{journey.name}{format.load().ending}"
+        words = ["dfrecord", "render", source, "-f", format.name, "-o", output, *options]
+        yield format.name, pasted_line(words)

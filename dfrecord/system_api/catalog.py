@@ -56,7 +56,9 @@ class Resource:
     """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
 
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
-    and null (system-api.md section 6.1).
+    and null (system-api.md section 6.1). `needed_in_updates`: fields without which the server refuses an update while
+    it has no value for them (section 10). `changed_in_place`: parts of a nested row's natural key in which a lone row
+    may differ and still be the one that is meant.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Resource:
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
     create_drops_empty: bool
+    needed_in_updates: tuple[str, ...]
+    changed_in_place: tuple[str, ...]
     nested_key: tuple[str, ...]
     made_secrets: frozenset[str]
     numbered: bool
@@ -142,12 +146,16 @@ class Catalog:
         The service segment is compared without case and the version segment may be missing (system-api.md section 1).
         """
         segments = _with_version(path, self._facts.prefix)
-        for length in range(len(segments), 0, -1):
+        for length in range(min(len(segments), self._longest_path), 0, -1):
             name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
             rest = "/".join(segments[length:])
             if name is not None and not (rest and self.resources[name].exact):
                 return Location(name, rest or None)
         return Location(None)
+
+    @cached_property
+    def _longest_path(self) -> int:
+        return max(map(len, self._by_path), default=0)
 
     @cached_property
     def _by_path(self) -> dict[tuple[str, ...], str]:
@@ -286,6 +294,12 @@ class Catalog:
         return api_key.startswith(tuple(self.session.console_api_keys))
 
     @cached_property
+    def usual_server_made(self) -> frozenset[str]:
+        """The fields that the server makes in records of nearly every resource: ids, dates, who made them."""
+        audited = (facts.server_made for facts in self.resources.values() if "created_by_id" in facts.server_made)
+        return frozenset.intersection(*(fields | {"id"} for fields in audited))
+
+    @cached_property
     def vocabulary(self) -> str:
         """Every word of the knowledge, in lower case: what a secret cannot be told apart from."""
         return msgspec.json.encode(self._facts).decode().lower()
@@ -316,6 +330,8 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         secrets=tuple(SecretRule(rule.path, rule.when, rule.unless) for rule in facts.secrets),
         may_hold_secrets=frozenset(facts.may_hold_secrets),
         create_drops_empty=facts.create_drops_empty,
+        needed_in_updates=tuple(facts.needed_in_updates),
+        changed_in_place=tuple(facts.changed_in_place),
         nested_key=tuple(facts.key if facts.nested_key is None else facts.nested_key),
         made_secrets=frozenset(facts.made_secrets),
         numbered=facts.id == made_id,

@@ -68,6 +68,9 @@ class DreamFactory:
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
+        self.new: set[str] = (
+            set()
+        )  # of these paths, those of records that would be created
         self.secrets: set[str] = set()
         self.timeout = timeout
         self.verbose = verbose
@@ -84,10 +87,14 @@ class DreamFactory:
         body: bytes | None = None,
         headers: dict[str, str | None] | None = None,
         signs_on: bool = False,
+        writes_record: bool = True,
     ) -> Any:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
         if self.planning and not signs_on and method not in ("GET", "HEAD"):
-            return self._plan_call(title, method, target, json, headers)
+            if writes_record:
+                return self._plan_call(title, method, target, json, headers)
+            self._plan(title, "call")
+            return Unknown("(known after the run)")
         self._say(f"- {title}")
         content = to_json(json) if json is not None else body
         return self._request(title, method, target, content, headers, json is not None)
@@ -167,7 +174,10 @@ class DreamFactory:
 
         Raises StepFailed when there is none, or several.
         """
-        if self.planning and Unknown.mark in path:
+        if self.planning and (
+            Unknown.mark in path
+            or any(isinstance(value, Unknown) for value in match.values())
+        ):
             return Unknown("(known after the run)")
         self._say(f"- {title}")
         found = self._search(title, resource, path, match, rows, pick, headers)
@@ -270,26 +280,21 @@ class DreamFactory:
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
         )
-        calls = (
-            f", {self.planned['call']} other calls to send"
-            if self.planned["call"]
-            else ""
+        calls = self.planned["call"]
+        more = (
+            f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
             f", {self.planned['refused']} to be refused, being there already"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{calls}{refused}"
+        return f"Plan: {counts}{more}{refused}"
 
     def _plan(
-        self,
-        title: str,
-        action: str,
-        new: dict[str, Any] | None = None,
-        old: dict[str, Any] | None = None,
+        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
     ) -> None:
-        """Say what would be done, field by field."""
+        """Say what would be done, field by field: the name, the value now, the value then."""
         self.planned[action] += 1
         sign = {
             "create": "+",
@@ -301,9 +306,9 @@ class DreamFactory:
         print(
             f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
         )
-        for name, value in (new or {}).items():
-            before = "" if old is None else f"{self._shown(old.get(name))} → "
-            print(f"      {name}: {before}{self._shown(value)}")
+        for name, old, new in fields or ():
+            before = "" if action == "create" else f"{self._shown(old)} → "
+            print(f"      {name}: {before}{self._shown(new)}")
 
     def _shown(self, value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
@@ -313,12 +318,25 @@ class DreamFactory:
         return text if len(text) <= 200 else text[:199] + "…"
 
     def _plan_create(
-        self, title: str, path: str, record: dict[str, Any]
+        self,
+        title: str,
+        path: str,
+        record: dict[str, Any],
+        rows: dict[str, Any],
+        *,
+        named: bool = False,
     ) -> dict[str, Any]:
-        """Say that a record would be created; the record as it would be, with an id that stands for its own."""
-        self._plan(title, "create", record)
+        """Say that a record would be created; the record as it would be, with an id that stands for its own.
+
+        A `named` one has its name in the path already. `rows` names its relations.
+        """
+        self._plan(
+            title, "create", [(name, None, value) for name, value in record.items()]
+        )
         new = Unknown(f"(new {len(self.predicted) + 1})")
-        self.predicted[f"{path}/{quote(new, safe='')}"] = dict(record)
+        own = path if named else f"{path}/{quote(new, safe='')}"
+        self.predicted[own] = created(record, rows)
+        self.new.add(own)
         return New({**record, "id": new})
 
     def _plan_call(
@@ -329,49 +347,47 @@ class DreamFactory:
         sent: Any,
         headers: dict[str, str | None] | None,
     ) -> Any:
-        """Say what a request would do instead of sending it; an answer for the steps after it."""
+        """Say what a write of records would do instead of sending it; an answer for the steps after it."""
         path, _, query = target.partition("?")
-        rows = sent.get("resource") if isinstance(sent, dict) else None
+        rows = sent.get("resource") if isinstance(sent, dict) else sent
         rows = (
             [row for row in rows if isinstance(row, dict)]
             if isinstance(rows, list)
             else []
         )
         if method == "POST" and rows:
-            return {
-                "resource": [
-                    self._plan_record(title, path, row, headers) for row in rows
-                ]
-            }
-        ids = [
+            made = [
+                self._plan_record(title, path, row, len(rows) > 1, headers)
+                for row in rows
+            ]
+            return {"resource": made}
+        named = [
             value
             for name, _, value in (pair.partition("=") for pair in query.split("&"))
             if name == "ids"
         ]
-        paths = [f"{path}/{own}" for own in ids[0].split(",")] if ids else [path]
-        if method == "DELETE" and not rows:
-            for each in paths:
-                if self._read(title, each, headers) is not None:
-                    self._plan(title, "delete")
+        own = "id"
+        ids = (
+            named[0].split(",")
+            if named
+            else [quote(str(row[own]), safe="") for row in rows if own in row]
+        )
+        paths = [f"{path}/{each}" for each in ids] or [path]
+        bare = rows or [sent if isinstance(sent, dict) else {}]
+        for number, each in enumerate(paths):
+            name = f"{title} ({ids[number]})" if len(paths) > 1 else title
+            if method == "DELETE":
+                if self._read(name, each, headers) is not None:
+                    self._plan(name, "delete")
                 self.predicted[each] = None
-        elif method in ("PUT", "PATCH") and rows and "id" in rows[0]:
-            own = "id"
-            for row in rows:
-                self._plan_change(
-                    title,
-                    f"{path}/{quote(str(row[own]), safe='')}",
-                    {**row, own: None},
-                    headers,
-                )
-        elif (
-            method in ("PUT", "PATCH")
-            and isinstance(sent, dict)
-            and not rows
-            and not ids
-        ):
-            self._plan_change(title, path, sent, headers)
-        else:
-            self._plan(title, "call")
+            else:
+                record = bare[number] if len(bare) == len(paths) else bare[0]
+                record = {
+                    field: value
+                    for field, value in record.items()
+                    if not rows or field != own
+                }
+                self._plan_change(name, method, each, record, headers)
         return Unknown("(known after the run)")
 
     def _plan_record(
@@ -379,6 +395,7 @@ class DreamFactory:
         title: str,
         path: str,
         record: dict[str, Any],
+        several: bool,
         headers: dict[str, str | None] | None,
     ) -> dict[str, Any]:
         """One record that a create sends."""
@@ -395,52 +412,73 @@ class DreamFactory:
             if key
             else []
         )
-        if found:
+        title = f"{title} ({record[key]})" if several and key else title
+        own = "id"
+        if (
+            found
+            and self.predicted.get(
+                f"{path}/{quote(str(found[0].get(own)), safe='')}", found
+            )
+            is not None
+        ):
             self._plan(title, "refused")
             return {**record, **found[0]}
-        return self._plan_create(title, path, record)
+        return self._plan_create(title, path, record, relations_of(record))
 
     def _plan_change(
         self,
         title: str,
+        method: str,
         path: str,
         sent: dict[str, Any],
         headers: dict[str, str | None] | None,
     ) -> None:
         """One record that an update sends; its nested rows are compared one by one."""
-        related = [
-            name
-            for name, value in sent.items()
-            if "_by_" in name and isinstance(value, list)
-        ]
-        have = (
-            self._read(
-                title,
-                path + (f"?related={','.join(related)}" if related else ""),
-                headers,
-            )
-            or {}
+        rows = relations_of(sent)
+        have = self._read(
+            title, path + (f"?related={','.join(rows)}" if rows else ""), headers
         )
-        known = {
-            name: rows if isinstance(rows := have.get(name), list) else []
-            for name in related
-        }
-        new = {
-            name: [
+        if have is None and method == "POST":
+            self._plan_create(title, path, sent, rows, named=True)
+            return
+        plain_fields = {name: value for name, value in sent.items() if name not in rows}
+        have = completed(have or {}, plain_fields) if path in self.new else have or {}
+        changed = changes({"record": plain_fields, "later": [], "rows": {}}, have)
+        for name in rows:
+            known = [row for row in have.get(name) or [] if isinstance(row, dict)]
+            new = [
                 row
                 for row in sent[name]
-                if not any(not differs(row, old) for old in known[name])
+                if not any(not differs(row, old) for old in known)
             ]
-            for name in related
-        }
-        plain_fields = {
-            name: value for name, value in sent.items() if name not in related
-        }
-        changed = changes({"record": plain_fields, "later": [], "rows": {}}, have)
-        changed |= {name: rows for name, rows in new.items() if rows}
-        if changed:
-            self._plan(title, "change", changed, have)
-        self.predicted[path] = {**have, **changed}
+            changed |= {name: new} if new else {}
+        fields = field_changes(changed, have, rows)
+        places = {place for place, _, _ in fields}
+        fields += [
+            each
+            for each in self._set_unseen("", plain_fields, have)
+            if each[0] not in places
+        ]
+        if fields:
+            self._plan(title, "change", fields)
+        self.predicted[path] = written(have, changed, rows)
+
+    def _set_unseen(
+        self, above: str, sent: dict[str, Any], have: Any
+    ) -> list[tuple[str, Any, Any]]:
+        """The secrets that are sent where the instance does not show what it has: they are set, whatever it has."""
+        told: list[tuple[str, Any, Any]] = []
+        for name, value in sent.items():
+            shown = have.get(name) if isinstance(have, dict) else None
+            if isinstance(value, dict):
+                told += self._set_unseen(f"{above}{name}.", value, shown)
+            elif (
+                isinstance(value, str)
+                and value in self.secrets
+                and shown in (None, "**********")
+            ):
+                told.append((f"{above}{name}", shown, value))
+        return told
 
 
 def parsed(text: str) -> Any:
@@ -521,42 +559,119 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(
+    wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
+) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [
-            sent
-            for entry in given["rows"]
-            if (sent := row_change(entry, rest, given)) is not None
-        ]
-        if rows:
+        if rows := row_changes(
+            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        ):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [
+            field
+            for field in wanted.get("secrets", [])
+            if field not in have or "**********" in str(have[field])
+        ]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {
+            field: ""
+            for field in wanted.get("needs", [])
+            if field not in changed and have.get(field) is None
+        }
     return changed
 
 
-def row_change(
-    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+def row_changes(
+    given: dict[str, Any], rest: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {
+                field: value
+                for field, value in entry["keys"][0].items()
+                if field not in given["may_differ"]
+            }
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(
+    rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False
 ) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next(
-        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
-    )
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
+
+
+def field_changes(
+    changed: dict[str, Any], have: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none.
+
+    `rows` names the relations in it, and the fields `id` and `parent` of their rows.
+    """
+    told: list[tuple[str, Any, Any]] = []
+    for name, value in changed.items():
+        old = have.get(name)
+        if name not in rows or not isinstance(value, list):
+            told += value_changes(name, old, value)
+            continue
+        own, parent = rows[name]["id"], rows[name]["parent"]
+        there = (
+            [row for row in old if isinstance(row, dict)]
+            if isinstance(old, list)
+            else []
+        )
+        for row in value:
+            known = [
+                n
+                for n, other in enumerate(there)
+                if row.get(own) is not None and other.get(own) == row[own]
+            ]
+            place = f"{name}[{known[0] if known else 'new'}]"
+            if not known:
+                told.append((place, None, row))
+            elif parent in row and row[parent] is None:
+                told.append((place, there[known[0]], None))
+            else:
+                told += value_changes(place, there[known[0]], row)
+    return told
+
+
+def value_changes(place: str, have: Any, wanted: Any) -> list[tuple[str, Any, Any]]:
+    """The same for one value: an object is told by the members that change."""
+    if not isinstance(wanted, dict) or not isinstance(have, dict):
+        return [(place, have, wanted)]
+    told = []
+    for name, value in wanted.items():
+        if differs(value, have.get(name)):
+            told += value_changes(f"{place}.{name}", have.get(name), value)
+    return told
 
 
 def differs(
@@ -575,8 +690,8 @@ def differs(
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [
                 number
                 for number, other in enumerate(rest)
@@ -589,9 +704,80 @@ def differs(
     return plain(wanted) != plain(have)
 
 
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
+
+
 def plain(value: Any) -> str:
     """A scalar as text, in which 1, "1" and true are the same."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A record that would be created; its nested rows get ids, by which later writes can change and remove them."""
+    return {
+        name: (
+            with_ids(value, rows[name]["id"], 0)
+            if name in rows and isinstance(value, list)
+            else value
+        )
+        for name, value in record.items()
+    }
+
+
+def with_ids(given: list[Any], own: str, known: int) -> list[Any]:
+    """Rows with an id each; `known` others have one already."""
+    rows = [row for row in given if isinstance(row, dict)]
+    return [
+        {**row, own: f"(known after create) {known + number}"}
+        for number, row in enumerate(rows)
+    ]
+
+
+def completed(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """A record that would be created, with null where a later write sets what its create leaves out."""
+    whole = {**dict.fromkeys(wanted), **record}
+    for name, value in wanted.items():
+        if isinstance(value, dict) and isinstance(whole[name], dict):
+            whole[name] = completed(whole[name], value)
+    return whole
+
+
+def written(
+    record: dict[str, Any], changed: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """A record after a write: nested rows that are sent are merged, added, or gone where their parent is null."""
+    result = dict(record)
+    for name, value in changed.items():
+        old = record.get(name)
+        if name in rows and isinstance(old, list) and isinstance(value, list):
+            own, parent = rows[name]["id"], rows[name]["parent"]
+            sent = {row[own]: row for row in value if row.get(own) is not None}
+            kept = [
+                {**row, **sent.get(row.get(own), {})}
+                for row in old
+                if isinstance(row, dict)
+            ]
+            added = with_ids(
+                [row for row in value if row.get(own) is None], own, len(old)
+            )
+            value = [row for row in kept + added if row.get(parent, "") is not None]
+        elif isinstance(old, dict) and isinstance(value, dict):
+            value = {**old, **value}
+        result[name] = value
+    return result
+
+
+def relations_of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The relations in a record, whose names say what the rows point back with: `lookup_by_role_id`."""
+    return {
+        name: {"id": "id", "parent": name.rpartition("_by_")[2]}
+        for name, value in record.items()
+        if "_by_" in name and isinstance(value, list)
+    }
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
@@ -743,7 +929,14 @@ def main(argv: list[str] | None = None) -> int:
             df,
         )
     except StepFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
+        words = str(error)  # the server may repeat a secret
+        for name, secret in (
+            ("DF_SESSION_TOKEN", df.session_token),
+            ("DF_PASSWORD", environment.get("DF_PASSWORD")),
+        ):
+            if secret and len(secret) > 3:
+                words = words.replace(secret, f"({name})")
+        print(f"failed: {words}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

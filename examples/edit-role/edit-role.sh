@@ -100,8 +100,18 @@ note() {
 }
 
 die() {
-  printf '%s\n' "$2" >&2
+  printf '%s\n' "$(without_secrets "$2")" >&2
   exit "$1"
+}
+
+# without_secrets TEXT: the text, with the name of each secret where the server repeats its value.
+without_secrets() {
+  local text=$1 name value
+  for name in DF_PASSWORD DF_SESSION_TOKEN; do
+    value=${!name:-}
+    if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
+  done
+  printf '%s' "$text"
 }
 
 usage() {
@@ -213,7 +223,8 @@ explain() {
   printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
     def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
     def plain:
-      reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"], ["&amp;", "&"])
+      reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
+          ["&#x27;", "\u0027"], ["&amp;", "&"])
         as [$escaped, $char] (.; split($escaped) | join($char))
       | explode | map(if . < 32 or (. > 126 and . < 160) then 32 else . end) | implode;
     split("\u001e") as $parts

@@ -74,9 +74,17 @@ class DreamFactory:
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
+        self.new: set[str] = (
+            set()
+        )  # of these paths, those of records that would be created
         self.secrets: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
+        self.fresh: set[str] = set()  # the paths of what this run created
         self.created_file = created_file
+        self.made_for: dict[str, str] = (
+            {}
+        )  # the parameters that this run was given another value for
+        self.creating: dict[str, Any] = {}  # what is sent and not answered yet
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
@@ -256,26 +264,21 @@ class DreamFactory:
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
         )
-        calls = (
-            f", {self.planned['call']} other calls to send"
-            if self.planned["call"]
-            else ""
+        calls = self.planned["call"]
+        more = (
+            f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
             f", {self.planned['refused']} to be refused, being there already"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{calls}{refused}"
+        return f"Plan: {counts}{more}{refused}"
 
     def _plan(
-        self,
-        title: str,
-        action: str,
-        new: dict[str, Any] | None = None,
-        old: dict[str, Any] | None = None,
+        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
     ) -> None:
-        """Say what would be done, field by field."""
+        """Say what would be done, field by field: the name, the value now, the value then."""
         self.planned[action] += 1
         sign = {
             "create": "+",
@@ -287,9 +290,9 @@ class DreamFactory:
         print(
             f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
         )
-        for name, value in (new or {}).items():
-            before = "" if old is None else f"{self._shown(old.get(name))} → "
-            print(f"      {name}: {before}{self._shown(value)}")
+        for name, old, new in fields or ():
+            before = "" if action == "create" else f"{self._shown(old)} → "
+            print(f"      {name}: {before}{self._shown(new)}")
 
     def _shown(self, value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
@@ -299,12 +302,25 @@ class DreamFactory:
         return text if len(text) <= 200 else text[:199] + "…"
 
     def _plan_create(
-        self, title: str, path: str, record: dict[str, Any]
+        self,
+        title: str,
+        path: str,
+        record: dict[str, Any],
+        rows: dict[str, Any],
+        *,
+        named: bool = False,
     ) -> dict[str, Any]:
-        """Say that a record would be created; the record as it would be, with an id that stands for its own."""
-        self._plan(title, "create", record)
+        """Say that a record would be created; the record as it would be, with an id that stands for its own.
+
+        A `named` one has its name in the path already. `rows` names its relations.
+        """
+        self._plan(
+            title, "create", [(name, None, value) for name, value in record.items()]
+        )
         new = Unknown(f"(new {len(self.predicted) + 1})")
-        self.predicted[f"{path}/{quote(new, safe='')}"] = dict(record)
+        own = path if named else f"{path}/{quote(new, safe='')}"
+        self.predicted[own] = created(record, rows)
+        self.new.add(own)
         return New({**record, "id": new})
 
     @property
@@ -340,6 +356,12 @@ class DreamFactory:
         own = "id"
         for key in wanted["keys"]:
             found = self._search(title, resource, path, key, headers=headers)
+            if found and differs(
+                key,
+                self.predicted.get(f"{path}/{quote(str(found[0][own]), safe='')}")
+                or key,
+            ):
+                continue  # in a plan: it is renamed by then
             if found:
                 return self.change(
                     title,
@@ -351,14 +373,20 @@ class DreamFactory:
             return self.change(title, target, wanted, headers=headers)
         record = whole(wanted)
         if self.planning:
-            return self._plan_create(title, path, record)
+            return self._plan_create(
+                title, path, record, wanted["rows"], named=not wanted["keys"]
+            )
         body = {"resource": [record]} if wanted["keys"] else record
+        self._note_creating(path, wanted["keys"][-1] if wanted["keys"] else None)
         answer = self._request(
             title, method, target, to_json(body), headers, True, makes=makes
         )
         self._tell(title, "created")
         created: dict[str, Any] = (
             pick(answer, "resource", 0) if wanted["keys"] else answer
+        )
+        self.fresh.add(
+            f"{path}/{quote(str(created[own]), safe='')}" if wanted["keys"] else path
         )
         return created
 
@@ -376,13 +404,17 @@ class DreamFactory:
         have = self._read(title, path + related, headers)
         if have is None:
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
-        changed = changes(wanted, have)
+        if path in self.new:
+            have = completed(have, wanted["record"])
+        changed = changes(
+            wanted, have, fresh=path in (self.new if self.planning else self.fresh)
+        )
         if not changed:
             self._tell(title, "unchanged")
             return have
         if self.planning:
-            self._plan(title, "change", changed, have)
-            self.predicted[path] = {**have, **changed}
+            self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
+            self.predicted[path] = written(have, changed, wanted["rows"])
             return have
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
@@ -414,21 +446,43 @@ class DreamFactory:
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
     def tear_down(self) -> None:
-        """Delete what runs against this instance created, the newest first. Raises StepFailed."""
-        for path in reversed(self.created()):
-            status, text, reason = self._send(
-                f"Delete {path}", "DELETE", path, None, None
-            )
-            if status != 404 and not 200 <= status < 300:
-                raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
-            self._note(deleted=path)
+        """Delete what runs with the same parameters created on this instance, the newest first. Raises StepFailed."""
+        own = "id"
+        others: dict[str, int] = {}
+        for path, key, made_for in reversed(self._made()):
+            if made_for != self.made_for:
+                words = (
+                    " ".join(f"{name}={value}" for name, value in made_for.items())
+                    or "no parameters"
+                )
+                others[words] = others.get(words, 0) + 1
+                continue
+            if key is None:
+                self._delete(path)
+                continue
+            found = self._search(
+                f"Find {path}", "record", path, key
+            )  # nobody heard the answer to this create
+            for row in found:
+                self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            self._note(settled=path, key=key)
+        for words, count in others.items():
             self._say(
-                f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+                f"- left alone: {count} made with {readable(words)}; give the same to delete them"
             )
 
-    def created(self) -> list[str]:
-        """The paths of what is noted as created on this instance and not as deleted."""
-        paths: dict[str, None] = {}
+    def _delete(self, path: str) -> None:
+        status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
+        if status != 404 and not 200 <= status < 300:
+            raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+        self._note(deleted=path)
+        self._say(
+            f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+        )
+
+    def _made(self) -> list[tuple[str, dict[str, Any] | None, dict[str, str]]]:
+        """What is noted as made on this instance and not as deleted: each path, or a list's path and the key in it."""
+        made: dict[str, tuple[str, dict[str, Any] | None, dict[str, str]]] = {}
         try:
             with open(self.created_file, encoding="utf-8") as file:
                 notes = [parsed(line) for line in file]
@@ -436,11 +490,19 @@ class DreamFactory:
             return []
         for note in notes:
             if isinstance(note, dict) and note.get("base_url") == self.base_url:
-                paths.pop(note.get("deleted", ""), None)
-                paths |= {note["created"]: None} if "created" in note else {}
-        return list(paths)
+                path = (
+                    note.get("created")
+                    or note.get("creating")
+                    or note.get("deleted")
+                    or note.get("settled")
+                )
+                place = json.dumps([path, note.get("key")], sort_keys=True)
+                made.pop(place, None)
+                if "created" in note or "creating" in note:
+                    made[place] = (str(path), note.get("key"), note.get("for") or {})
+        return list(made.values())
 
-    def _note(self, **note: str) -> None:
+    def _note(self, **note: Any) -> None:
         line = json.dumps({"base_url": self.base_url, **note})
         try:
             with open(self.created_file, "a", encoding="utf-8") as file:
@@ -450,19 +512,28 @@ class DreamFactory:
                 f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
             ) from None
 
+    def _note_made(self, **note: Any) -> None:
+        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
+    def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
+        """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
+        self.creating = {"settled": path, "key": key} if key else {"deleted": path}
+        self._note_made(
+            **({"creating": path, "key": key} if key else {"created": path})
+        )
+
     def _note_records(
         self, method: str, target: str, makes: str, status: int, answer: Any
     ) -> None:
         """Note what a request created or deleted; a batch that failed has created what the server says it has."""
+        succeeded = 200 <= status < 300
         answer = answer if isinstance(answer, dict) else {}
         error = answer.get("error")
         context = error.get("context") if isinstance(error, dict) else None
         rows = (context if isinstance(context, dict) else answer).get("resource")
         if not isinstance(rows, list):
             rows = (
-                [answer]
-                if status == 201 or method == "DELETE" and 200 <= status < 300
-                else []
+                [answer] if status == 201 or (method == "DELETE" and succeeded) else []
             )
         paths = [
             f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
@@ -472,10 +543,17 @@ class DreamFactory:
         ]
         if makes:
             for path in paths:
-                self._note(created=path)
-        if method == "DELETE" and 200 <= status < 300:
+                self._note_made(created=path)
+        if method == "DELETE" and succeeded:
             for path in [target.partition("?")[0], *paths]:
                 self._note(deleted=path)
+        if (
+            self.creating
+            and status < 500
+            and not (succeeded and "deleted" in self.creating)
+        ):
+            self._note(**self.creating)
+        self.creating = {}
 
 
 def parsed(text: str) -> Any:
@@ -552,6 +630,15 @@ class New(dict[str, Any]):
         return Unknown("(known after the run)")
 
 
+def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
+    """The parameters that have another value than the recorded one, as text: a run undoes what runs with these made."""
+    return {
+        env: value if isinstance(value, str) else json.dumps(value)
+        for env, (value, recorded) in values.items()
+        if value != recorded
+    }
+
+
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     """The record to create, with its nested rows."""
     rows = {
@@ -561,42 +648,119 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(
+    wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
+) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [
-            sent
-            for entry in given["rows"]
-            if (sent := row_change(entry, rest, given)) is not None
-        ]
-        if rows:
+        if rows := row_changes(
+            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        ):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [
+            field
+            for field in wanted.get("secrets", [])
+            if field not in have or "**********" in str(have[field])
+        ]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {
+            field: ""
+            for field in wanted.get("needs", [])
+            if field not in changed and have.get(field) is None
+        }
     return changed
 
 
-def row_change(
-    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+def row_changes(
+    given: dict[str, Any], rest: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {
+                field: value
+                for field, value in entry["keys"][0].items()
+                if field not in given["may_differ"]
+            }
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(
+    rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False
 ) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next(
-        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
-    )
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
+
+
+def field_changes(
+    changed: dict[str, Any], have: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[tuple[str, Any, Any]]:
+    """What sending `changed` does, place by place: where, the value now, the value then. None: none.
+
+    `rows` names the relations in it, and the fields `id` and `parent` of their rows.
+    """
+    told: list[tuple[str, Any, Any]] = []
+    for name, value in changed.items():
+        old = have.get(name)
+        if name not in rows or not isinstance(value, list):
+            told += value_changes(name, old, value)
+            continue
+        own, parent = rows[name]["id"], rows[name]["parent"]
+        there = (
+            [row for row in old if isinstance(row, dict)]
+            if isinstance(old, list)
+            else []
+        )
+        for row in value:
+            known = [
+                n
+                for n, other in enumerate(there)
+                if row.get(own) is not None and other.get(own) == row[own]
+            ]
+            place = f"{name}[{known[0] if known else 'new'}]"
+            if not known:
+                told.append((place, None, row))
+            elif parent in row and row[parent] is None:
+                told.append((place, there[known[0]], None))
+            else:
+                told += value_changes(place, there[known[0]], row)
+    return told
+
+
+def value_changes(place: str, have: Any, wanted: Any) -> list[tuple[str, Any, Any]]:
+    """The same for one value: an object is told by the members that change."""
+    if not isinstance(wanted, dict) or not isinstance(have, dict):
+        return [(place, have, wanted)]
+    told = []
+    for name, value in wanted.items():
+        if differs(value, have.get(name)):
+            told += value_changes(f"{place}.{name}", have.get(name), value)
+    return told
 
 
 def differs(
@@ -615,8 +779,8 @@ def differs(
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [
                 number
                 for number, other in enumerate(rest)
@@ -629,9 +793,71 @@ def differs(
     return plain(wanted) != plain(have)
 
 
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
+
+
 def plain(value: Any) -> str:
     """A scalar as text, in which 1, "1" and true are the same."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A record that would be created; its nested rows get ids, by which later writes can change and remove them."""
+    return {
+        name: (
+            with_ids(value, rows[name]["id"], 0)
+            if name in rows and isinstance(value, list)
+            else value
+        )
+        for name, value in record.items()
+    }
+
+
+def with_ids(given: list[Any], own: str, known: int) -> list[Any]:
+    """Rows with an id each; `known` others have one already."""
+    rows = [row for row in given if isinstance(row, dict)]
+    return [
+        {**row, own: f"(known after create) {known + number}"}
+        for number, row in enumerate(rows)
+    ]
+
+
+def completed(record: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """A record that would be created, with null where a later write sets what its create leaves out."""
+    whole = {**dict.fromkeys(wanted), **record}
+    for name, value in wanted.items():
+        if isinstance(value, dict) and isinstance(whole[name], dict):
+            whole[name] = completed(whole[name], value)
+    return whole
+
+
+def written(
+    record: dict[str, Any], changed: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """A record after a write: nested rows that are sent are merged, added, or gone where their parent is null."""
+    result = dict(record)
+    for name, value in changed.items():
+        old = record.get(name)
+        if name in rows and isinstance(old, list) and isinstance(value, list):
+            own, parent = rows[name]["id"], rows[name]["parent"]
+            sent = {row[own]: row for row in value if row.get(own) is not None}
+            kept = [
+                {**row, **sent.get(row.get(own), {})}
+                for row in old
+                if isinstance(row, dict)
+            ]
+            added = with_ids(
+                [row for row in value if row.get(own) is None], own, len(old)
+            )
+            value = [row for row in kept + added if row.get(parent, "") is not None]
+        elif isinstance(old, dict) and isinstance(value, dict):
+            value = {**old, **value}
+        result[name] = value
+    return result
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
@@ -667,6 +893,7 @@ def provision_tenant(
     df: DreamFactory, *, tenant: str = "acme"
 ) -> ProvisionTenantResult:
     """provision tenant."""
+    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
     tenant_upper = upper(tenant)
 
     # 1. Log in as an administrator
@@ -704,6 +931,7 @@ def provision_tenant(
             },
             "later": [],
             "rows": {},
+            "needs": ["description"],
         },
         makes="/api/v2/system/service",
     )
@@ -729,6 +957,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
+                    "may_differ": ["verb_mask"],
                     "rows": [
                         {
                             "keys": [
@@ -790,8 +1019,11 @@ def provision_tenant(
     )
 
 
-def tear_down(df: DreamFactory) -> None:
+def tear_down(df: DreamFactory, *, tenant: str = "acme") -> None:
     """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
+    df.made_for = given_otherwise(
+        {"DF_TENANT": (tenant, "acme")}
+    )  # what runs with other names made is left alone
     if df.logs_in:
         answer = df.call(
             "Log in as an administrator",
@@ -900,14 +1132,21 @@ def main(argv: list[str] | None = None) -> int:
     )
     try:
         if arguments.teardown:
-            tear_down(df)
+            tear_down(df, tenant=arguments.tenant)
             return 0
         result = provision_tenant(
             df,
             tenant=arguments.tenant,
         )
     except StepFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
+        words = str(error)  # the server may repeat a secret
+        for name, secret in (
+            ("DF_SESSION_TOKEN", df.session_token),
+            ("DF_PASSWORD", environment.get("DF_PASSWORD")),
+        ):
+            if secret and len(secret) > 3:
+                words = words.replace(secret, f"({name})")
+        print(f"failed: {words}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

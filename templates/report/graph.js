@@ -1,6 +1,6 @@
 // What feeds what: steps, and records looked up, with a line for each value that goes from one to the other. A large
 // journey shows the neighbourhood of the current step.
-const MOST_NODES = 60, HOPS = 2, NODE = {width: 220, height: 38, right: 110, below: 16};
+const MOST_NODES = 60, HOPS = 2, NODE = {width: 220, widest: 340, height: 38, right: 110, below: 16};
 
 const feeds = new Map(), fed = new Map(); // node to Map of node to names of values
 const nodeKey = {step: number => `s${number}`, variable: name => `v${name}`};
@@ -62,13 +62,13 @@ function layersOf(nodes) {
 
 const clipped = (text, length) => text.length > length ? `${text.slice(0, length - 1)}…` : text;
 
-function drawNode(node, x, y, current) {
+function drawNode(node, x, y, width, current) {
     const number = node[0] === "s" ? Number(node.slice(1)) : 0;
     const words = number ? visible(data.steps[number - 1].title) : visible(data.variables[node.slice(1)].origin.replace("looked up: ", ""));
     const box = el("g", {svg: true, class: `node ${number ? data.steps[number - 1].kind : "lookup"}${number && number === current ? " current" : ""}`, transform: `translate(${x} ${y})`},
         el("title", {svg: true}, number ? `Step ${number}: ${words}` : `Looked up on the target: ${words}`),
-        el("rect", {svg: true, width: NODE.width, height: NODE.height, rx: 7}),
-        el("text", {svg: true, x: 12, y: 24}, clipped(number ? `${number}  ${words}` : words, 27)));
+        el("rect", {svg: true, width, height: NODE.height, rx: 7}),
+        el("text", {svg: true, x: 12, y: 24}, clipped(number ? `${number}  ${words}` : words, Math.floor(width / 8.1))));
     if (number) {
         for (const [name, value] of Object.entries({tabindex: "0", role: "link", "aria-label": `Step ${number}: ${words}`})) box.setAttribute(name, value);
         box.addEventListener("click", () => goTo(number));
@@ -85,22 +85,24 @@ function drawGraph() {
     const nodes = whole ? linked : neighbourhood(start);
     byId("graph-note").textContent = whole ? "" : `Around step ${start.slice(1)}: ${nodes.size} of ${linked.size.toLocaleString("en")} linked steps and records. Choose another step to see around it.`;
     const layers = layersOf(nodes);
+    const room = (byId("drawing").clientWidth + NODE.right - 4) / layers.length - NODE.right;
+    const wide = Math.round(Math.min(NODE.widest, Math.max(NODE.width, room)));
     const at = new Map();
-    layers.forEach((layer, column) => layer.forEach((node, row) => at.set(node, [column * (NODE.width + NODE.right) + 2, row * (NODE.height + NODE.below) + 2])));
-    const width = layers.length * (NODE.width + NODE.right) - NODE.right + 4;
+    layers.forEach((layer, column) => layer.forEach((node, row) => at.set(node, [column * (wide + NODE.right) + 2, row * (NODE.height + NODE.below) + 2])));
+    const width = layers.length * (wide + NODE.right) - NODE.right + 4;
     const height = Math.max(...layers.map(layer => layer.length)) * (NODE.height + NODE.below) - NODE.below + 4;
     const drawing = el("svg", {width, height, viewBox: `0 0 ${width} ${height}`, role: "group"});
     for (const node of nodes) {
         for (const [other, names] of feeds.get(node) ?? []) {
             if (!nodes.has(other)) continue;
             const [x1, y1] = at.get(node), [x2, y2] = at.get(other);
-            const [left, right, y] = [x1 + NODE.width, x2, NODE.height / 2];
+            const [left, right, y] = [x1 + wide, x2, NODE.height / 2];
             const bend = Math.max(40, (right - left) / 2);
             drawing.append(el("path", {svg: true, class: "edge", d: `M${left} ${y1 + y}C${left + bend} ${y1 + y} ${right - bend} ${y2 + y} ${right} ${y2 + y}`}, el("title", {svg: true}, names.join(", "))));
             if (right - left === NODE.right) drawing.append(el("text", {svg: true, class: "edge-name", x: right - 8, y: y2 + y - 6}, clipped(names.join(", "), 14)));
         }
     }
-    for (const [node, [x, y]] of at) drawing.append(drawNode(node, x, y, state.current));
+    for (const [node, [x, y]] of at) drawing.append(drawNode(node, x, y, wide, state.current));
     byId("drawing").replaceChildren(drawing);
 }
 

@@ -1,5 +1,6 @@
 // Puts the page together.
 function showSummary() {
+    document.documentElement.classList.toggle("long", data.steps.length > 200);
     const left = data.gaps.reduce((sum, calls) => sum + calls.length, 0);
     byId("lede").append(`${data.steps.length.toLocaleString("en")} step${data.steps.length === 1 ? "" : "s"} from ${data.entries.toLocaleString("en")} calls of `, el("b", {}, visible(data.source)), `; ${left.toLocaleString("en")} left out, each with its reason.`);
     const counts = new Map();

@@ -190,11 +190,13 @@ def test_calls_are_told_in_words(tmp_path: Path) -> None:
         flow_of("POST", base, {"resource": [{"name": "acme-role"}]}, 201, {"resource": [{"id": 12}]}),
         flow_of("PATCH", f"{base}/12", {"is_active": False}),
         flow_of("DELETE", f"{base}/9", None, 404, refusal),
+        flow_of("POST", base, {"resource": []}, 201, {"resource": [{"id": n} for n in range(100)]}),
     )
     assert [(call.title, call.status, call.failure) for call in session.calls] == [
         ("create role acme-role → 12", 201, ""),
         ("update role acme-role", 200, ""),
         ("delete role 9", 404, "Record with identifier '9' not found."),
+        ("create role → 0, 1, 2, 3, 4, …", 201, ""),
     ]
 
 

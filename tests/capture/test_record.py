@@ -302,6 +302,22 @@ def test_a_target_that_sends_browsers_elsewhere_is_told(double: DreamFactoryDoub
     assert f"{console.origin} sends the browser to https://df.example.com, where nothing is recorded" in told
 
 
+@pytest.mark.parametrize("mode", ["reverse", "proxy"])
+def test_a_folder_that_the_target_lies_in_is_no_part_of_the_recording(
+    mode: str, double: DreamFactoryDouble, tmp_path: Path
+) -> None:
+    with Console(double) as console:
+        url = f"{console.origin}/df/dist/index.html"
+        with Recording(url, tmp_path / "a.har", "--mode", mode, home=tmp_path) as recording:
+            before = "" if mode == "reverse" else console.origin
+            for path in ("/df/api/v2/system/environment?a=/df/", "/api/v2/system/environment", "/other/api/v2/system"):
+                get(recording.address, before + path)
+            told = recording.end()
+    assert urls(tmp_path / "a.har") == ["/api/v2/system/environment?a=/df/", "/api/v2/system/environment"]
+    assert "the API lies under /df," in told
+    assert "2 calls recorded, 1 filtered out" in told
+
+
 def test_an_ipv6_address_is_listened_on(double: DreamFactoryDouble, tmp_path: Path) -> None:
     with Recording(double.url, tmp_path / "a.har", "--listen", "[::1]:0") as recording:
         assert get(recording.address, "/api/v2/system/environment")[0] == 200
@@ -434,7 +450,7 @@ def test_on_a_terminal_there_is_a_table_with_a_counter(double: DreamFactoryDoubl
     output = str(tmp_path / "a.har")
     command = [sys.executable, "-m", "dfrecord", "record", double.url, "-o", output, "--listen", "127.0.0.1:0"]
     ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "160"}
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
     process = subprocess.Popen(command, cwd=ROOT, stderr=theirs, env=environment)
     os.close(theirs)
     shown = b""
@@ -452,6 +468,7 @@ def test_on_a_terminal_there_is_a_table_with_a_counter(double: DreamFactoryDoubl
     assert "TIME" in text
     assert "2 recorded · 1 refused or failed · 1 filtered out · Ctrl-C ends" in text
     assert "\x1b[1;31m" in text, "a refused call stands out"
+    assert "No session token (JWT) or API Key detected" in text, "and says why, on a narrow terminal, too"
     assert r"role\u001b[31m" in text, "recorded text cannot steer the terminal"
     assert text.count("\x1b[?25h") == text.count("\x1b[?25l"), "the cursor comes back"
 

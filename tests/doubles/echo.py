@@ -19,9 +19,14 @@ class ReceivedRequest:
 
 
 class EchoServer:
-    """Context manager. `answers`: (method, target) to (status, JSON text); anything else gets 200 and success."""
+    """Context manager. `answers`: (method, target) to (status, JSON text); anything else gets `default`."""
 
-    def __init__(self, answers: dict[tuple[str, str], tuple[int, str]] | None = None) -> None:
+    def __init__(
+        self,
+        answers: dict[tuple[str, str], tuple[int, str]] | None = None,
+        *,
+        default: tuple[int, str] = (200, '{"success":true}'),
+    ) -> None:
         self.received: list[ReceivedRequest] = []
         self._answers = answers or {}
         echo = self
@@ -38,7 +43,7 @@ class EchoServer:
                 body = self.rfile.read(length) if length else self._chunked()
                 method, target = self.requestline.split(" ")[0], self.requestline.split(" ", 1)[1].rsplit(" ", 1)[0]
                 echo.received.append(ReceivedRequest(method, target, tuple(self.headers.items()), body))
-                status, text = echo._answers.get((method, target), (200, '{"success":true}'))
+                status, text = echo._answers.get((method, target), default)
                 content = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

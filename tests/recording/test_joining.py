@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -70,6 +71,34 @@ def test_an_archive_is_all_its_recordings(expected: list[tuple[str, str]], tmp_p
     assert imported(tmp_path, tmp_path / "in.zip") == expected
 
 
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_a_tar_archive_is_all_its_recordings(ending: str, expected: list[tuple[str, str]], tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / f"in.{ending}", "w:gz" if ending == "tar.gz" else "w") as archive:
+        for part in parts(tmp_path / "in"):
+            archive.add(part, f"session/{part.name}")
+    assert imported(tmp_path, tmp_path / f"in.{ending}") == expected
+
+
+def test_folders_and_archives_within_a_folder_are_opened(expected: list[tuple[str, str]], tmp_path: Path) -> None:
+    end, middle, begin = parts(tmp_path / "in")
+    with zipfile.ZipFile(tmp_path / "in" / "two.zip", "w") as archive:
+        for part in (end, middle):
+            archive.write(part, part.name)
+            part.unlink()
+    for folder in ("day one", ".hidden"):
+        (tmp_path / "in" / folder).mkdir()
+        shutil.copy(begin, tmp_path / "in" / folder / "begin.har")
+    begin.unlink()
+    shutil.copy(FIXTURES / "03-edit-role" / "recording.har", tmp_path / "in" / ".hidden")
+    assert imported(tmp_path, tmp_path / "in") == expected
+
+
+def test_a_recording_and_what_was_imported_of_it_are_one(expected: list[tuple[str, str]], tmp_path: Path) -> None:
+    dfrecord("import", WHOLE, "-o", tmp_path / "redacted.har")
+    for inputs in ((WHOLE, tmp_path / "redacted.har"), (tmp_path / "redacted.har", WHOLE)):
+        assert imported(tmp_path, *inputs) == expected
+
+
 def test_one_session_that_two_programs_recorded_is_there_once(tmp_path: Path) -> None:
     exchanges = read(WHOLE).exchanges
     late = [replace(e, started=e.started[:-1] + "450Z") for e in exchanges]
@@ -89,6 +118,8 @@ def test_a_folder_or_archive_without_recordings_is_one_line(tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
         archive.writestr("readme.txt", "nothing")
-    for source in ("empty", "empty.zip"):
+    with tarfile.open(tmp_path / "empty.tar", "w") as tar:
+        tar.add(tmp_path / "empty", "empty")
+    for source in ("empty", "empty.zip", "empty.tar"):
         done = dfrecord("import", tmp_path / source, "-o", tmp_path / "out.har", code=2)
         assert "no HAR file" in done.stderr.decode()

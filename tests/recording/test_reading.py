@@ -167,3 +167,11 @@ def test_the_file_is_a_valid_har_after_every_append(tmp_path: Path) -> None:
             writer.append(exchange)
             assert len(json.loads(path.read_bytes())["log"]["entries"]) == count
     assert read(path).exchanges == exchanges
+
+
+def test_a_lone_surrogate_is_written_so_that_it_can_be_read() -> None:
+    """Found by `fuzz.journeys`: msgspec refuses its escape."""
+    exchange = Exchange(0, Request("GET", "http://h/a"), Response(200, reason="\ud800"))
+    written = b"".join(har_chunks([exchange]))
+    assert json.loads(written)["log"]["entries"][0]["response"]["statusText"] == "\ud800"
+    assert read(io.BytesIO(written)).exchanges[0].response.reason == "\ufffd"

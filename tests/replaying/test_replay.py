@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+import dfrecord
+from dfrecord.journey.model import StepKind
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
+from tests.recorder import RecordedSession
+from tests.replaying.test_plan import given, recorded
 from tests.states import portable
 from tests.test_end_to_end import CASES, environment, prepare
+from tests.test_journeys import (
+    INSTALLED,
+    cors_template_limit_and_schedule,
+    renamed_record_is_found_by_its_old_name,
+    session_refreshed_on_the_way,
+)
+from tests.test_journeys import prepare as prepare_made
 from tests.test_upsert import without_dates
 from tests.tools import FIXTURES, ROOT
 
@@ -173,46 +186,108 @@ def test_stopped_run_goes_on_from_its_step(tmp_path: Path) -> None:
         assert portable(df.state()) == portable(json.loads((TENANT.parent / "state.json").read_text()))
 
 
-def test_interrupted_run_says_where_and_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
+def test_interrupted_run_says_where_and_how_to_go_on(signals: int, tmp_path: Path) -> None:
+    recording = tmp_path / "o'ne recording.har"
+    recording.write_bytes(TENANT.read_bytes())
     with DreamFactoryDouble(id_offset=1000) as df:
-        whole = df.answer
+        whole, asked = df.answer, threading.Event()
 
-        def slow_apps(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
-            if method == "POST" and "/app" in target:
-                time.sleep(3)
+        def slow_roles(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+            if method == "POST" and "/role" in target and not asked.is_set():
+                asked.set()
+                time.sleep(2 if signals == 1 else 30)
             return whole(method, target, headers, raw, caller)
 
-        df.answer = slow_apps  # type: ignore[method-assign]
-        command = [sys.executable, "-m", "dfrecord", "replay", str(TENANT)]
+        df.answer = slow_roles  # type: ignore[method-assign]
+        options = ["--parameter", "tenant=acme", "--created-file", "the created.jsonl"]
+        command = [sys.executable, "-m", "dfrecord", "replay", recording.name, "--base-url", df.url, *options]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment(df)}
         with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as running:
-            assert running.stderr is not None
-            for line in running.stderr:
-                if "create role" in line.lower():
-                    time.sleep(0.5)
-                    running.send_signal(signal.SIGINT)
-                    break
-            rest = running.stderr.read()
+            assert asked.wait(60)
+            for _ in range(signals):
+                running.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            told = running.communicate(timeout=20)[1]
         assert running.returncode == 130
-        assert "stopped at step 4; go on with: dfrecord replay" in rest
-        assert "Traceback" not in rest
-
-
-def test_busy_server_is_asked_again_when_it_says(tmp_path: Path) -> None:
-    with DreamFactoryDouble(id_offset=1000) as df:
-        whole = df.answer
-        refused: list[float] = []
-
-        def busy(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
-            if method == "POST" and "/role" in target and not refused:
-                refused.append(time.monotonic())
-                return Answer(429, {"error": {"message": "slow down"}}, headers={"Retry-After": "1"}), method
-            return whole(method, target, headers, raw, caller)
-
-        df.answer = busy  # type: ignore[method-assign]
-        done = replay(TENANT, df, tmp_path)
+        assert "Traceback" not in told
+        again = told.splitlines()[-1].partition("go on with: dfrecord ")[2]
+        if signals == 2:  # nobody knows whether the role was made
+            assert again.endswith("--from 3")
+            assert "stopped at step 3, which may have been done" in told
+            return
+        assert again.endswith("--from 4")
+        python = f"{shlex.quote(sys.executable)} -m dfrecord"
+        done = subprocess.run(
+            ["bash", "-c", f"{python} {again}"], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
-        assert len(refused) == 1
+        assert portable(df.state()) == portable(json.loads((TENANT.parent / "state.json").read_text()))
+        assert (tmp_path / "the created.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [cors_template_limit_and_schedule, renamed_record_is_found_by_its_old_name, session_refreshed_on_the_way],
+)
+def test_a_run_goes_on_from_wherever_it_stopped(scenario: Callable[[RecordedSession], None], tmp_path: Path) -> None:
+    journey = dfrecord.plan(recorded(scenario))
+    states = []
+    writes = sum(step.kind not in (StepKind.LOGIN, StepKind.CALL) for step in journey.steps)
+    for stop in range(writes + 1):
+        with Stopping(700, installed=INSTALLED) as df:
+            prepare_made(df, "bystander")
+            df.left = stop
+            values, created = given(df, journey), tmp_path / f"{stop}.jsonl"
+            replayed = dfrecord.replay(journey, df.url, values, created_file=created)
+            assert bool(replayed.stopped_at) == (stop < writes)
+            if replayed.stopped_at:
+                df.left = writes
+                first = replayed.stopped_at
+                replayed = dfrecord.replay(journey, df.url, values, created_file=created, first_step=first)
+            assert replayed.ok, replayed.results
+            states.append(portable(df.state()))
+    assert all(state == states[-1] for state in states)
+
+
+class Stopping(DreamFactoryDouble):
+    """A double that refuses every write after the first ones."""
+
+    left = 0
+
+    def answer(self, method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+        if caller is None and method != "GET" and "session" not in target:
+            self.left -= 1
+            if self.left < 0:
+                return Answer(500, {"error": {"message": "stopped"}}), method
+        return super().answer(method, target, headers, raw, caller)
+
+
+def test_a_terminal_shows_what_is_under_way(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        terminal, end = os.openpty()
+        env = {
+            **environment(df),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "TERM": "xterm",
+            "COLUMNS": "100",
+        }
+        command = [sys.executable, "-m", "dfrecord", "replay", str(TENANT)]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=end) as running:
+            os.close(end)
+            shown = b""
+            while True:
+                try:
+                    shown += os.read(terminal, 65536)
+                except OSError:  # the program has closed it
+                    break
+        os.close(terminal)
+    assert running.returncode == 0
+    told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "2/4" in told
+    assert "[3/4] Create role acme-role: done" in told
+    assert told.rstrip().endswith("4 steps, all as recorded")
 
 
 def test_missing_settings_and_consent_send_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Inputs made to hurt: each is read or refused in seconds, in bounded memory and disk, and touches no other file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dfrecord.recording.reader import read
+from tests.tools import FIXTURES, ROOT
+
+MEGABYTE = 1024 * 1024
+
+
+def entry(url: str = "/api/v2/system/role", *, headers: str = "", sent: str = "", kind: str = "x") -> dict[str, object]:
+    """An entry of a HAR with a Cookie header and a request body."""
+    fields = [{"name": "Cookie", "value": headers}, {"name": "Content-Type", "value": kind}]
+    request = {
+        "method": "POST",
+        "url": f"http://h{url}",
+        "headers": fields,
+        "postData": {"mimeType": kind, "text": sent},
+    }
+    return {"request": request, "response": {"status": 200, "headers": [], "content": {"text": "{}"}}}
+
+
+def har(*entries: object) -> bytes:
+    return json.dumps({"log": {"entries": entries}}).encode()
+
+
+def zip_of(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def bomb(bits: int, head: bytes = b"") -> bytes:
+    """Six hundred megabytes of zeros in one."""
+    made = zlib.compressobj(1, wbits=bits)
+    block = bytes(16 * MEGABYTE)
+    return made.compress(head) + b"".join(made.compress(block) for _ in range(38)) + made.flush()
+
+
+def nested(wraps: int, content: bytes) -> bytes:
+    for _ in range(wraps):
+        content = gzip.compress(content)
+    return content
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "gzip bomb": lambda: bomb(31),
+    "zlib bomb": lambda: bomb(15),
+    "gzip bomb that begins like a HAR": lambda: bomb(31, b'{"log":{"entries":["'),
+    "gzip in gzip in gzip": lambda: nested(40, b"{}"),
+    "a hundred thousand gzip members": lambda: gzip.compress(b"") * 100_000 + gzip.compress(har()),
+    "zip bomb": lambda: zip_of("har.har", bytes(100 * MEGABYTE)),
+    "zip in zip": lambda: zip_of("a.har", zip_of("b.har", zip_of("c.har", zip_of("d.har", zip_of("e.har", b"{}"))))),
+    "a million brackets": lambda: b'{"log":{"entries":[' + b"[" * MEGABYTE,
+    "a deep entry": lambda: b'{"log":{"entries":[' + b'{"request":' * 200_000 + b"1" + b"}" * 200_000 + b"]}}",
+    "deep JSON in a body": lambda: har(entry(sent="[" * MEGABYTE, kind="application/json")),
+    "deep closed JSON in a body": lambda: har(entry(sent="[" * 100_000 + "]" * 100_000, kind="application/json")),
+    "only quotes": lambda: b'{"log":{"entries":[' + b'"' * MEGABYTE,
+    "only backslashes": lambda: b'{"log":{"entries":["' + b"\\" * MEGABYTE,
+    "only entry starts": lambda: b'{"log":{"entries":[' + b'{"request":' * 300_000,
+    "huge numbers": lambda: har({**entry(), "time": 1}).replace(b'"time": 1', b'"time": ' + b"9" * MEGABYTE),
+    "a huge number in a body": lambda: har(entry(sent='{"id":' + "9" * MEGABYTE + "}", kind="application/json")),
+    "a huge status": lambda: har(entry()).replace(b'"status": 200', b'"status": 1e309'),
+    "a cookie without an end": lambda: har(entry(headers="a" * MEGABYTE)),
+    "a tag without an end": lambda: har(entry(sent="<" + "a" * MEGABYTE, kind="application/xml")),
+    "tags without an end": lambda: har(entry(sent="<a>" * 300_000, kind="application/xml")),
+    "names without an end": lambda: har(entry(sent='name="a"\r\n\r\n' * 80_000, kind="multipart/form-data")),
+    "members without an end": lambda: har(entry(sent='"a":"' * 200_000, kind="application/json")),
+    "a million parameters": lambda: har(entry("/api/v2/system/role?" + "a&" * 500_000)),
+    "a long path": lambda: har(entry("/api/v2/system/role" + "/a" * 300_000)),
+    "flows of no length": lambda: b"0:0:" * 100_000,
+    "a flow longer than the file": lambda: b"999999999999:1:",
+    "an entry of every kind": lambda: har(*([None, 1, "x", [], {}, {"request": []}, {"request": {"url": {}}}] * 5_000)),
+}
+
+
+def in_bounds() -> None:
+    """For the child: a minute of work, half a gigabyte of memory, files of 600 MB."""
+    resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+    resource.setrlimit(resource.RLIMIT_DATA, (512 * MEGABYTE, 512 * MEGABYTE))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600 * MEGABYTE, 600 * MEGABYTE))
+
+
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_input_is_read_or_refused(make: Callable[[], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "input.har"
+    path.write_bytes(make())
+    command = [sys.executable, "-m", "dfrecord", "import", str(path), "-o", str(tmp_path / "out.har")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, preexec_fn=in_bounds, timeout=300)
+    assert done.returncode in (0, 2), done.stderr[-2000:]
+    assert b"Traceback" not in done.stderr
+    assert b"unexpected" not in done.stderr, done.stderr[-2000:]
+    assert {file.name for file in tmp_path.iterdir()} <= {"input.har", "out.har"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret",
+        "/etc/hostname",
+        "link",
+        "folder/../../secret",
+        "pipe",
+        "/dev/zero",
+        "folder",
+        "a\0b",
+        "",
+        "sub\\..\\x",
+    ],
+)
+def test_a_body_file_is_read_from_inside_the_recording_only(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("outside")
+    folder = tmp_path / "recording"
+    (folder / "folder").mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "pipe")
+    document = json.loads((FIXTURES / "dialects" / "pw-embed.har").read_bytes())
+    told = document["log"]["entries"][1]
+    told["response"]["content"] = {"mimeType": "text/plain", "size": 7, "_file": name}
+    told["request"]["postData"] = {"mimeType": "text/plain", "text": "", "_file": name}
+    document["log"]["entries"] = [told]
+    (folder / "har.har").write_text(json.dumps(document))
+    [exchange] = read(folder).exchanges
+    assert not exchange.request.body.content
+    assert not exchange.response.body.content

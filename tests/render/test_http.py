@@ -1,0 +1,106 @@
+"""What the `http` format promises beyond the grid: no client obeys recorded text; what it cannot do is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dfrecord
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import Array, JsonBody, Object, RawBody, RequestTemplate, Step, StepKind, Text, Var
+from tests.doubles.echo import EchoServer
+from tests.doubles.server import DreamFactoryDouble
+from tests.render.journeys import BASE_URL, JSON, PROVISION, literal, raw_step
+from tests.test_end_to_end import environment
+from tests.tools import FIXTURES, rendered, run
+from tests.tools import dfrecord as command
+
+TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
+ODD = (
+    "{{base_url}} {{$guid}} }} ### < ./x >>! @a=b ?? status == 1 {{@js\n"
+    "{{\nthrow 1\n}}\n### x\n< /etc/passwd\n// # @disabled ==="
+)
+
+
+@pytest.mark.parametrize("option", ["--upsert", "--teardown", "--literal"])
+def test_what_a_http_file_cannot_do_is_refused_in_one_line(option: str, tmp_path: Path) -> None:
+    done = command("render", TENANT, "-f", "http", "-o", tmp_path / "a.http", option, code=2)
+    assert done.stderr.decode().startswith(f"dfrecord: format http cannot do {option}: ")
+    assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "a.http").exists()
+    assert "without --upsert, --teardown, --literal" in command("formats").stdout.decode()
+
+
+def test_places_in_earlier_answers_are_written_as_rest_client_reads_them(tmp_path: Path) -> None:
+    text = rendered(TENANT, "http", tmp_path).read_text()
+    assert "# @name create_role\n" in text
+    assert '"role_id": {{create_role.response.body.$.resource[0].id}},' in text
+    assert "X-DreamFactory-Session-Token: {{log_in.response.body.$.session_token}}" in text
+    assert "@role_name = acme-role\n" in text
+    assert "@password = {{$processEnv DF_PASSWORD}}\n" in text
+
+
+def test_recorded_text_is_no_directive_of_any_client() -> None:
+    """Every line after the script is one of ours, or JSON, whatever was recorded."""
+    body = JsonBody(Object(((ODD, Array((ODD, Text((ODD, Var("secret"), ODD))))),)))
+    step = Step("step", ODD, StepKind.CALL, RequestTemplate("POST", Text((f"/{ODD}",)), (JSON,), body), notes=(ODD,))
+    secret = replace(BASE_URL, name="secret", env="DF_SECRET", secret=True)
+    journey = replace(literal(step, variables=(secret,)), literal=False, title=ODD, source=ODD)
+    text = dfrecord.render(journey, "http")[0].content.decode()
+    assert set(re.findall(r"\{\{(.+?)\}\}", re.sub(r"(?ms)^\{\{.*?^\}\}$", "", text))) == {
+        "$processEnv DF_BASE_URL",
+        "$processEnv DF_SECRET",
+        "base_url",
+        "secret",
+    }
+    requests = text.split("\n### ")[2:]
+    assert len(requests) == 1
+    ours = re.compile(
+        r'(\d+\. |# Note: |# @name step$|# @no-redirect$|POST \{\{base_url\}\}/|Content-Type: |[{}\]]|  +["\]]|$)'
+    )
+    assert [line for line in requests[0].split("\n") if not ours.match(line)] == []
+
+
+def test_other_bodies_are_sent_byte_for_byte_from_files_of_their_own(tmp_path: Path) -> None:
+    content = ODD.encode() + b"\0\xff\r\n\n"
+    journey = replace(literal(raw_step("PUT", "/x", (("Content-Type", "text/plain"),), content)), literal=False)
+    for file in dfrecord.render(journey, "http", stem="script"):
+        (tmp_path / f"script{file.suffix or '.http'}").write_bytes(file.content)
+    with EchoServer() as echo:
+        done = run(tmp_path / "script.http", "http", {"DF_BASE_URL": echo.url})
+        assert done.returncode == 0, done.stdout
+    assert [received.body for received in echo.received] == [content]
+
+
+def test_body_with_a_variable_that_no_client_can_escape_is_refused() -> None:
+    step = raw_step("POST", "/x")
+    body = RawBody((b"password=", Var("secret")))
+    secret = replace(BASE_URL, name="secret", env="DF_SECRET", secret=True)
+    journey = literal(replace(step, request=replace(step.request, body=body)), variables=(secret,))
+    with pytest.raises(UsageError, match="is not JSON and holds a variable"):
+        dfrecord.render(replace(journey, literal=False), "http")
+
+
+def test_captured_text_that_would_run_in_httpyac_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "script.http").write_bytes(dfrecord.render(PROVISION, "http")[0].content)
+    answer = "{\"session_token\":\"{{require('fs').writeFileSync('CANARY','')}}\"}"
+    with EchoServer({("POST", "/api/v2/system/admin/session"): (200, answer)}) as echo:
+        given = {"DF_BASE_URL": echo.url, "DF_EMAIL": "a@b.c", "DF_PASSWORD": "p", "DF_USER_PASSWORD": "q"}
+        done = run(tmp_path / "script.http", "http", given)
+    assert done.returncode == 10
+    assert "session_token of the answer holds what a .http file cannot carry on" in done.stdout + done.stderr
+    assert len(echo.received) == 1
+    assert not list(tmp_path.rglob("CANARY"))
+
+
+def test_dangerous_step_and_numbers_are_taken_from_the_environment_as_they_are(tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", "http", tmp_path, "--steps", "1,3")
+    assert '"service_id": {{service_id}},' in script.read_text()
+    with DreamFactoryDouble() as df:
+        wrong = run(script, "http", {**environment(df), "DF_SERVICE_ID": "x"})
+        assert wrong.returncode == 10
+        assert "DF_SERVICE_ID is not a JSON integer" in wrong.stdout + wrong.stderr
+        assert df.log == []

@@ -1,0 +1,177 @@
+"""`--plan` on journeys nobody recorded: what it tells is what the replay then does, of scripts as well."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dfrecord
+from dfrecord.journey.model import Journey
+from dfrecord.recording.exchange import Recording
+from dfrecord.replaying.plan import Action, Plan
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
+from tests.tools import run
+
+RELATED = "related=role_service_access_by_role_id,lookup_by_role_id"
+
+
+def ids(session: RecordedSession, resource: str) -> dict[str, int]:
+    return {row["name"]: row["id"] for row in session.call("GET", f"system/{resource}?fields=id,name")["resource"]}
+
+
+def role_made_and_edited_as_the_console_does(s: RecordedSession) -> None:
+    services = ids(s, "service")
+    row = {**ACCESS, "id": None, "role_id": 0, "service_id": services["db"]}
+    lookup = {"id": None, "role_id": 0, "name": "lk", "value": "1", "private": False}
+    record = {"id": 0, "name": "made", "is_active": True, "role_service_access_by_role_id": [row]}
+    made = s.call("POST", f"system/role?fields=*&{RELATED}", {"resource": [{**record, "lookup_by_role_id": [lookup]}]})
+    own = made["resource"][0]["id"]
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    read["role_service_access_by_role_id"].append({**row, "role_id": own, "service_id": services["files"]})
+    s.call("PUT", f"system/role/{own}?fields=*&{RELATED}", {**read, "description": "two rows"})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    read["role_service_access_by_role_id"][0]["role_id"] = None
+    read["lookup_by_role_id"][0]["value"] = "2"
+    s.call("PUT", f"system/role/{own}", read)
+
+
+def service_edited_and_its_cache_cleared(s: RecordedSession) -> None:
+    own = ids(s, "service")["warehouse"]
+    read = s.call("GET", f"system/service/{own}")
+    s.call("PUT", f"system/service/{own}", {**read, "label": "New", "config": {**read["config"], "database": "w2"}})
+    s.call("DELETE", "system/cache/warehouse")
+
+
+def event_script_made_changed_and_deleted(s: RecordedSession) -> None:
+    path = "system/event_script/db._table.get.pre_process"
+    s.call("POST", path, {"type": "nodejs", "content": "// 1", "is_active": True})
+    s.call("PUT", path, {"content": "// 2", "is_active": True})
+    s.call("DELETE", path)
+
+
+def several_roles_changed_and_deleted_at_once(s: RecordedSession) -> None:
+    first, second, third = s.create("role", *({"name": f"b{number}", "is_active": True} for number in range(3)))
+    s.call(
+        "PATCH", "system/role", {"resource": [{"id": first, "description": "x"}, {"id": second, "description": "y"}]}
+    )
+    s.call("DELETE", "system/role", {"resource": [{"id": second}]})
+    s.call("DELETE", f"system/role?ids={first},{third}")
+
+
+def record_deleted_and_made_anew(s: RecordedSession) -> None:
+    own = ids(s, "role")["plain, \\ 100%"]
+    s.call("DELETE", f"system/role/{own}")
+    s.create("role", {"name": "plain, \\ 100%", "description": "anew", "is_active": True})
+
+
+def password_of_a_user_set(s: RecordedSession) -> None:
+    own = s.call("GET", "system/user")["resource"][0]["id"]
+    s.call("PUT", f"system/user/{own}", {"password": f"{PASSWORD}-2"})
+
+
+MADE: list[Callable[[RecordedSession], None]] = [
+    role_made_and_edited_as_the_console_does,
+    service_edited_and_its_cache_cleared,
+    event_script_made_changed_and_deleted,
+    several_roles_changed_and_deleted_at_once,
+    record_deleted_and_made_anew,
+    password_of_a_user_set,
+]
+
+
+def recorded(scenario: Callable[[RecordedSession], None]) -> Recording:
+    with DreamFactoryDouble(installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        session = RecordedSession(df)
+        scenario(session)
+    return Recording("made.har", tuple(session.exchanges))
+
+
+def given(df: DreamFactoryDouble, journey: Journey) -> dict[str, str]:
+    secrets = {variable.env: PASSWORD for variable in journey.variables if variable.secret and variable.required}
+    return {**secrets, "DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+
+
+def counted(plan: Plan) -> dict[str, int]:
+    return {action.value: plan.count(action) for action in Action if plan.count(action) and action is not Action.NONE}
+
+
+def done(df: DreamFactoryDouble) -> dict[str, int]:
+    """The records that the logged requests wrote; those of a cache are no records."""
+    verbs = {"POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
+    counts: Counter[str] = Counter()
+    for call in df.writes:
+        rows: Any = json.loads(call.body).get("resource", [1]) if call.body else [1]
+        named = [part[4:].split(",") for part in call.query.split("&") if part.startswith("ids=")]
+        counts["call" if "/cache/" in call.path else verbs[call.verb]] += len((named or [rows])[0])
+    return dict(counts)
+
+
+@pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
+@pytest.mark.parametrize(
+    "scenario",
+    [*(each for each in SCENARIOS if each is not thirty_users), *MADE],
+    ids=lambda scenario: scenario.__name__,
+)
+def test_plan_is_what_the_replay_then_does(
+    scenario: Callable[[RecordedSession], None], upsert: bool, tmp_path: Path
+) -> None:
+    journey = dfrecord.plan(recorded(scenario), upsert=upsert)
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        values = given(df, journey)
+        planned = dfrecord.preview(journey, df.url, values)
+        assert df.writes == []
+        df.reset_log()
+        replayed = dfrecord.replay(journey, df.url, values, yes=True, created_file=tmp_path / "created.jsonl")
+        assert replayed.ok, replayed.results
+        assert counted(planned) == done(df)
+        if upsert:
+            assert counted(dfrecord.preview(journey, df.url, values)) == {}
+
+
+@pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
+@pytest.mark.parametrize("scenario", MADE, ids=lambda scenario: scenario.__name__)
+def test_a_script_plans_the_same(scenario: Callable[[RecordedSession], None], upsert: bool, tmp_path: Path) -> None:
+    journey = dfrecord.plan(recorded(scenario), upsert=upsert)
+    script = tmp_path / "script.py"
+    script.write_bytes(dfrecord.render(journey, "python")[0].content)
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        values = given(df, journey)
+        planned = dfrecord.preview(journey, df.url, values)
+        told = run(script, "python", {**values, "DF_BASE_URL": df.url, "DF_YES": "1"}, options=["--plan"])
+        assert told.returncode == (3 if planned.changes else 0), told.stderr
+        assert told.stdout.splitlines()[-1] == planned.summary
+        assert df.writes == []
+
+
+def test_a_change_is_told_field_by_field_inside_objects_and_rows() -> None:
+    journey = dfrecord.plan(recorded(role_made_and_edited_as_the_console_does))
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        _, first, second = dfrecord.preview(journey, df.url, given(df, journey)).steps
+        assert [field.name for field in first.fields] == ["description", "role_service_access_by_role_id[new]"]
+        names = [(field.name, field.old if isinstance(field.old, str) else None, field.new) for field in second.fields]
+        assert ("lookup_by_role_id[0].value", "1", "2") in names
+        assert ("role_service_access_by_role_id[0]", None, None) in names
+    journey = dfrecord.plan(recorded(service_edited_and_its_cache_cleared))
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        step = dfrecord.preview(journey, df.url, given(df, journey)).steps[0]
+        assert [(f.name, f.old, f.new) for f in step.fields] == [("label", "W", "New"), ("config.database", "w", "w2")]
+
+
+def test_a_secret_that_nobody_can_compare_is_told_as_set() -> None:
+    journey = dfrecord.plan(recorded(password_of_a_user_set))
+    with DreamFactoryDouble(700) as df:
+        prepare(df, "bystander")
+        [step] = dfrecord.preview(journey, df.url, given(df, journey)).steps
+        assert [(field.name, field.new) for field in step.fields] == [("password", "***")]
