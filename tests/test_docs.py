@@ -68,7 +68,7 @@ def assert_prints(expected: str, printed: str, command: str) -> None:
 def test_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
     (tmp_path / "tenant.har").write_bytes((ROOT / "examples" / "provision-tenant.har").read_bytes())
     told = list(commands(DOCS / "tutorial.md"))
-    assert len(told) == 9
+    assert len(told) == 10
     with DreamFactoryDouble(id_offset=40) as df:
         shell = Shell(tmp_path, df)
         for command, expected in told:

@@ -421,6 +421,13 @@ def test_an_app_type_is_answered_as_a_number_and_its_key_is_made(admin: Client) 
     assert admin.create("app", {"name": "c", "api_key": "k" * 64})["api_key"] != "k" * 64
 
 
+def test_addresses_with_commas_read_back_as_a_list(admin: Client) -> None:
+    """df-core `src/Models/EmailTemplate.php`; one address stays a text."""
+    sent = {"name": "T", "to": "a@x.com, b@x.com", "cc": "c@x.com"}
+    _, answer = admin.send("POST", "system/email_template?fields=*", {"resource": [sent]})
+    assert [answer["resource"][0][field] for field in ("to", "cc")] == [["a@x.com", "b@x.com"], "c@x.com"]
+
+
 def test_a_limit_create_answers_200() -> None:
     with DreamFactoryDouble(installed=("limit",)) as double:
         client = Client(double).login()

@@ -200,9 +200,13 @@ def scripted(session: RecordedSession, folder: Path, format: str, *options: str)
 
 def made_records(state: dict[str, Any], before: dict[str, Any]) -> list[tuple[str, int]]:
     """The records that are in the state and were not before."""
-    known = {(resource, row["id"]) for resource, rows in before.items() if isinstance(rows, list) for row in rows}
-    now = [(resource, row["id"]) for resource, rows in state.items() if isinstance(rows, list) for row in rows]
-    return [record for record in now if record not in known]
+
+    def records(of: dict[str, Any]) -> list[tuple[str, int]]:
+        lists = [(resource, rows) for resource, rows in of.items() if isinstance(rows, list)]
+        return [(resource, row.get("id") or row["name"]) for resource, rows in lists for row in rows]
+
+    known = set(records(before))
+    return [record for record in records(state) if record not in known]
 
 
 def without_dates(value: Any) -> Any:

@@ -7,10 +7,10 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dfrecord.journey.changes import changed_only
+from dfrecord.journey.changes import changed_only, kept_otherwise
 from dfrecord.journey.link import Linker
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
@@ -20,6 +20,7 @@ from dfrecord.journey.model import (
     Encoding,
     Journey,
     JsonBody,
+    Number,
     Object,
     RawBody,
     RequestBody,
@@ -42,7 +43,7 @@ from dfrecord.journey.secret_variables import SecretVariables
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
-from dfrecord.normalise.body import json_of, json_text, parse_json
+from dfrecord.normalise.body import json_of, json_text, parse_json, records_of
 from dfrecord.normalise.headers import sent_headers
 from dfrecord.normalise.secrets import Secrets, find
 from dfrecord.normalise.select import (
@@ -110,6 +111,11 @@ class _Build:
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.linker = Linker(self.catalog, self.sightings, self.namer, headers)
         self.written: dict[tuple[str, str], int] = {}
+        self.next_writes: dict[tuple[str, str], int] = {}  # the first update or delete of each record
+        for exchange in self.kept:
+            location = self._locate(exchange)
+            if location.record and location.resource and exchange.request.method != "GET":
+                self.next_writes.setdefault((location.resource, location.record), order[exchange.number])
         self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
         self.unchanging: set[int] = set()
         self._announce_creates(order)
@@ -259,6 +265,8 @@ class _Build:
         )
         if self.options.literal:
             return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
+        if kind is StepKind.CREATE and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
+            step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
         created_here = self.linker.was_created_here(location.resource or "", location.record)
         step = self.linker.link(step, location, entry, None if isinstance(answer, ValueError) else answer)
         if kind is StepKind.DELETE and not step.danger and not created_here:
@@ -274,6 +282,24 @@ class _Build:
         if seen is None or seen.entry < self.written.get((location.resource, location.record), -1):
             return tree
         return changed_only(tree, seen.row, location.resource, self.catalog)
+
+    def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
+        """What the recording shows of the created records before they are written again is not all as it was sent."""
+        facts = self.catalog.resources.get(location.resource or "")
+        if facts is None or facts.id_field is None:
+            return
+        pairs = zip(records_of(sent, self.catalog.wrapper), records_of(answer, self.catalog.wrapper), strict=False)
+        for position, (record, made) in enumerate(pairs):
+            own = made.get(facts.id_field)
+            seen = self.sightings.next(facts.name, own.text, entry) if isinstance(own, Number) else None
+            if seen is None or not isinstance(own, Number):
+                continue
+            if seen.entry < self.next_writes.get((facts.name, own.text), seen.entry + 1):
+                yield from (
+                    (position, field)
+                    for field in kept_otherwise(record, seen.row)
+                    if self.catalog.secret_rule(facts.name, field) is None and field not in facts.natural_key
+                )
 
     def _request(self, exchange: Exchange, tree: Tree, location: Location, kind: StepKind) -> RequestTemplate:
         request = exchange.request

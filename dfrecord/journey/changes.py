@@ -6,16 +6,17 @@ difference is kept. `PUT` is partial on this server (system-api.md section 4.1),
 
 from __future__ import annotations
 
-from dfrecord.journey.model import Array, Object, Tree
+from dfrecord.journey.model import Array, Number, Object, Text, Tree
 from dfrecord.system_api.catalog import Catalog
 
 
 def changed_only(sent: Object, seen: Object, resource: str, catalog: Catalog) -> Object:
     """The members of `sent` that differ from `seen`; of nested rows, the rows that are new or differ.
 
-    Empty values (null, "", [], absent) count as equal: the console fills its forms with them.
+    Empty values (null, "", [], absent) count as equal: the console fills its forms with them. What the server cannot do
+    without in an update stays where it was empty.
     """
-    members = []
+    members: list[tuple[str | Text, Tree]] = []
     for key, value in sent.members:
         before = seen.get(key) if isinstance(key, str) else None
         if _equal(value, before):
@@ -27,6 +28,11 @@ def changed_only(sent: Object, seen: Object, resource: str, catalog: Catalog) ->
             if not value.items:
                 continue
         members.append((key, value))
+    needed = catalog.resources[resource].needed_in_updates if members else ()
+    given = [key for key, _ in members]
+    members += [
+        (key, value) for key, value in sent.members if key in needed and key not in given and not seen.get(str(key))
+    ]
     return Object(tuple(members))
 
 
@@ -52,3 +58,21 @@ def _without_empties(tree: Tree) -> Tree:
             return None
         case _:
             return tree
+
+
+def kept_otherwise(sent: Object, shown: Object) -> tuple[str, ...]:
+    """The fields of a record for which the server shows another single value than was sent, as far as can be told."""
+    there = {key: value for key, value in shown.members if isinstance(key, str)}
+    return tuple(
+        key
+        for key, value in sent.members
+        if isinstance(key, str)
+        and key in there
+        and isinstance(value, (bool, str, Number))
+        and _other(value, there[key])
+    )
+
+
+def _other(value: Tree, shown: Tree) -> bool:
+    texts = [item.text if isinstance(item, Number) else item for item in (value, shown)]
+    return texts[0] != texts[1] and not (value == "" and shown is None)

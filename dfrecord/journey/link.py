@@ -447,6 +447,8 @@ class _Linking:
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
         own = self.catalog.id_of(value)
+        if self.step.kind is StepKind.UPDATE and self.record and facts.id_field == self._parent_key(parent):
+            return self.record  # a has-one has its parent's id
         if self.step.kind is StepKind.UPDATE and own not in (None, "0") and self.record:
             return Var(self.linker.row(parent, self.record, facts.name, own, row, self.entry))
         return self._leave_out("server-made", facts.id_field or self.catalog.id, parent)

@@ -86,6 +86,12 @@ class Sightings:
         place = bisect_left(seen, entry, key=lambda sighting: sighting.entry)
         return seen[place - 1] if place else None
 
+    def next(self, resource: str, identifier: str, entry: int) -> Sighting | None:
+        """The record as an answer first showed it after `entry`, None when none did."""
+        seen = self._answered.get((resource, identifier), [])
+        place = bisect_left(seen, entry + 1, key=lambda sighting: sighting.entry)
+        return seen[place] if place < len(seen) else None
+
     def _has_key(self, sighting: Sighting) -> bool:
         resource = self._catalog.resources[sighting.resource]
         if sighting.parent is None and resource.key_field is not None:

@@ -162,6 +162,11 @@ class Variable:
     follows: str = ""
     letters: Letters | None = None
 
+    @property
+    def names_a_run(self) -> bool:
+        """Whether two runs with different values of it make different records: a parameter with a recorded value."""
+        return self.kind is VariableKind.PARAMETER and bool(self.env) and self.default is not None and not self.secret
+
 
 # ---------------------------------------------------------------- steps
 
@@ -263,7 +268,11 @@ class Wanted:
          "later":  ["config.host"],                places in it that a later step sets, or that the server does not keep
          "rows":   {"role_service_access_by_role_id": {
                        "id": "id", "parent": "role_id",
-                       "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}}}
+                       "may_differ": ["verb_mask"],      a lone row that differs only there is changed, not added to
+                       "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}},
+         "needs":   ["description"],               sent along with a change while the server has no value there
+         "secrets": ["password"]}                  not to be compared: sent along with another change
+
 
     `record` is the variable of the record's id, empty when a name in the target takes its place.
     """
@@ -271,6 +280,12 @@ class Wanted:
     document: Object
     record: str = ""
     resource_path: str = ""
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the record is looked for by its natural keys; else the target names it."""
+        keys = self.document.get("keys")
+        return isinstance(keys, Array) and bool(keys.items)
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -290,7 +305,8 @@ class Step:
 
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
     upsert that is `only_after_changes` is sent when the run has changed something before it. `makes` is the path below
-    which a create's records stand, for the teardown.
+    which a create's records stand, for the teardown. `not_kept` are the fields of what it creates (each with the
+    record's place in the batch) that the recording shows with another value afterwards.
     """
 
     name: str
@@ -307,6 +323,7 @@ class Step:
     wanted: Wanted | None = None
     only_after_changes: bool = False
     makes: str = ""
+    not_kept: tuple[tuple[int, str], ...] = ()
 
 
 NOT_CREATED_HERE = "it deletes something that this journey did not create"

@@ -182,7 +182,7 @@ class _Stem:
         length = len(known.path) if known and known.path else prefix.end() if prefix else 0
         rest = Text((first[length:], *target.parts[1:])) if first else target
         rewritten = in_text(rest, lambda text: tuple(self._uri(text)))
-        return Text((first[:length], *rewritten.parts)) if first else rewritten
+        return Text(joined((first[:length], *rewritten.parts))) if first else rewritten
 
     def _uri(self, text: str) -> Iterator[str | Var]:
         forms = {quote(form, safe=""): letters for form, letters in self._forms.items()}

@@ -108,6 +108,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         required=script.required(given_token=False),
         required_with_token=script.required(given_token=True),
         required_to_log_in=script.required_to_log_in(),
+        told=[(v.env, script.default(v)) for v in journey.variables if v.names_a_run],
         teardown_headers=script.teardown_headers() if journey.teardown else (),
         followers=script.followers(),
         typed=typed,

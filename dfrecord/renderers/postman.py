@@ -231,6 +231,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
             "login": variable.name not in needed,
             "initial": _default_text(variable.default),
             "optional": not variable.required and not _is_made(variable),
+            **({"told": True} if variable.names_a_run and journey.teardown else {}),
         }
         for variable in _given(journey)
     ]

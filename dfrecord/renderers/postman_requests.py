@@ -141,7 +141,12 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
     item = _request_item(
         "Delete what earlier runs created",
         request,
-        shop.script("teardown", base=base),
+        shop.script(
+            "teardown",
+            base=base,
+            token=shop.names[shop.token] if shop.token else "",
+            token_header=shop.journey.conventions.token_header,
+        ),
         shop.script("torn", base=base),
         shop,
     )

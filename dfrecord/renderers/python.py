@@ -33,7 +33,7 @@ from dfrecord.journey.model import (
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
-from dfrecord.renderers.python_names import Names, name_variables
+from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
@@ -89,6 +89,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
     encoder = PythonEncoder(names.expressions, {variable.name: variable.type for variable in journey.variables})
     body = _Body(journey, names, encoder, plans=bool(more.get("plans")))
     calls = body.calls()
+    told = names.told if language == "python" else ()  # other programs name each of their runs anew
     env = environment(
         options.template_dir,
         {
@@ -107,7 +108,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         result="".join(word.capitalize() for word in names.function.split("_")) + "Result",
         calls=calls,
         names=names,
-        signature=_signature(names),
+        signature=_signature(names.arguments),
         environment_table=environment_table(more.pop("rows", None) or environment_rows(journey, names)),
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
@@ -125,6 +126,9 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         letters=_letters(journey),
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
+        told=told,
+        told_values=_told_values(told),
+        teardown_signature=_signature(told),
         **more,
     )
     return _with_long_lines(formatted(source))
@@ -348,11 +352,16 @@ def functions_of(module: ModuleType) -> str:
     return source[source.index("\ndef ") + 1 :]
 
 
-def _signature(names: Names) -> str:
+def _told_values(told: tuple[Setting, ...]) -> str:
+    """The dict of what tells a run's records from another's: environment variable to value and recorded value."""
+    return "{" + ", ".join(f"{s.env}: ({s.name}, {s.default})" for s in told) + "}"
+
+
+def _signature(settings: tuple[Setting, ...]) -> str:
     """The parameters of the journey function; those with a default can stand anywhere, as all are keyword-only."""
     arguments = [
         f"{argument.name}: {argument.annotation}" + (f" = {argument.default}" if argument.default else "")
-        for argument in names.arguments
+        for argument in settings
     ]
     return ", ".join(["df: DreamFactory", *(["*", *arguments] if arguments else [])])
 

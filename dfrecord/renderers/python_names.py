@@ -104,6 +104,11 @@ class Names:
         """All settings but the base URL and the session token."""
         return self.credentials + self.arguments
 
+    @property
+    def told(self) -> tuple[Setting, ...]:
+        """The arguments that tell one run's records from another's: those with a recorded value."""
+        return tuple(setting for setting in self.arguments if setting.default and not setting.secret)
+
     def guard(self, step: Step) -> str:
         """The condition under which a step runs, empty when it always does."""
         return "df.logs_in" if step.name in self.skippable else ""

@@ -1,15 +1,22 @@
 """The file that notes what runs create on which instance, so that it can be deleted again: one JSON object a line.
 
-`{"base_url": "https://…", "created": "/api/v2/system/role/12"}`, and `deleted` in the place of `created` once it is
-gone. Generated scripts read and write the same lines.
+    {"base_url": "https://…", "creating": "/api/v2/system/role", "key": {"name": "acme-role"}}   before a create is sent
+    {"base_url": "https://…", "created": "/api/v2/system/role/12"}                               after it was answered
+    {"base_url": "https://…", "settled": "/api/v2/system/role", "key": {"name": "acme-role"}}    the first is answered
+    {"base_url": "https://…", "deleted": "/api/v2/system/role/12"}
+
+A create that stays unsettled (the run was killed, or no answer came) is looked for by its key. Only an upsert notes it,
+as it has made sure that the record was not there. `for` holds the parameters that a run gave another value than the
+recorded one (`{"DF_TENANT": "globex"}`): a run undoes what runs with the same parameters made. Generated scripts read
+and write the same lines.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +27,14 @@ from dfrecord.replaying.client import Answered
 from dfrecord.replaying.values import as_json
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A record to delete again: its path, or with a `key` the path of the list that it may be in."""
+
+    path: str
+    key: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class CreatedFile:
     """The notes about one instance in one file. Raises UsageError when the file cannot be read."""
@@ -27,6 +42,7 @@ class CreatedFile:
     path: Path
     base_url: str
     conventions: Conventions
+    made_for: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises UsageError when notes cannot be added, before anything happens that is worth a note."""
@@ -41,14 +57,26 @@ class CreatedFile:
                 "nothing was sent"
             ) from None
 
-    def paths(self) -> list[str]:
-        """The paths of what is noted as created and not as deleted, in the order of creation."""
-        paths: dict[str, None] = {}
-        for note in self._notes():
-            if note.get("base_url") == self.base_url:
-                paths.pop(str(note.get("deleted")), None)
-                paths |= {str(note["created"]): None} if "created" in note else {}
-        return list(paths)
+    def made(self) -> list[Made]:
+        """What runs with the same parameters created and nobody deleted, in the order of creation."""
+        return [made for made, made_for in self._all() if made_for == self.made_for]
+
+    def made_for_others(self) -> dict[str, int]:
+        """How many records runs with other parameters made, by those parameters: `DF_TENANT=globex`."""
+        counts: dict[str, int] = {}
+        for _, made_for in self._all():
+            if made_for != self.made_for:
+                words = " ".join(f"{name}={value}" for name, value in made_for.items()) or "no parameters"
+                counts[words] = counts.get(words, 0) + 1
+        return counts
+
+    def note_creating(self, path: str, key: Mapping[str, Any] | None) -> None:
+        """Note before a create is sent what it will make; without a key, the path itself is the record's."""
+        self._append(made={"creating": path, "key": key} if key else {"created": path})
+
+    def note_settled(self, path: str, key: Mapping[str, Any]) -> None:
+        """Note that a create was answered, or that its record is gone."""
+        self._append(settled=path, key=key)
 
     def note_records(self, method: str, target: str, makes: str, answered: Answered) -> None:
         """Note what a request created or deleted; a batch that failed has created what the server says it has.
@@ -67,16 +95,29 @@ class CreatedFile:
         names = [quote(str(name), safe="") for name in own if name is not None]
         if makes:
             for name in names:
-                self._append(created=f"{makes}/{name}")
+                self._append(made={"created": f"{makes}/{name}"})
         if deletes:
             self.note_deleted(path, *(f"{path}/{name}" for name in names))
 
     def note_deleted(self, *paths: str) -> None:
         """Note that these are gone. Raises WorkFailed when it cannot be noted."""
-        known = set(self.paths())
+        known = {made.path for made, _ in self._all()}
         for path in paths:
             if path in known:
                 self._append(deleted=path)
+
+    def _all(self) -> list[tuple[Made, Mapping[str, str]]]:
+        notes: dict[tuple[str, str], tuple[Made, Mapping[str, str]]] = {}
+        for note in self._notes():
+            if note.get("base_url") != self.base_url:
+                continue
+            key = note.get("key")
+            path = note.get("created") or note.get("creating") or note.get("deleted") or note.get("settled")
+            place = (str(path), json.dumps(key, sort_keys=True))
+            notes.pop(place, None)
+            if "created" in note or "creating" in note:
+                notes[place] = (Made(str(path), key), note.get("for") or {})
+        return list(notes.values())
 
     def _notes(self) -> Iterator[dict[str, Any]]:
         try:
@@ -93,7 +134,9 @@ class CreatedFile:
             if isinstance(note, dict):
                 yield note
 
-    def _append(self, **note: str) -> None:
+    def _append(self, made: Mapping[str, Any] | None = None, **note: Any) -> None:
+        if made is not None:
+            note = {**({"for": dict(self.made_for)} if self.made_for else {}), **made}
         line = json.dumps({"base_url": self.base_url, **note})
         try:
             with self.path.open("a", encoding="utf-8") as file:

@@ -207,7 +207,7 @@ class _Planner:
             return Planned(Action.REFUSED, title)
         if own in self._new:
             record = predicted.completed(record, state["record"])
-        changed = reconcile.changes(state, record)
+        changed = reconcile.changes(state, record, fresh=own in self._new)
         told = reconcile.field_changes(changed, record, state["rows"])
         if not self._upserts:  # an upsert leaves alone what it cannot compare, a plain run sends it again
             places = {place for place, _, _ in told}
@@ -232,9 +232,10 @@ class _Planner:
         elif self._depends_on_new(wanted):
             return wanted.record or step.name, None
         found, record = self._target.existing(step, wanted)
-        if creates and (record is None or self._predicted.get(found, record) is None):
-            return wanted.record or step.name, None
-        return found, self._predicted.get(found, record)
+        then = self._predicted.get(found, record)
+        if creates and (then is None or not _has_key(then, document(wanted, self._values)["keys"])):
+            return wanted.record or step.name, None  # there is none, or it is deleted or renamed by then
+        return found, then
 
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""
@@ -266,6 +267,10 @@ class _Planner:
     def _title(self, step: Step) -> str:
         title = filled_text(step.heading, self._values) if step.heading else step.title
         return hidden(title, self._journey, self._values)
+
+
+def _has_key(record: dict[str, Any], keys: list[dict[str, Any]]) -> bool:
+    return any(not reconcile.differs(key, record) for key in keys)
 
 
 def _value(value: Any) -> Tree:

@@ -34,7 +34,7 @@ from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
 from dfrecord.replaying.client import Answered, Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference
-from dfrecord.replaying.created import CreatedFile
+from dfrecord.replaying.created import CreatedFile, Made
 from dfrecord.replaying.stopping import stopping
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
@@ -42,6 +42,7 @@ from dfrecord.replaying.values import (
     check_given,
     filled_body,
     filled_text,
+    given_otherwise,
     hidden,
     is_signed_on,
     renamings,
@@ -143,6 +144,8 @@ class _Run:
     tell: Callable[[StepResult], None]
     results: list[StepResult] = field(default_factory=list)
     wrote: bool = False
+    made: set[str] = field(default_factory=set)
+    """The id variables, or else the paths, of what this run created."""
 
     def __post_init__(self) -> None:
         self.client = Client(self.options.base_url, self.options.connection, self.options.say)
@@ -152,7 +155,8 @@ class _Run:
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
         file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions)
+        made_for = given_otherwise(self.journey, self.values)
+        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions, made_for)
         self.signed_on = is_signed_on(self.journey, self.values)
         steps, variables = self.journey.steps, self.journey.variables
         of_lookups = {name for variable in variables for name in variables_of_lookup(variable)}
@@ -195,12 +199,14 @@ class _Run:
             try:
                 if not all(self._run_one(step) for step in signs if step.kind is StepKind.LOGIN):
                     return self._ended(stopped_at=1)
-                headers = self._session_headers()
-                for path in reversed(self.created.paths()):
+                for made in reversed(self.created.made()):
                     if stop_asked():
                         return self._ended(interrupted=True)
-                    if not self._undo(path, headers):
+                    if not self._undo(made):
                         return self._ended(stopped_at=1)
+                for words, count in self.created.made_for_others().items():
+                    message = f"{count} more made with {words}: give the same to delete them"
+                    self._add(StepResult(0, "tear_down", "Left alone", Outcome.SKIPPED, message=message))
                 for step in signs:
                     if step.kind is StepKind.LOGOUT:
                         self._run_one(step)
@@ -208,8 +214,15 @@ class _Run:
                 return self._ended(interrupted=True)
         return self._ended()
 
-    def _undo(self, path: str, headers: list[tuple[str, str]]) -> bool:
-        started = time.monotonic()
+    def _undo(self, made: Made) -> bool:
+        """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
+        started, headers, path = time.monotonic(), self._session_headers(), made.path
+        if made.key is not None:  # nobody heard the answer to this create
+            row = self.target.row(path, made.key, headers)
+            if row is None:
+                self.created.note_settled(path, made.key)
+                return True
+            path = f"{path}/{row}"
         answered = self.client.send("DELETE", path, headers)
         title = f"Delete {path}"
         if answered.status != 404 and not answered.succeeded:
@@ -219,6 +232,8 @@ class _Run:
         outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
         self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
         self.created.note_deleted(path)
+        if made.key is not None:
+            self.created.note_settled(made.path, made.key)
         return True
 
     def _check(self) -> None:
@@ -296,8 +311,18 @@ class _Run:
         outcome = Outcome.DIFFERS if differences else Outcome.DONE
         return replace(result, outcome=outcome, differences=tuple(differences))
 
-    def _send(self, step: Step, body: bytes | None, target: str = "", method: str = "") -> Answered:
-        """Send the step's request, or another one for it. Raises WorkFailed with the server's words."""
+    def _send(
+        self,
+        step: Step,
+        body: bytes | None,
+        target: str = "",
+        method: str = "",
+        creating: tuple[str, dict[str, Any] | None] | None = None,
+    ) -> Answered:
+        """Send the step's request, or another one for it. Raises WorkFailed with the server's words.
+
+        `creating` is what was noted before: settled by an answer, unless a gateway gave it.
+        """
         target = target or filled_text(step.request.target, self.values)
         method = method or step.request.method
         headers = self.target.headers(step.request.headers)
@@ -306,10 +331,18 @@ class _Run:
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
+        if creating and answered.status < 500:
+            self._settle(*creating, answered)
         if not answered.succeeded:
             raise _Refused(answered, f"{answered.status} {refusal(answered.tree, answered.reason)}")
-        self.wrote = self.wrote or method not in ("GET", "HEAD")
+        self.wrote = self.wrote or not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
         return answered
+
+    def _settle(self, path: str, key: dict[str, Any] | None, answered: Answered) -> None:
+        if key:
+            self.created.note_settled(path, key)
+        elif not answered.succeeded:
+            self.created.note_deleted(path)
 
     def _list_path(self, step: Step) -> str:
         return (self.catalog.resources[step.resource].path or "") if step.resource else ""
@@ -341,13 +374,16 @@ class _Run:
             if step.kind is StepKind.UPDATE and wanted.record:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            wrapper = self.journey.conventions.wrapper if state["keys"] else ""
-            sent = {wrapper: [whole]} if wrapper else whole
-            answered = self._send(step, _json_bytes(sent))
+            place = path or filled_text(step.request.target, self.values).partition("?")[0]
+            key = state["keys"][-1] if state["keys"] else None
+            wrapper = self.journey.conventions.wrapper if key else ""
+            self.created.note_creating(place, key)
+            answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=(place, key))
             self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
+            self.made.add(wanted.record or path)
             return self._done(result, Outcome.CREATED, step, answered)
         self._capture(step, _tree(record))
-        changed = reconcile.changes(state, record)
+        changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
             return replace(result, outcome=Outcome.UNCHANGED)
         query = filled_text(step.request.target, self.values).partition("?")
@@ -405,11 +441,12 @@ class _Run:
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
         states = self._states()
-        gone = {self._about(state) for state in states if state.kind is StepKind.DELETE}
+        last = {self._about(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
             number = self.numbers.get(state.name) or (self.numbers[step.name] if step else 0)
-            lives = state.kind is StepKind.DELETE or self._about(state) not in gone
+            end = last[self._about(state)]
+            lives = state is end or StepKind.DELETE not in (state.kind, end.kind)
             if number in told or number < self.options.first_step or not state.wanted or not lives:
                 continue
             differences = tuple(self._unlike(state, state.wanted))
@@ -435,7 +472,7 @@ class _Run:
             yield Difference("record", "there", "absent")
             return
         told = document(wanted, self.values)
-        changed = reconcile.changes(told, record)
+        changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
         for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
             secret = self.catalog.secret_rule(state.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
             is_row = place.endswith("]")

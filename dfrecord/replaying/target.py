@@ -11,7 +11,7 @@ from urllib.parse import quote
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import Array, Conventions, Object, Step, Text, Tree, Variable, Wanted
 from dfrecord.journey.values import as_text
-from dfrecord.normalise.body import json_text
+from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
 from dfrecord.replaying.values import Values, as_json, filled, filled_text
@@ -95,6 +95,15 @@ class Target:
         if len(found) > 1:
             raise WorkFailed(f"{len(found)} {resource} records have {json_text(Object(tuple(wanted)))}")
         return found[0] if found else None
+
+    def row(self, path: str, key: Mapping[str, Any], headers: Sequence[tuple[str, str]]) -> str | None:
+        """The id of the record in a list that has this key (plain JSON), as it stands in a path; None when none has."""
+        match = [(name, parse_json(json.dumps(value).encode())) for name, value in key.items()]
+        own = self.conventions.id
+        found = self.find(
+            "", path, match, tuple((n, Text((value,))) for n, value in headers), self.conventions.rows, own
+        )
+        return quote(as_text(found.get(own)), safe="") if found is not None else None
 
     def existing(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
         """The path of the record that a wanted state is about, empty when nobody knows it yet, and the record there.

@@ -62,6 +62,15 @@ def renamings(journey: Journey, values: Mapping[str, Tree]) -> list[tuple[str, s
     return sorted(pairs, key=lambda pair: -len(pair[0]))
 
 
+def given_otherwise(journey: Journey, values: Mapping[str, Tree]) -> dict[str, str]:
+    """The parameters, by `env` and as text, that have another value in this run than the recorded one."""
+    return {
+        v.env: text
+        for v in journey.variables
+        if v.names_a_run and (text := as_text(values[v.name])) != as_text(v.default)
+    }
+
+
 def is_signed_on(journey: Journey, values: Mapping[str, Tree]) -> bool:
     """Whether the session token is given, so that nobody logs in."""
     session = journey.session

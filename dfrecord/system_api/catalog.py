@@ -56,7 +56,9 @@ class Resource:
     """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
 
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
-    and null (system-api.md section 6.1).
+    and null (system-api.md section 6.1). `needed_in_updates`: fields without which the server refuses an update while
+    it has no value for them (section 10). `changed_in_place`: parts of a nested row's natural key in which a lone row
+    may differ and still be the one that is meant.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Resource:
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
     create_drops_empty: bool
+    needed_in_updates: tuple[str, ...]
+    changed_in_place: tuple[str, ...]
     nested_key: tuple[str, ...]
     made_secrets: frozenset[str]
     numbered: bool
@@ -296,6 +300,8 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         secrets=tuple(SecretRule(rule.path, rule.when, rule.unless) for rule in facts.secrets),
         may_hold_secrets=frozenset(facts.may_hold_secrets),
         create_drops_empty=facts.create_drops_empty,
+        needed_in_updates=tuple(facts.needed_in_updates),
+        changed_in_place=tuple(facts.changed_in_place),
         nested_key=tuple(facts.key if facts.nested_key is None else facts.nested_key),
         made_secrets=frozenset(facts.made_secrets),
         numbered=facts.id == made_id,

@@ -85,7 +85,7 @@ class DreamFactory:
         password: str = "",
         session_token: str = "",
         made: tuple[str, ...] = (),
-        note: Callable[[dict[str, str]], None] = lambda note: None,
+        note: Callable[[dict[str, Any]], None] = lambda note: None,
         number: int = 1,
         suffix: str = "",
     ) -> None:
@@ -95,9 +95,13 @@ class DreamFactory:
         self.session_token = session_token
         self.logs_in = not session_token
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
-        self.made = dict.fromkeys(
-            made
-        )  # the paths of what is created and not deleted again
+        self.fresh: set[str] = set()  # the paths of what this iteration created
+        # What is created and not deleted again: its path, or with a key the path of the list that it is in.
+        self.made: dict[str, tuple[str, dict[str, Any] | None]] = {
+            path: (path, None) for path in made
+        }
+        self.made_for: dict[str, str] = {}
+        self.creating: dict[str, Any] = {}  # what is sent and not answered yet
         self.note = note
         self.http, self.exact = http, exact
         self.number, self.suffix = number, suffix
@@ -333,12 +337,16 @@ class DreamFactory:
             return self.change(title, target, wanted, headers=headers)
         record = whole(wanted)
         body = {"resource": [record]} if wanted["keys"] else record
+        self._note_creating(path, wanted["keys"][-1] if wanted["keys"] else None)
         answer = self._request(
             title, method, target, to_json(body), headers, True, makes=makes
         )
         self._tell(title, "created")
         created: dict[str, Any] = (
             pick(answer, "resource", 0) if wanted["keys"] else answer
+        )
+        self.fresh.add(
+            f"{path}/{quote(str(created[own]), safe='')}" if wanted["keys"] else path
         )
         return created
 
@@ -356,7 +364,7 @@ class DreamFactory:
         have = self._read(title, path + related, headers)
         if have is None:
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
-        changed = changes(wanted, have)
+        changed = changes(wanted, have, fresh=path in self.fresh)
         if not changed:
             self._tell(title, "unchanged")
             return have
@@ -384,41 +392,81 @@ class DreamFactory:
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
     def tear_down(self) -> None:
-        """Delete what runs against this instance created, the newest first. Raises StepFailed."""
-        for path in reversed(self.created()):
-            status, text, reason = self._send(
-                f"Delete {path}", "DELETE", path, None, None
-            )
-            if status != 404 and not 200 <= status < 300:
-                raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
-            self._note(deleted=path)
+        """Delete what runs with the same parameters created on this instance, the newest first. Raises StepFailed."""
+        own = "id"
+        others: dict[str, int] = {}
+        for path, key, made_for in reversed(self._made()):
+            if made_for != self.made_for:
+                words = (
+                    " ".join(f"{name}={value}" for name, value in made_for.items())
+                    or "no parameters"
+                )
+                others[words] = others.get(words, 0) + 1
+                continue
+            if key is None:
+                self._delete(path)
+                continue
+            found = self._search(
+                f"Find {path}", "record", path, key
+            )  # nobody heard the answer to this create
+            for row in found:
+                self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            self._note(settled=path, key=key)
+        for words, count in others.items():
             self._say(
-                f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+                f"- left alone: {count} made with {readable(words)}; give the same to delete them"
             )
 
-    def created(self) -> list[str]:
-        """The paths of what is noted as created on this instance and not as deleted."""
-        return list(self.made)
+    def _delete(self, path: str) -> None:
+        status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
+        if status != 404 and not 200 <= status < 300:
+            raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+        self._note(deleted=path)
+        self._say(
+            f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+        )
 
-    def _note(self, **note: str) -> None:
+    def _made(self) -> list[tuple[str, dict[str, Any] | None, dict[str, str]]]:
+        """What is noted as made on this instance and not as deleted: each path, or a list's path and the key in it."""
+        return [(path, key, {}) for path, key in self.made.values()]
+
+    def _note(self, **note: Any) -> None:
         """Note in memory, and with the master, who has the file."""
-        self.made.pop(note.get("deleted", ""), None)
-        self.made |= {note["created"]: None} if "created" in note else {}
+        key = note.get("key")
+        path = str(
+            note.get("created")
+            or note.get("creating")
+            or note.get("deleted")
+            or note.get("settled")
+        )
+        place = path + (json.dumps(key, sort_keys=True) if key else "")
+        self.made.pop(place, None)
+        if "created" in note or "creating" in note:
+            self.made[place] = (path, key)
         self.note({"base_url": self.base_url, **note})
+
+    def _note_made(self, **note: Any) -> None:
+        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
+    def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
+        """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
+        self.creating = {"settled": path, "key": key} if key else {"deleted": path}
+        self._note_made(
+            **({"creating": path, "key": key} if key else {"created": path})
+        )
 
     def _note_records(
         self, method: str, target: str, makes: str, status: int, answer: Any
     ) -> None:
         """Note what a request created or deleted; a batch that failed has created what the server says it has."""
+        succeeded = 200 <= status < 300
         answer = answer if isinstance(answer, dict) else {}
         error = answer.get("error")
         context = error.get("context") if isinstance(error, dict) else None
         rows = (context if isinstance(context, dict) else answer).get("resource")
         if not isinstance(rows, list):
             rows = (
-                [answer]
-                if status == 201 or method == "DELETE" and 200 <= status < 300
-                else []
+                [answer] if status == 201 or (method == "DELETE" and succeeded) else []
             )
         paths = [
             f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
@@ -428,10 +476,17 @@ class DreamFactory:
         ]
         if makes:
             for path in paths:
-                self._note(created=path)
-        if method == "DELETE" and 200 <= status < 300:
+                self._note_made(created=path)
+        if method == "DELETE" and succeeded:
             for path in [target.partition("?")[0], *paths]:
                 self._note(deleted=path)
+        if (
+            self.creating
+            and status < 500
+            and not (succeeded and "deleted" in self.creating)
+        ):
+            self._note(**self.creating)
+        self.creating = {}
 
 
 def parsed(text: str) -> Any:
@@ -499,41 +554,72 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(
+    wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
+) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [
-            sent
-            for entry in given["rows"]
-            if (sent := row_change(entry, rest, given)) is not None
-        ]
-        if rows:
+        if rows := row_changes(
+            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        ):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [
+            field
+            for field in wanted.get("secrets", [])
+            if field not in have or "**********" in str(have[field])
+        ]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {
+            field: ""
+            for field in wanted.get("needs", [])
+            if field not in changed and have.get(field) is None
+        }
     return changed
 
 
-def row_change(
-    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+def row_changes(
+    given: dict[str, Any], rest: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {
+                field: value
+                for field, value in entry["keys"][0].items()
+                if field not in given["may_differ"]
+            }
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(
+    rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False
 ) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next(
-        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
-    )
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
 
 
@@ -599,8 +685,8 @@ def differs(
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [
                 number
                 for number, other in enumerate(rest)
@@ -611,6 +697,13 @@ def differs(
             del rest[same[0]]
         return bool(rest)
     return plain(wanted) != plain(have)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
 
 
 def plain(value: Any) -> str:
@@ -690,6 +783,7 @@ def provision_tenant(
             },
             "later": [],
             "rows": {},
+            "needs": ["description"],
         },
         makes="/api/v2/system/service",
     )
@@ -716,6 +810,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
+                    "may_differ": ["verb_mask"],
                     "rows": [
                         {
                             "keys": [

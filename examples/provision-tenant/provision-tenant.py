@@ -79,7 +79,12 @@ class DreamFactory:
         )  # of these paths, those of records that would be created
         self.secrets: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
+        self.fresh: set[str] = set()  # the paths of what this run created
         self.created_file = created_file
+        self.made_for: dict[str, str] = (
+            {}
+        )  # the parameters that this run was given another value for
+        self.creating: dict[str, Any] = {}  # what is sent and not answered yet
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
@@ -351,6 +356,12 @@ class DreamFactory:
         own = "id"
         for key in wanted["keys"]:
             found = self._search(title, resource, path, key, headers=headers)
+            if found and differs(
+                key,
+                self.predicted.get(f"{path}/{quote(str(found[0][own]), safe='')}")
+                or key,
+            ):
+                continue  # in a plan: it is renamed by then
             if found:
                 return self.change(
                     title,
@@ -366,12 +377,16 @@ class DreamFactory:
                 title, path, record, wanted["rows"], named=not wanted["keys"]
             )
         body = {"resource": [record]} if wanted["keys"] else record
+        self._note_creating(path, wanted["keys"][-1] if wanted["keys"] else None)
         answer = self._request(
             title, method, target, to_json(body), headers, True, makes=makes
         )
         self._tell(title, "created")
         created: dict[str, Any] = (
             pick(answer, "resource", 0) if wanted["keys"] else answer
+        )
+        self.fresh.add(
+            f"{path}/{quote(str(created[own]), safe='')}" if wanted["keys"] else path
         )
         return created
 
@@ -391,7 +406,9 @@ class DreamFactory:
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
         if path in self.new:
             have = completed(have, wanted["record"])
-        changed = changes(wanted, have)
+        changed = changes(
+            wanted, have, fresh=path in (self.new if self.planning else self.fresh)
+        )
         if not changed:
             self._tell(title, "unchanged")
             return have
@@ -429,21 +446,43 @@ class DreamFactory:
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
     def tear_down(self) -> None:
-        """Delete what runs against this instance created, the newest first. Raises StepFailed."""
-        for path in reversed(self.created()):
-            status, text, reason = self._send(
-                f"Delete {path}", "DELETE", path, None, None
-            )
-            if status != 404 and not 200 <= status < 300:
-                raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
-            self._note(deleted=path)
+        """Delete what runs with the same parameters created on this instance, the newest first. Raises StepFailed."""
+        own = "id"
+        others: dict[str, int] = {}
+        for path, key, made_for in reversed(self._made()):
+            if made_for != self.made_for:
+                words = (
+                    " ".join(f"{name}={value}" for name, value in made_for.items())
+                    or "no parameters"
+                )
+                others[words] = others.get(words, 0) + 1
+                continue
+            if key is None:
+                self._delete(path)
+                continue
+            found = self._search(
+                f"Find {path}", "record", path, key
+            )  # nobody heard the answer to this create
+            for row in found:
+                self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            self._note(settled=path, key=key)
+        for words, count in others.items():
             self._say(
-                f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+                f"- left alone: {count} made with {readable(words)}; give the same to delete them"
             )
 
-    def created(self) -> list[str]:
-        """The paths of what is noted as created on this instance and not as deleted."""
-        paths: dict[str, None] = {}
+    def _delete(self, path: str) -> None:
+        status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
+        if status != 404 and not 200 <= status < 300:
+            raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+        self._note(deleted=path)
+        self._say(
+            f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
+        )
+
+    def _made(self) -> list[tuple[str, dict[str, Any] | None, dict[str, str]]]:
+        """What is noted as made on this instance and not as deleted: each path, or a list's path and the key in it."""
+        made: dict[str, tuple[str, dict[str, Any] | None, dict[str, str]]] = {}
         try:
             with open(self.created_file, encoding="utf-8") as file:
                 notes = [parsed(line) for line in file]
@@ -451,11 +490,19 @@ class DreamFactory:
             return []
         for note in notes:
             if isinstance(note, dict) and note.get("base_url") == self.base_url:
-                paths.pop(note.get("deleted", ""), None)
-                paths |= {note["created"]: None} if "created" in note else {}
-        return list(paths)
+                path = (
+                    note.get("created")
+                    or note.get("creating")
+                    or note.get("deleted")
+                    or note.get("settled")
+                )
+                place = json.dumps([path, note.get("key")], sort_keys=True)
+                made.pop(place, None)
+                if "created" in note or "creating" in note:
+                    made[place] = (str(path), note.get("key"), note.get("for") or {})
+        return list(made.values())
 
-    def _note(self, **note: str) -> None:
+    def _note(self, **note: Any) -> None:
         line = json.dumps({"base_url": self.base_url, **note})
         try:
             with open(self.created_file, "a", encoding="utf-8") as file:
@@ -465,19 +512,28 @@ class DreamFactory:
                 f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
             ) from None
 
+    def _note_made(self, **note: Any) -> None:
+        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
+    def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
+        """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
+        self.creating = {"settled": path, "key": key} if key else {"deleted": path}
+        self._note_made(
+            **({"creating": path, "key": key} if key else {"created": path})
+        )
+
     def _note_records(
         self, method: str, target: str, makes: str, status: int, answer: Any
     ) -> None:
         """Note what a request created or deleted; a batch that failed has created what the server says it has."""
+        succeeded = 200 <= status < 300
         answer = answer if isinstance(answer, dict) else {}
         error = answer.get("error")
         context = error.get("context") if isinstance(error, dict) else None
         rows = (context if isinstance(context, dict) else answer).get("resource")
         if not isinstance(rows, list):
             rows = (
-                [answer]
-                if status == 201 or method == "DELETE" and 200 <= status < 300
-                else []
+                [answer] if status == 201 or (method == "DELETE" and succeeded) else []
             )
         paths = [
             f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
@@ -487,10 +543,17 @@ class DreamFactory:
         ]
         if makes:
             for path in paths:
-                self._note(created=path)
-        if method == "DELETE" and 200 <= status < 300:
+                self._note_made(created=path)
+        if method == "DELETE" and succeeded:
             for path in [target.partition("?")[0], *paths]:
                 self._note(deleted=path)
+        if (
+            self.creating
+            and status < 500
+            and not (succeeded and "deleted" in self.creating)
+        ):
+            self._note(**self.creating)
+        self.creating = {}
 
 
 def parsed(text: str) -> Any:
@@ -567,6 +630,15 @@ class New(dict[str, Any]):
         return Unknown("(known after the run)")
 
 
+def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
+    """The parameters that have another value than the recorded one, as text: a run undoes what runs with these made."""
+    return {
+        env: value if isinstance(value, str) else json.dumps(value)
+        for env, (value, recorded) in values.items()
+        if value != recorded
+    }
+
+
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     """The record to create, with its nested rows."""
     rows = {
@@ -576,41 +648,72 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(
+    wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
+) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [
-            sent
-            for entry in given["rows"]
-            if (sent := row_change(entry, rest, given)) is not None
-        ]
-        if rows:
+        if rows := row_changes(
+            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
+        ):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [
+            field
+            for field in wanted.get("secrets", [])
+            if field not in have or "**********" in str(have[field])
+        ]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {
+            field: ""
+            for field in wanted.get("needs", [])
+            if field not in changed and have.get(field) is None
+        }
     return changed
 
 
-def row_change(
-    entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]
+def row_changes(
+    given: dict[str, Any], rest: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {
+                field: value
+                for field, value in entry["keys"][0].items()
+                if field not in given["may_differ"]
+            }
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(
+    rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False
 ) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next(
-        (row for key in entry["keys"] for row in rest if not differs(key, row)), None
-    )
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
 
 
@@ -676,8 +779,8 @@ def differs(
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [
                 number
                 for number, other in enumerate(rest)
@@ -688,6 +791,13 @@ def differs(
             del rest[same[0]]
         return bool(rest)
     return plain(wanted) != plain(have)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
 
 
 def plain(value: Any) -> str:
@@ -783,6 +893,7 @@ def provision_tenant(
     df: DreamFactory, *, tenant: str = "acme"
 ) -> ProvisionTenantResult:
     """provision tenant."""
+    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
     tenant_upper = upper(tenant)
 
     # 1. Log in as an administrator
@@ -820,6 +931,7 @@ def provision_tenant(
             },
             "later": [],
             "rows": {},
+            "needs": ["description"],
         },
         makes="/api/v2/system/service",
     )
@@ -845,6 +957,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
+                    "may_differ": ["verb_mask"],
                     "rows": [
                         {
                             "keys": [
@@ -906,8 +1019,11 @@ def provision_tenant(
     )
 
 
-def tear_down(df: DreamFactory) -> None:
+def tear_down(df: DreamFactory, *, tenant: str = "acme") -> None:
     """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
+    df.made_for = given_otherwise(
+        {"DF_TENANT": (tenant, "acme")}
+    )  # what runs with other names made is left alone
     if df.logs_in:
         answer = df.call(
             "Log in as an administrator",
@@ -1016,7 +1132,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     try:
         if arguments.teardown:
-            tear_down(df)
+            tear_down(df, tenant=arguments.tenant)
             return 0
         result = provision_tenant(
             df,

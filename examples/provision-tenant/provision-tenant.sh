@@ -62,7 +62,8 @@ create_service() {
         "config": {"public_path": null, "container": "uploads/", "excel_content": ""}
       },
       "later": [],
-      "rows": {}
+      "rows": {},
+      "needs": ["description"]
     }')
   ensure POST '/api/v2/system/service' \
     'Accept: application/json' \
@@ -93,6 +94,7 @@ create_role() {
         "role_service_access_by_role_id": {
           "id": "id",
           "parent": "role_id",
+          "may_differ": ["verb_mask"],
           "rows": [
             {
               "keys": [{"service_id": $service_id, "component": "*", "requestor_mask": 1, "verb_mask": 3}],
@@ -163,26 +165,53 @@ main() {
   printf '%s=%q\n' app_id "$app_id"
 }
 
-# tear_down: deletes what runs against this instance created and nothing else, the newest first.
+# tear_down: deletes what runs with the same parameters created on this instance and nothing else, the newest first.
 tear_down() {
-  local path
+  local note path key json hits
   if [ -z "$given_token" ]; then log_in; fi
-  while IFS= read -r path; do
-    step="Delete $path"
-    fetch without_body DELETE "$path" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
-    case $status in
-      404) printf '%s\n' "- $step: already absent" >&2 ;;
-      *)
-        expect_success
-        printf '%s\n' "- $step: deleted" >&2
-        ;;
-    esac
-    jq -nc --arg base_url "$DF_BASE_URL" --arg deleted "$path" '{$base_url, $deleted}' >>"$DF_CREATED" ||
-      die 1 "$DF_CREATED: cannot be written; it does not say that $path is deleted"
-  done < <(jq --raw-input --raw-output --null-input --arg base "$DF_BASE_URL" '
+  while IFS= read -r note; do
+    path=$(printf '%s' "$note" | jq --raw-output .path)
+    key=$(printf '%s' "$note" | jq --compact-output '.key // empty')
+    if [ -n "$key" ]; then # nobody heard the answer to this create
+      step="Find $path" json=$key
+      search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+      if [ -n "$hits" ]; then delete_made "$path/${hits#1=}"; fi
+      jq -nc --arg base_url "$DF_BASE_URL" --arg settled "$path" --argjson key "$key" \
+        '{$base_url, $settled, $key}' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written"
+      continue
+    fi
+    delete_made "$path"
+  done < <(made_here | jq --compact-output --argjson made_for "$made_for" 'reverse[] | select(.for == $made_for)')
+  made_here | jq --raw-output --argjson made_for "$made_for" '
+    map(select(.for != $made_for)) | group_by(.for)[] | "- left alone: \(length) made with \(
+      .[0].for | to_entries | map("\(.key)=\(.value)") | if . == [] then "no parameters" else join(" ") end
+    ); give the same to delete them"' >&2
+}
+
+delete_made() {
+  step="Delete $1"
+  fetch without_body DELETE "$1" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  case $status in
+    404) printf '%s\n' "- $step: already absent" >&2 ;;
+    *)
+      expect_success
+      printf '%s\n' "- $step: deleted" >&2
+      ;;
+  esac
+  jq -nc --arg base_url "$DF_BASE_URL" --arg deleted "$1" '{$base_url, $deleted}' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; it does not say that $1 is deleted"
+}
+
+# made_here: what is noted as made on this instance and not as deleted, in order: {path, for}, and the key in a list.
+made_here() {
+  jq --raw-input --null-input --compact-output --arg base "$DF_BASE_URL" '
     reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({};
-      if $note.created then del(.[$note.created]) | .[$note.created] = input_line_number else del(.[$note.deleted]) end)
-    | to_entries | sort_by(-.value)[] | .key' "$DF_CREATED")
+      ($note.created // $note.creating // $note.deleted // $note.settled) as $path
+      | ([$path, $note.key] | tojson) as $place
+      | del(.[$place])
+      | if $note | has("created") or has("creating")
+        then .[$place] = {line: input_line_number, $path, key: $note.key, for: ($note.for // {})} else . end)
+    | [.[]] | sort_by(.line)' "$DF_CREATED"
 }
 
 # ---------------------------------------------------------------- how it is done
@@ -246,6 +275,10 @@ check_environment() {
   done
   if [ -n "$missing" ]; then die 2 "set ${missing#, } first; nothing was sent"; fi
   if [ -z "${DF_TENANT:-}" ]; then DF_TENANT='acme'; fi
+  # the parameters that this run was given another value for
+  made_for=$(jq -nc '[$ARGS.positional | range(0; length; 3) as $at | .[$at:$at + 3] | select(.[1] != .[2])
+    | {key: .[0], value: .[1]}] | from_entries' --args -- \
+    DF_TENANT "$DF_TENANT" 'acme')
   tenant_upper=$(printf '%s' "$DF_TENANT" | jq --raw-input --slurp --raw-output 'ascii_upcase')
   DF_BASE_URL=${DF_BASE_URL%/}
   case $DF_BASE_URL in
@@ -298,22 +331,38 @@ send() {
 # note_records METHOD TARGET: notes what a request created or deleted. Of a failed batch, what the server says it made.
 note_records() {
   printf '%s' "$answer" | jq --raw-input --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg method "$1" \
-    --arg path "${2%%\?*}" --arg makes "${makes:-}" --arg status "$status" '
+    --arg path "${2%%\?*}" --arg makes "${makes:-}" --arg status "$status" --argjson made_for "$made_for" '
     (try fromjson catch null) as $answer
     | ($status | startswith("2")) as $done
     | ([$answer | objects | .error? | objects | .context? | objects | .resource?] + [$answer | .resource?]
         | map(arrays) | .[0]
         // if $status == "201" or ($method == "DELETE" and $done) then [$answer] else [] end) as $rows
     | [$rows[] | objects | .id // .name | select(. != null) | tostring | @uri] as $own
-    | (if $makes != "" then $own[] | {$base_url, created: "\($makes)/\(.)"} else empty end),
+    | (if $made_for == {} then {} else {for: $made_for} end) as $for
+    | (if $makes != "" then $own[] | {$base_url} + $for + {created: "\($makes)/\(.)"} else empty end),
       (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)
     ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
+}
+
+# note_creating PATH [KEY]: notes before it is sent what a create makes: the run may be stopped before it hears the answer.
+note_creating() {
+  jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" --argjson made_for "$made_for" '
+    {$base_url} + (if $made_for == {} then {} else {for: $made_for} end)
+    + (if $key then {creating: $path, $key} else {created: $path} end)' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; $step was not sent"
+}
+
+# note_answered PATH [KEY]: the create was answered; without a key, it was refused.
+note_answered() {
+  jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" '
+    {$base_url} + (if $key then {settled: $path, $key} else {deleted: $path} end)' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written"
 }
 
 # ensure METHOD TARGET [HEADER]...: creates the record that the variable document describes, or changes what differs of
 # it. It is looked for by its keys, the newest first; without any, the target names it. Sets answer to the record.
 ensure() {
-  local method=$1 target=$2 json hits path query keys
+  local method=$1 target=$2 json hits path query keys key
   shift 2
   path=${target%%\?*}
   query=${target#"$path"}
@@ -336,23 +385,36 @@ ensure() {
   json=$(printf '%s' "$document" | jq --compact-output '
     (.record + (.rows | map_values([.rows[].row | values]))) as $whole
     | if .keys == [] then $whole else {resource: [$whole]} end')
-  send with_json "$method" "$target" 'Content-Type: application/json' "$@"
+  key=$(printf '%s' "$document" | jq --compact-output '.keys[-1] // empty')
+  note_creating "$path" "$key"
+  fetch with_json "$method" "$target" 'Content-Type: application/json' "$@"
+  note_records "$method" "$target"
+  case $status in
+    5??) ;; # a gateway may have said it: the record may be there
+    2??) if [ -n "$key" ]; then note_answered "$path" "$key"; fi ;;
+    *) note_answered "$path" "$key" ;;
+  esac
+  expect_success
   answer=$(exact_answer | jq --compact-output '.resource[0]? // .')
+  if [ -n "$keys" ]; then path=$path/$(printf '%s' "$answer" | jq --raw-output '.id | tostring | @uri'); fi
+  made="$made$path "
   tell created
 }
 
 # change TARGET [HEADER]...: changes what differs of a record that is there. Sets answer to the record.
 change() {
-  local target=$1 related have json makes=''
+  local target=$1 related have json fresh makes=''
   shift
   related=$(printf '%s' "$document" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
   fetch without_body GET "${target%%\?*}${related:+?related=$related}" "$@"
   expect_success
   have=$(exact_answer)
-  json=$(printf '%s\n%s' "$document" "$have" | jq --slurp --compact-output '
+  case $made in *" ${target%%\?*} "*) fresh=true ;; *) fresh=false ;; esac
+  json=$(printf '%s\n%s' "$document" "$have" | jq --slurp --compact-output --argjson fresh "$fresh" '
     def empty_value: . == null or . == "" or . == [] or . == {};
     def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
-    def listed: if type == "array" then . else [.] end;
+    def trimmed: if startswith(" ") then .[1:] | trimmed elif endswith(" ") then .[:-1] | trimmed else . end;
+    def listed: if type == "array" then . elif type == "string" then split(",") | map(trimmed) else [.] end;
     def differs($have; $later; $place):
       . as $wanted
       | if ($later | index([$place])) or $have == "**********" then false
@@ -367,23 +429,41 @@ change() {
             | if $at == null then .bad = true else .rest |= del(.[$at]) end)
           | .bad or .rest != []
         else plain != ($have | plain) end;
+    # {rest, there}: the first of the rest that has one of the keys is there; when only, unless others have it, too.
+    def taken($keys; $only):
+      .rest as $rest
+      | first(($keys[] | . as $key | [range($rest | length) | select(. as $at | $key | differs($rest[$at]; []; "") | not)]
+          | select(. != [] and ($only and length > 1 | not)) | .[0]), null) as $at
+      | if $at == null then .there = null else .there = $rest[$at] | .rest |= del(.[$at]) end;
+    def row_changes($given):
+      reduce $given.rows[] as $entry ({rest: ., rows: []}; taken($entry.keys; false) | .rows += [[$entry, .there]])
+      | reduce .rows[] as [$entry, $known] (. + {sent: []};
+          .there = $known
+          | if .there == null and $entry.row != null and $given.may_differ
+            then taken([$entry.keys[0] | with_entries(select(.key as $field | $given.may_differ | index([$field]) | not))]; true)
+            else . end
+          | .there as $there
+          | (if $there then {($given.id): $there[$given.id]} else {} end) as $own
+          | if $entry.later then .
+            elif $entry.row == null then if $there then .sent += [$own + {($given.parent): null}] else . end
+            elif $there == null or ($entry.row | differs($there; []; "")) then .sent += [$own + $entry.row]
+            else . end)
+      | .sent;
     .[0] as $wanted | .[1] as $have
     | [$wanted.record | to_entries[] | . as $field
         | select(($have | has($field.key)) and ($field.value | differs($have[$field.key]; $wanted.later; $field.key)))]
     | from_entries
     | reduce ($wanted.rows | to_entries[]) as $relation (.;
-        (reduce $relation.value.rows[] as $entry ({sent: [], rest: [$have[$relation.key][]? | objects]};
-          .rest as $rest
-          | first(($entry.keys[] as $key | range($rest | length)
-              | select(. as $at | $key | differs($rest[$at]; []; "") | not)), null) as $at
-          | (if $at == null then null else $rest[$at] end) as $there
-          | if $at == null then . else .rest |= del(.[$at]) end
-          | ({} | if $there then .[$relation.value.id] = $there[$relation.value.id] else . end) as $own
-          | if $entry.later then .
-            elif $entry.row == null then if $there then .sent += [$own + {($relation.value.parent): null}] else . end
-            elif $there == null or ($entry.row | differs($there; []; "")) then .sent += [$own + $entry.row]
-            else . end)) as $rows
-        | if $rows.sent == [] then . else .[$relation.key] = $rows.sent end)')
+        ([$have[$relation.key] | arrays | .[] | objects] | row_changes($relation.value)) as $rows
+        | if $rows == [] then . else .[$relation.key] = $rows end)
+    | if . != {} or $fresh then
+        reduce ($wanted.secrets // [] | .[]) as $field (.;
+          if ($have | has($field)) and ($have[$field] | tostring | contains("**********") | not) then .
+          else .[$field] = $wanted.record[$field] end)
+      else . end
+    | if . != {} then
+        reduce ($wanted.needs // [] | .[]) as $field (.; if has($field) or $have[$field] != null then . else .[$field] = "" end)
+      else . end')
   if [ "$json" = '{}' ]; then
     tell unchanged
   else
@@ -410,6 +490,7 @@ remove() {
 }
 
 created=0 changed=0 deleted=0 unchanged=0
+made=' ' # the paths of what this run created
 
 # tell OUTCOME [MORE]: says what happened to the step's record, and counts it.
 tell() {

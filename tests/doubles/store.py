@@ -180,6 +180,8 @@ def _cast(table: Table, name: str, value: Any) -> Any:
             return 0
     if (table.name, name) == ("role", "description"):
         return str(value)[:MAX_ROLE_DESCRIPTION]
+    if table.name == "email_template" and name in ("to", "cc", "bcc") and isinstance(value, str) and "," in value:
+        return [part.strip() for part in value.split(",")]  # df-core src/Models/EmailTemplate.php
     return verb_list(value) if (table.name, name) == ("cors", "method") else value
 
 

@@ -263,6 +263,33 @@ class Stopping(DreamFactoryDouble):
         return super().answer(method, target, headers, raw, caller)
 
 
+def test_a_terminal_shows_what_is_under_way(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        terminal, end = os.openpty()
+        env = {
+            **environment(df),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "TERM": "xterm",
+            "COLUMNS": "100",
+        }
+        command = [sys.executable, "-m", "dfrecord", "replay", str(TENANT)]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=end) as running:
+            os.close(end)
+            shown = b""
+            while True:
+                try:
+                    shown += os.read(terminal, 65536)
+                except OSError:  # the program has closed it
+                    break
+        os.close(terminal)
+    assert running.returncode == 0
+    told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "2/4" in told
+    assert "[3/4] Create role acme-role: done" in told
+    assert told.rstrip().endswith("4 steps, all as recorded")
+
+
 def test_missing_settings_and_consent_send_nothing(tmp_path: Path) -> None:
     with DreamFactoryDouble() as df:
         missing = replay(TENANT, df, tmp_path, given={"DF_PASSWORD": ""})

@@ -318,33 +318,52 @@ def whole(wanted: dict[str, Any]) -> dict[str, Any]:
     return {**wanted["record"], **rows}
 
 
-def changes(wanted: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """What to send so that the record becomes as wanted; empty when it already is."""
+def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False) -> dict[str, Any]:
+    """What to send so that the record becomes as wanted; empty when it already is.
+
+    Secrets that the server hides go along with another change, and to a record that this run itself made (`fresh`).
+    """
     changed = {
         field: value
         for field, value in wanted["record"].items()
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        rest = [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        rows = [sent for entry in given["rows"] if (sent := row_change(entry, rest, given)) is not None]
-        if rows:
+        if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
             changed[relation] = rows
+    if changed or fresh:
+        hidden = [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
+        changed |= {field: wanted["record"][field] for field in hidden}
+    if changed:
+        changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
 
 
-def row_change(entry: dict[str, Any], rest: list[dict[str, Any]], given: dict[str, Any]) -> dict[str, Any] | None:
-    """What to send for one nested row, None when nothing; the row it is about is taken out of `rest`."""
-    there = next((row for key in entry["keys"] for row in rest if not differs(key, row)), None)
-    if there is not None:
-        rest.remove(there)
-    if entry.get("later"):
-        return None
-    own = {} if there is None else {given["id"]: there[given["id"]]}
-    if entry["row"] is None:
-        return {**own, given["parent"]: None} if own else None
-    if there is None or differs(entry["row"], there):
-        return {**own, **entry["row"]}
+def row_changes(given: dict[str, Any], rest: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What to send for the nested rows of one relation, of which `rest` are there."""
+    there = [taken(rest, entry["keys"]) for entry in given["rows"]]
+    sent = []
+    for entry, row in zip(given["rows"], there, strict=True):
+        if row is None and entry["row"] is not None and given.get("may_differ"):
+            loose = {field: value for field, value in entry["keys"][0].items() if field not in given["may_differ"]}
+            row = taken(rest, [loose], only=True)
+        own = {} if row is None else {given["id"]: row.get(given["id"])}
+        if entry.get("later"):
+            continue
+        if entry["row"] is None:
+            sent += [{**own, given["parent"]: None}] if own else []
+        elif row is None or differs(entry["row"], row):
+            sent.append({**own, **entry["row"]})
+    return sent
+
+
+def taken(rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False) -> dict[str, Any] | None:
+    """The first row with one of the keys (the newest first), taken out of `rest`; `only` when no other has it."""
+    for key in keys:
+        rows = [row for row in rest if not differs(key, row)]
+        if rows and not (only and len(rows) > 1):
+            rest.remove(rows[0])
+            return rows[0]
     return None
 
 
@@ -399,14 +418,21 @@ def differs(wanted: Any, have: Any, later: list[str] | tuple[str, ...] = (), pla
     if wanted in empty or have in empty:
         return not (wanted in empty and have in empty)
     if isinstance(wanted, list) or isinstance(have, list):
-        rest = list(have) if isinstance(have, list) else [have]
-        for item in wanted if isinstance(wanted, list) else [wanted]:
+        rest = items_of(have)
+        for item in items_of(wanted):
             same = [number for number, other in enumerate(rest) if not differs(item, other, later, f"{place}[]")]
             if not same:
                 return True
             del rest[same[0]]
         return bool(rest)
     return plain(wanted) != plain(have)
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a list; a text with commas is one too: e-mail addresses and verbs read back as lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, list) else [value]
 
 
 def plain(value: Any) -> str:

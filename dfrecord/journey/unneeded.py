@@ -1,0 +1,118 @@
+"""What an upsert need not do, so that a second run finds nothing to do.
+
+A record that the journey makes and deletes again is not made, one that it deletes in the end is not changed before, and
+one that it deletes and makes anew is changed instead. References to what is gone in the end go with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dfrecord.journey.model import (
+    Array,
+    JsonBody,
+    Object,
+    Residue,
+    ResidueKind,
+    Step,
+    StepKind,
+    Tree,
+    Var,
+    Variable,
+    used_variables,
+    variables_of_step,
+    variables_of_tree,
+)
+from dfrecord.journey.writes import Write
+
+NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
+NOT_CHANGED = "the record is deleted later in the recording: an upsert only deletes it"
+NOT_USED = "it is about a record that the recording deletes"
+REPLACED = "deleted and made anew in the recording: an upsert changes what is there"
+
+Key = Callable[[Write], object]
+"""What tells which record a write is about on every instance: its natural key."""
+
+Part = Step | Write
+
+
+@dataclass
+class Unneeded:
+    """Leaves out of a journey's parts what an upsert need not do, and says so in `residue`."""
+
+    variables: Mapping[str, Variable]
+    key: Key
+    residue: list[Residue] = field(default_factory=list)
+
+    def left(self, parts: list[Part]) -> list[Part]:
+        """The parts that an upsert needs."""
+        return self._without_deleted(self._without_replaced(parts))
+
+    def _without_replaced(self, parts: list[Part]) -> list[Part]:
+        """Without the delete of a record whose key a later create uses again."""
+        left: list[Part] = []
+        remade: set[object] = set()
+        for part in reversed(parts):
+            if isinstance(part, Write) and part.step.kind is StepKind.CREATE:
+                remade.add(self.key(part))
+            if isinstance(part, Write) and part.step.kind is StepKind.DELETE and self.key(part) in remade:
+                self._tell(REPLACED, part.step)
+                continue
+            left.append(part)
+        return left[::-1]
+
+    def _without_deleted(self, parts: list[Part]) -> list[Part]:
+        """Without what is done to records that are gone in the end, but for the delete of what was there before."""
+        writes = [part for part in parts if isinstance(part, Write)]
+        gone = {write.subject for write in writes if write.step.kind is StepKind.DELETE}
+        made = {write.subject for write in writes if write.step.kind is StepKind.CREATE} & gone
+        if not gone:
+            return parts
+        while True:
+            left = [kept for part in parts if (kept := _kept(part, gone, made)) is not None]
+            steps = [part.step if isinstance(part, Write) else part for part in left]
+            needed = made & {variable.name for variable in used_variables(self.variables.values(), steps)}
+            if not needed:
+                break
+            gone, made = gone - needed, made - needed  # something that stays depends on it
+        self._tell_of(parts, {id(part) for part in left}, gone, made)
+        return left
+
+    def _tell_of(self, parts: list[Part], left: set[int], gone: set[str], made: set[str]) -> None:
+        for part in parts:
+            if not isinstance(part, Write):
+                if id(part) not in left:
+                    self._tell(NOT_USED, part)
+            elif part.subject in made:
+                self._tell(NOT_MADE, part.step)
+            elif part.subject in gone and part.step.kind is not StepKind.DELETE:
+                self._tell(NOT_CHANGED, part.step)
+
+    def _tell(self, reason: str, step: Step) -> None:
+        told = Residue(ResidueKind.LEFT_OUT, reason, step.entry, subject=step.title)
+        if told not in self.residue:
+            self.residue.append(told)
+
+
+def _kept(part: Part, gone: set[str], made: set[str]) -> Part | None:
+    """The part without references to what is gone, None when it is not needed at all."""
+    if isinstance(part, Write):
+        if part.subject in gone:
+            return part if part.step.kind is StepKind.DELETE and part.subject not in made else None
+        record = _without(part.record, gone)
+        assert isinstance(record, Object)
+        request = replace(part.step.request, body=JsonBody(record))
+        return replace(part, record=record, step=replace(part.step, request=request))
+    return part if part.captures or not gone & set(variables_of_step(part)) else None
+
+
+def _without(tree: Tree, gone: set[str]) -> Tree:
+    """The value without the fields that hold one of these variables, and without the rows that do."""
+    match tree:
+        case Object(members=members):
+            kept = [(k, v) for k, v in members if not (isinstance(v, Var) and v.name in gone)]
+            return Object(tuple((key, _without(value, gone)) for key, value in kept))
+        case Array(items=items):
+            return Array(tuple(item for item in items if not gone & set(variables_of_tree(item))))
+    return tree

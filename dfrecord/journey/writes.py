@@ -1,0 +1,210 @@
+"""The writes of a journey taken apart: one record each, whatever a step's body holds.
+
+An upsert compares record by record, so a batch, an import, a bulk change and a delete of several ids become one `Write`
+for each of their records.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from dfrecord.journey.link import label
+from dfrecord.journey.model import (
+    Encoding,
+    JsonBody,
+    Object,
+    RawBody,
+    Step,
+    StepKind,
+    Text,
+    Tree,
+    Var,
+    Variable,
+)
+from dfrecord.journey.rewrite import as_value
+from dfrecord.normalise.body import records_of
+from dfrecord.system_api.catalog import Catalog, Resource
+
+
+@dataclass(frozen=True)
+class Write:
+    """One record that a step writes. `id` is the variable of its id, empty when a name in the path takes its place.
+
+    `position` is the record's place among those of the step.
+    """
+
+    step: Step
+    facts: Resource
+    id: str
+    record: Object
+    position: int = 0
+
+    @property
+    def subject(self) -> str:
+        """The record that it is about: two writes with the same one write the same record."""
+        unnamed = not self.id and self.step.kind is StepKind.CREATE and self.facts.numbered
+        return self.step.name if unnamed else self.id or path_text(self.step.request.target)
+
+
+def path_text(target: Text) -> str:
+    """A target's path, variables by name: two requests with the same one are about the same record."""
+    text = "".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in target.parts)
+    return text.partition("?")[0]
+
+
+@dataclass(frozen=True)
+class Writes:
+    """Takes steps apart; `variables` are the journey's."""
+
+    catalog: Catalog
+    variables: Mapping[str, Variable]
+
+    def of(self, step: Step) -> Iterable[Step | Write]:
+        """The writes of a step, or the step itself when it writes no record that can be found again."""
+        facts = self.catalog.resources.get(step.resource or "")
+        if facts is None or facts.path is None or not facts.natural_key:
+            return [step]
+        if facts.create_by_name:
+            return [self._by_name(step, facts)]
+        if not facts.numbered:
+            return [step]
+        if step.kind is StepKind.CREATE:
+            return self._creates(step, facts) or [step]
+        if step.kind in (StepKind.UPDATE, StepKind.DELETE):
+            return self._changes(step, facts) or [step]
+        return [step]
+
+    def _by_name(self, step: Step, facts: Resource) -> Step | Write:
+        """An event script: its name is in the path, and its body is bare (system-api.md section 6.1)."""
+        path = _first(step.request.target).partition("?")[0]
+        below = path.startswith(f"{facts.path}/")
+        tree = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
+        if below and step.kind is StepKind.DELETE:
+            return Write(step, facts, "", Object(()))
+        if below and step.kind in (StepKind.CREATE, StepKind.UPDATE) and isinstance(tree, Object):
+            return Write(step, facts, "", tree)
+        return step
+
+    def _creates(self, step: Step, facts: Resource) -> list[Write]:
+        records = self._records(step)
+        writes = []
+        for position, record in enumerate(records):
+            captures = tuple(
+                replace(capture, pointer=capture.inside) for capture in step.captures if capture.position == position
+            )
+            own = next((capture.variable for capture in captures if capture.pointer == (facts.id_field,)), "")
+            request = replace(step.request, body=JsonBody(record))
+            single = replace(step, request=request, captures=captures)
+            if len(records) > 1:
+                single = self._named(single, facts, record, position)
+            writes.append(Write(single, facts, own, record, position))
+        return writes
+
+    def _records(self, step: Step) -> list[Object]:
+        match step.request.body:
+            case JsonBody(tree=tree):
+                return records_of(tree, self.catalog.wrapper)
+            case RawBody() as body if _media_type(step).startswith("text/csv"):
+                return _csv_records(body)
+        return []
+
+    def _changes(self, step: Step, facts: Resource) -> list[Write]:
+        """The records that an update or a delete names: in its path, in `ids`, or each in its body."""
+        body = step.request.body
+        tree = body.tree if isinstance(body, JsonBody) else None
+        first, path = _first(step.request.target), f"{facts.path}/"
+        variables = [var.name for var in step.request.target.variables]
+        bare = tree if isinstance(tree, Object) else Object(())
+        if first == path and variables:
+            return [self._change(step, facts, variables[0], bare)]
+        records = records_of(tree, self.catalog.wrapper) if body else []
+        if re.search(r"[?&]ids=$", first) and variables and len(records) <= 1:
+            ids, given = variables, records * len(variables) or [bare] * len(variables)
+        elif first.partition("?")[0] == facts.path and records and not variables:
+            own = [record.get(self.catalog.id) for record in records]
+            ids, given = [var.name for var in own if isinstance(var, Var)], records
+        else:
+            return []
+        if len(ids) != len(given):
+            return []
+        return [
+            self._change(self._named(step, facts, record, position, own), facts, own, _without(record, self.catalog.id))
+            for position, (own, record) in enumerate(zip(ids, given, strict=True))
+        ]
+
+    def _change(self, step: Step, facts: Resource, own: str, record: Object) -> Write:
+        """The update or delete of one record by its id; `PUT` is partial, an alias (system-api.md section 4.1)."""
+        target = Text((f"{facts.path}/", Var(own, Encoding.URI), *_query_without_ids(step.request.target)))
+        method = "DELETE" if step.kind is StepKind.DELETE else "PATCH"
+        request = replace(step.request, method=method, target=target, body=JsonBody(record))
+        return Write(replace(step, request=request), facts, own, record)
+
+    def _named(self, step: Step, facts: Resource, record: Object, position: int, own: str = "") -> Step:
+        """A step of its own for one record of several. `own` is the variable of the record's id."""
+        looked_up = self.variables[own].lookup if own else None
+        key = next((value for field, value in looked_up.match if field == facts.key_field), None) if looked_up else None
+        key = key if key is not None else record.get(facts.natural_key[0])
+        words = f"{step.kind.value.capitalize()} {label(facts.name)} "
+        heading: Text | None = None
+        if isinstance(key, (Var, Text)):
+            heading = Text((words, *(key.parts if isinstance(key, Text) else (key,))))
+            names = [part if isinstance(part, str) else self._recorded(part) for part in heading.parts[1:]]
+            key = "".join(names)
+        title = f"{words}{key}" if isinstance(key, str) else step.title
+        return replace(step, name=f"{step.name}_{position + 1}", title=title, heading=heading)
+
+    def _recorded(self, var: Var) -> str:
+        default = self.variables[var.name].default
+        return default if isinstance(default, str) else "…"
+
+
+def _without(record: Object, field: str) -> Object:
+    return Object(tuple(member for member in record.members if member[0] != field))
+
+
+def _first(target: Text) -> str:
+    return target.parts[0] if target.parts and isinstance(target.parts[0], str) else ""
+
+
+def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
+    text = "".join(part if isinstance(part, str) else "0" for part in target.parts)
+    pairs = [pair for pair in text.partition("?")[2].split("&") if pair and not pair.startswith("ids=")]
+    return (f"?{'&'.join(pairs)}",) if pairs else ()
+
+
+def _media_type(step: Step) -> str:
+    values = [value for name, value in step.request.headers if name.lower() == "content-type"]
+    return (values[0].literal or "").lower() if values else ""
+
+
+def _csv_records(body: RawBody) -> list[Object]:
+    """The records of a CSV import: a field a column, variables (passwords) kept. None when it is not text."""
+    holders: dict[str, Var] = {}
+    text = ""
+    for part in body.parts:
+        if isinstance(part, Var):
+            holder = f"\ue000{len(holders)}\ue000"
+            holders[holder] = Var(part.name)
+            text += holder
+            continue
+        try:
+            text += part.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return []
+    rows = csv.DictReader(io.StringIO(text))
+    return [
+        Object(
+            tuple((field, _cell(value, holders)) for field, value in row.items() if field and isinstance(value, str))
+        )
+        for row in rows
+    ]
+
+
+def _cell(text: str, holders: Mapping[str, Var]) -> Tree:
+    parts = re.split("(\ue000\\d+\ue000)", text)
+    whole = [holders.get(part, part) for part in parts if part]
+    return whole[0] if len(whole) == 1 and isinstance(whole[0], Var) else as_value(tuple(whole))

@@ -1,0 +1,215 @@
+"""What an upsert makes of records that change, move and go, and what a teardown undoes: every format, and replay."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfrecord.recording.har_writer import har_chunks
+from tests.doubles.server import DreamFactoryDouble
+from tests.doubles.wire import Answer
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.test_end_to_end import environment
+from tests.test_journeys import ACCESS, INSTALLED, PASSWORD
+from tests.test_upsert import made_records, without_dates
+from tests.tools import FORMATS, ROOT, rendered, run
+
+WAYS = [*FORMATS, "replay"]
+SERVICE: dict[str, Any] = {"type": "local_file", "is_active": True, "description": "d", "config": {"container": "x"}}
+SCRIPT: dict[str, Any] = {"type": "nodejs", "content": "//1", "is_active": True}
+ROWS = "role_service_access_by_role_id"
+
+
+@dataclass
+class Runner:
+    """Runs one recording in one way, again and again, with the same notes of what was created."""
+
+    way: str
+    folder: Path
+    recording: Path
+    script: Path | None
+    options: tuple[str, ...]
+
+    def run(
+        self, df: DreamFactoryDouble, *, code: int = 0, teardown: bool = False, plan: bool = False, **given: str
+    ) -> str:
+        """Everything that the run said. `given` are parameters by environment variable."""
+        env: Mapping[str, str] = {**environment(df), "DF_TENANT": "", "DF_TEARDOWN": "1" if teardown else "", **given}
+        if self.script is not None:
+            done = run(self.script, self.way, env, options=["--plan"] if plan else [])
+        else:
+            mode = "--plan" if plan else "--teardown" if teardown else "--upsert"
+            command = [sys.executable, "-m", "dfrecord", "replay", str(self.recording), mode, "--upsert", *self.options]
+            env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env}
+            done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+def runner(way: str, session: RecordedSession, folder: Path, *options: str) -> Runner:
+    recording = folder / "session.har"
+    recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+    script = None if way == "replay" else rendered(recording, way, folder, "--upsert", "--teardown", *options)
+    return Runner(way, folder, recording, script, options)
+
+
+def by_name(s: RecordedSession, resource: str) -> dict[str, int]:
+    return {row["name"]: row["id"] for row in s.call("GET", f"system/{resource}")["resource"]}
+
+
+def prepared(df: DreamFactoryDouble) -> RecordedSession:
+    """What is there before the recordings below."""
+    s = RecordedSession(df)
+    names = ("doomed", "kept", "to-archive", "referred")
+    s.create("role", *({"name": name, "description": "old", "is_active": True} for name in names))
+    s.call("POST", "system/event_script/db.get.pre_process", {**SCRIPT, "name": "db.get.pre_process", "type": "php"})
+    df.reset_log()
+    return RecordedSession(df)
+
+
+def changing_moving_going(s: RecordedSession) -> None:
+    """Records updated and then deleted, renamed beside a new namesake, remade, made for a while, kept otherwise."""
+    roles = by_name(s, "role")
+    s.call("PATCH", f"system/role/{roles['doomed']}", {"description": "for the last time"})
+    s.call("DELETE", f"system/role/{roles['doomed']}")
+    s.call("PATCH", f"system/role/{roles['to-archive']}", {"name": "archived"})
+    s.create("role", {"name": "to-archive", "is_active": True, "description": "x" * 300})
+    s.call("GET", "system/role")
+    [passing] = s.create("role", {"name": "passing", "is_active": True})
+    [app] = s.create("app", {"name": "moving", "type": "0", "role_id": passing, "is_active": True})
+    s.call("PATCH", f"system/app/{app}", {"role_id": roles["kept"]})
+    s.call("DELETE", f"system/role/{passing}")
+    [left] = s.create("app", {"name": "left", "type": "0", "role_id": roles["referred"], "is_active": True})
+    s.call("PATCH", f"system/app/{left}", {"role_id": roles["kept"]})
+    s.call("DELETE", f"system/role/{roles['referred']}")
+    s.call("DELETE", "system/event_script/db.get.pre_process")
+    s.call("POST", "system/event_script/db.get.pre_process", {**SCRIPT, "name": "db.get.pre_process"})
+    s.call("POST", "system/event_script/db.get.post_process", {**SCRIPT, "name": "db.get.post_process"})
+    s.call("DELETE", "system/event_script/db.get.post_process")
+    [bare] = s.create(
+        "service", {key: value for key, value in SERVICE.items() if key != "description"} | {"name": "s1"}
+    )
+    read = s.call("GET", f"system/service/{bare}")
+    s.call("PUT", f"system/service/{bare}", {**read, "label": "L", "description": ""})
+    s.create("service", {**SERVICE, "name": "s2", "label": ""})
+    s.call("GET", "system/service")
+    [doc] = s.create(
+        "service", {**SERVICE, "name": "s3", "service_doc_by_service_id": [{"format": 0, "content": "{}"}]}
+    )
+    changed = {"service_id": doc, "format": 0, "content": '{"a":1}'}
+    s.call("GET", f"system/service/{doc}?related=service_doc_by_service_id")
+    s.call("PUT", f"system/service/{doc}", {"service_doc_by_service_id": [changed]})
+    s.create("cors", {"path": "a/*", "origin": "*", "header": "*", "method": "GET,POST", "max_age": "0"})
+    [template] = s.create("email_template", {"name": "T", "to": "a@x.com, b@x.com", "subject": "s"})
+    s.call("PUT", f"system/email_template/{template}", {"cc": "c@x.com,d@x.com"})
+    s.call("DELETE", "system/cache/s2")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_changes_moves_and_goes_ends_as_recorded_and_stays_so(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session = prepared(recorded)
+        prepared(target)
+        changing_moving_going(session)
+        script = runner(way, session, tmp_path)
+        before = target.state()
+        planned = script.run(target, plan=True, code=3) if way in ("python", "replay") else ""
+        target.reset_log()
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        verbs = [call.verb for call in target.writes if "/cache" not in call.path]
+        counts = [f"{verbs.count('POST')} to create", f"{verbs.count('PATCH')} to change"]
+        assert not planned or f"Plan: {', '.join(counts)}, {verbs.count('DELETE')} to delete" in planned
+        target.reset_log()
+        assert "unchanged" in script.run(target)
+        assert [(call.method, call.path, call.body) for call in target.writes] == []
+        script.run(target, teardown=True)
+        assert made_records(target.state(), before) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_of_a_role_that_is_there_are_changed_in_place(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df, masks in ((recorded, {"files": 31, "db": 3}), (target, {"files": 1, "logs": 1})):
+            session = RecordedSession(df)
+            services = by_name(session, "service")
+            rows = [{**ACCESS, "service_id": services[name], "verb_mask": mask} for name, mask in masks.items()]
+            session.create("role", {"name": "there", "is_active": True, ROWS: rows})
+            if df is recorded:
+                script = runner(way, session, tmp_path)
+        script.run(target)
+        found = portable(target.state())["role"]["there"][ROWS]
+        masks = {row["service_id"]: row["verb_mask"] for row in found}
+        assert masks == {"service:files": 31, "service:db": 3, "service:logs": 1}
+        assert len(found) == 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_hidden_secrets_go_along_with_other_changes_only(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        RecordedSession(target).create("user", {"email": "there@example.com", "name": "T", "password": PASSWORD})
+        [there] = session.create("user", {"email": "there@example.com", "name": "T", "password": PASSWORD})
+        session.exchanges[1:] = []
+        [new] = session.create("user", {"email": "new@example.com", "name": "N", "password": PASSWORD})
+        session.call("GET", "system/user")
+        session.call("PUT", f"system/user/{new}", {"password": "Changed!pass-word-16"})
+        session.call("PUT", f"system/user/{there}", {"password": "Changed!pass-word-16"})
+        script = runner(way, session, tmp_path)
+        for expected in ([PASSWORD, "Changed!pass-word-16"], []):
+            target.reset_log()
+            script.run(target, DF_USER_PASSWORD=PASSWORD, DF_USER_PASSWORD_2="Changed!pass-word-16")
+            bodies = [call.json() for call in target.writes]
+            assert [(body.get("resource") or [body])[0]["password"] for body in bodies] == expected
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_teardown_undoes_the_tenant_it_is_asked_for_and_creates_without_an_answer(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session = RecordedSession(recorded)
+        session.create("service", {**SERVICE, "name": "acme_files"})
+        session.create("role", {"name": "acme-role", "is_active": True})
+        name = "acme_files.get.pre_process"
+        session.call("POST", f"system/event_script/{name}", {**SCRIPT, "name": name})
+        script = runner(way, session, tmp_path, "--parameter", "tenant=acme")
+        empty = target.state()
+        script.run(target, DF_TENANT="acme")
+        acme = target.state()
+        script.run(target, DF_TENANT="globex")
+        told = script.run(target, DF_TENANT="globex", teardown=True)
+        assert "3 made with no parameters" in told or "3 more made with no parameters" in told
+        assert without_dates(target.state()) == without_dates(acme)
+        script.run(target, DF_TENANT="acme", teardown=True)
+        assert without_dates(target.state()) == without_dates(empty)
+        for lost in ("/role", "/event_script"):
+            with LostAnswers(target, lost):
+                script.run(target, DF_TENANT="acme", code=1)
+            script.run(target, DF_TENANT="acme", teardown=True)
+            assert without_dates(target.state()) == without_dates(empty)
+
+
+class LostAnswers:
+    """The server does what a POST to the resource says, and the connection ends before the answer."""
+
+    def __init__(self, df: DreamFactoryDouble, resource: str) -> None:
+        self.df, self.resource, self.whole = df, resource, df.answer
+
+    def __enter__(self) -> None:
+        def lost(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+            answer = self.whole(method, target, headers, raw, caller)
+            if method == "POST" and f"system{self.resource}" in target:
+                raise BrokenPipeError
+            return answer
+
+        self.df.answer = lost  # type: ignore[method-assign]
+
+    def __exit__(self, *exception: object) -> None:
+        self.df.answer = self.whole  # type: ignore[method-assign]
