@@ -53,7 +53,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from http.client import responses
-from itertools import count, repeat
+from itertools import repeat
 from queue import Queue
 from ssl import SSLContext, create_default_context
 from threading import Thread
@@ -1130,13 +1130,14 @@ class Waiting:
     """The users of this process who wait to be told what to do."""
 
     def __init__(self) -> None:
-        self.tickets = count(1)
+        self.tickets = 0
         self.answers: dict[int, Queue[dict[str, Any] | None]] = {}
         self.stopping = False
 
     def take(self, environment: Any) -> dict[str, Any]:
         """The next thing to do. Raises StopUser when there is nothing left."""
-        ticket = next(self.tickets)
+        self.tickets += 1
+        ticket = self.tickets
         answer = self.answers[ticket] = Queue()
         try:
             if not self.stopping:

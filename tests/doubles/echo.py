@@ -20,14 +20,14 @@ class ReceivedRequest:
 
 
 class EchoServer:
-    """Context manager. `answers`: (method, target) to (status, JSON text); anything else gets `default`. `headers` go with all."""
+    """Context manager. `answers`: (method, target) to (status, JSON text); anything else gets `default`."""
 
     def __init__(
         self,
         answers: dict[tuple[str, str], tuple[int, str]] | None = None,
         *,
         default: tuple[int, str] = (200, '{"success":true}'),
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,  # of every answer
     ) -> None:
         self.received: list[ReceivedRequest] = []
         self._answers = answers or {}
