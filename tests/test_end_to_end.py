@@ -15,6 +15,9 @@ from tests.states import portable
 from tests.tools import FAILED, FIXTURES, FORMATS, dfrecord, rendered, run
 
 CASES = sorted(path.parent.name for path in FIXTURES.glob("*/state.json"))
+SAME_CLICKS = "02-provision-tenant-mitmproxy"
+"""A recording that differs from another only in the program that made it: not for the slowest format, too."""
+GRID = [(case, format) for case in CASES for format in FORMATS if (case, format) != (SAME_CLICKS, "ansible")]
 SECRETS = {"DF_USER_PASSWORD": "Another!pass-word-16"}
 
 
@@ -28,8 +31,7 @@ def prepare(df: DreamFactoryDouble, case: str) -> None:
         df.apply(json.loads(before.read_text()))
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "format"), GRID)
 def test_script_gives_the_recorded_end_state_on_a_server_with_other_ids(case: str, format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / case / "recording.har", format, tmp_path)
     with DreamFactoryDouble(id_offset=1000) as df:

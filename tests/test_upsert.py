@@ -13,14 +13,13 @@ from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.test_end_to_end import CASES, environment, prepare
+from tests.test_end_to_end import CASES, GRID, environment, prepare
 from tests.test_journeys import INSTALLED, PASSWORD, UPSERTED_IN_PART, grid, without_secrets
 from tests.test_journeys import prepare as prepare_made
 from tests.tools import EVERY_OPTION, FAILED, FIXTURES, FORMATS, dfrecord, rendered, run, torn_down
 
 
-@pytest.mark.parametrize("format", EVERY_OPTION)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "format"), [pair for pair in GRID if pair[1] in EVERY_OPTION])
 def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / case / "recording.har", format, tmp_path, "--upsert", "--teardown")
     with DreamFactoryDouble(id_offset=1000) as df:
