@@ -18,6 +18,8 @@ demo: $(VENV)/.ready
 	$(BIN)/dfrecord render --force $(DEMO) -f python -o demo/provision-tenant.py
 	$(BIN)/dfrecord render --force $(DEMO) -f postman -o demo/provision-tenant.postman_collection.json
 	$(BIN)/dfrecord render --force $(DEMO) -f ansible -o demo/provision-tenant.yml
+	$(BIN)/dfrecord render --force $(DEMO) -f locust -o demo/provision-tenant.locust.py
+	$(BIN)/dfrecord render --force $(DEMO) -f http -o demo/provision-tenant.http
 	$(BIN)/dfrecord report --force $(DEMO) -o demo/provision-tenant.html
 	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
 	@echo "== written to demo/:"; ls -l demo
