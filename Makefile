@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 NODE_TOOLS := node_modules/.bin/newman node_modules/.bin/httpyac
 DEMO := examples/provision-tenant.har
 
-.PHONY: demo test lint docs wheel clean
+.PHONY: demo test lint docs wheel benchmark clean
 
 demo: $(VENV)/.ready
 	@mkdir -p demo
@@ -34,6 +34,9 @@ docs: $(VENV)/.ready-dev
 wheel: $(VENV)/.ready-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
+
+benchmark: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/run.py $(BENCHMARK_ARGS)
 
 clean:
 	rm -rf $(VENV) node_modules dist demo build
