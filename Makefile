@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 NODE_TOOLS := node_modules/.bin/newman node_modules/.bin/httpyac
 DEMO := examples/provision-tenant.har
 
-.PHONY: demo test lint docs wheel benchmark clean
+FUZZ_SECONDS ?= 600
+
+.PHONY: demo test lint docs fuzz wheel benchmark clean
 
 demo: $(VENV)/.ready
 	@mkdir -p demo
@@ -16,6 +18,8 @@ demo: $(VENV)/.ready
 	$(BIN)/dfrecord render --force $(DEMO) -f python -o demo/provision-tenant.py
 	$(BIN)/dfrecord render --force $(DEMO) -f postman -o demo/provision-tenant.postman_collection.json
 	$(BIN)/dfrecord render --force $(DEMO) -f ansible -o demo/provision-tenant.yml
+	$(BIN)/dfrecord render --force $(DEMO) -f locust -o demo/provision-tenant.locust.py
+	$(BIN)/dfrecord render --force $(DEMO) -f http -o demo/provision-tenant.http
 	$(BIN)/dfrecord report --force $(DEMO) -o demo/provision-tenant.html
 	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
 	@echo "== written to demo/:"; ls -l demo
@@ -31,6 +35,10 @@ lint: $(VENV)/.ready-dev
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py
 
+fuzz: $(VENV)/.ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
+
 wheel: $(VENV)/.ready-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
@@ -39,7 +47,7 @@ benchmark: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/run.py $(BENCHMARK_ARGS)
 
 clean:
-	rm -rf $(VENV) node_modules dist demo build
+	rm -rf $(VENV) node_modules dist demo build .fuzz
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --user virtualenv && $(PYTHON) -m virtualenv $(VENV); }

@@ -15,6 +15,10 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.exit(130)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps it when a class is being made
+            raise
+        sys.exit(130)
 
 
 def _unraisable(lost: sys.UnraisableHookArgs) -> None:

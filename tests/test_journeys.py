@@ -83,10 +83,25 @@ def existing_roles_with_odd_names(s: RecordedSession) -> None:
 
 def settings(s: RecordedSession) -> None:
     templates = {row["name"]: row["id"] for row in s.call("GET", "system/email_template")["resource"]}
-    services = s.call("GET", "system/service")["resource"]
-    user = next(service for service in services if service["name"] == "user")
-    config = {**user["config"], "invite_email_template_id": templates["Password Reset Default"]}
-    s.call("PUT", f"system/service/{user['id']}", {**user, "config": config})
+    services = {row["name"]: row for row in s.call("GET", "system/service")["resource"]}
+    roles = {row["name"]: row["id"] for row in s.call("GET", "system/role")["resource"]}
+    apps = {row["name"]: row["id"] for row in s.call("GET", "system/app?fields=id,name")["resource"]}
+    email, user, system = services["email"]["id"], services["user"], services["system"]
+    config = {
+        "invite_email_template_id": templates["Password Reset Default"],
+        "open_reg_role_id": roles["bystander"],
+        "app_role_map": [{"app_id": apps["admin"], "role_id": roles['ta"le']}],
+    }
+    s.call("PUT", f"system/service/{user['id']}", {**user, "config": {**user["config"], **config}})
+    config = {"default_app_id": apps["file_manager"], "invite_email_service_id": email}
+    s.call("PATCH", f"system/service/{system['id']}", {"config": {**system["config"], **config}})
+    maps = [{"app_id": apps[name], "role_id": roles["bystander"]} for name in ("admin", "api_docs")]
+    github = {"default_role": roles['ta"le'], "client_id": "7", "client_secret": PASSWORD, "app_role_map": maps}
+    record = {"name": "gh", "label": "gh", "description": "d", "type": "oauth_github", "is_active": True}
+    [made] = s.create("service", {"id": None, **record, "config": github, "service_doc_by_service_id": None})
+    read = s.call("GET", f"system/service/{made}")
+    fewer = {**read["config"], "app_role_map": read["config"]["app_role_map"][:1]}
+    s.call("PUT", f"system/service/{made}", {**read, "config": fewer})
 
 
 def clone_of_a_web_service(s: RecordedSession) -> None:
@@ -218,6 +233,58 @@ def admin_and_user_with_lookups_removed_again(s: RecordedSession) -> None:
     s.call("PUT", f"system/user/{user}", {**read, "lookup_by_user_id": changed})
 
 
+def rows_added_to_what_was_there_and_changed_again(s: RecordedSession) -> None:
+    services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+    roles = {row["name"]: row["id"] for row in s.call("GET", "system/role?fields=id,name")["resource"]}
+    role, relations = roles['ta"le'], "related=role_service_access_by_role_id,lookup_by_role_id"
+    read = s.call("GET", f"system/role/{role}?{relations}")
+    new = {**ACCESS, "id": None, "role_id": role, "service_id": services["logs"]}
+    lookups = [{"name": "tier", "value": "1", "private": False}]
+    rows = {"role_service_access_by_role_id": [new], "lookup_by_role_id": lookups}
+    s.call("PUT", f"system/role/{role}", {**read, **rows})
+    read = s.call("GET", f"system/role/{role}?{relations}")
+    row, lookup = read["role_service_access_by_role_id"][0], read["lookup_by_role_id"][0]
+    rows = {
+        "role_service_access_by_role_id": [{**row, "verb_mask": 31}],
+        "lookup_by_role_id": [{**lookup, "value": "2"}],
+    }
+    s.call("PUT", f"system/role/{role}", {**read, **rows, "description": "once"})
+    s.call("PUT", f"system/role/{role}", {**read, "is_active": False})  # without a read between, as it was before
+
+
+def document_profile_and_imports(s: RecordedSession) -> None:
+    document = [{"service_id": None, "format": 0, "content": "{}"}]
+    record = {"name": "docs", "label": "docs", "description": "d", "type": "rws", "config": {"base_url": "http://h/"}}
+    [service] = s.create("service", {"id": None, **record, "service_doc_by_service_id": document})
+    read = s.call("GET", f"system/service/{service}?related=service_doc_by_service_id")
+    document = [{**row, "content": '{"a": 1}'} for row in read["service_doc_by_service_id"]]
+    s.call("PUT", f"system/service/{service}", {**read, "service_doc_by_service_id": document})
+    apps = {app["name"]: app["id"] for app in s.call("GET", "system/environment")["apps"]}
+    profile = s.call("GET", "system/admin/profile")
+    s.call("PUT", "system/admin/profile", {**profile, "phone": "55", "default_app_id": apps["file_manager"]})
+    lines = [
+        "id,first_name,last_name,email,default_app_id,password",
+        f'7,"Ann, B.",Lee,ann@example.com,{apps["admin"]},{PASSWORD}',
+        f'8,"Q ""q""",Orr,orr@example.com,"{apps["file_manager"]}",{PASSWORD}',
+    ]
+    s.upload("system/user", "text/csv", "\r\n".join(lines).encode())
+    s.upload("system/user?continue=true", "application/json", json.dumps([{"email": "j@example.com"}]).encode())
+    users = {row["email"]: row["id"] for row in s.call("GET", "system/user?fields=id,email")["resource"]}
+    s.call("PATCH", "system/user", {"resource": [{"id": users["ann@example.com"], "phone": "1"}]})
+
+
+def reads_that_show_little(s: RecordedSession) -> None:
+    roles = {row["name"]: row["id"] for row in s.call("GET", 'system/role?filter=name like "a)%"')["resource"]}
+    s.call("GET", f"system/role/{roles['a) and (b']}?fields=name")
+    s.call("PATCH", f"system/role/{roles['a) and (b']}", {"description": "named by its path"})
+    users = s.call("GET", "system/user?fields=id,email&related=lookup_by_user_id")["resource"]
+    s.call("POST", f"system/user/{users[0]['id']}", {"phone": "2"})  # refused
+    s.call("POST", f"system/user/{users[0]['id']}?method=PATCH", {"phone": "2"})
+    made = s.create("limit", {"name": "same", "type": "instance", "rate": 1, "period": "day"})
+    s.call("DELETE", f"system/limit?ids={made[0]}")
+    s.call("POST", "system/role?_method=DELETE", {"resource": [{"id": roles["a) and (b"]}]})
+
+
 Scenario = Callable[[RecordedSession], None]
 SCENARIOS: list[Scenario] = [
     user_with_roles_and_apps,
@@ -235,6 +302,9 @@ SCENARIOS: list[Scenario] = [
     renamed_record_is_found_by_its_old_name,
     clones_of_a_role_and_of_a_service_with_a_masked_password,
     admin_and_user_with_lookups_removed_again,
+    rows_added_to_what_was_there_and_changed_again,
+    document_profile_and_imports,
+    reads_that_show_little,
 ]
 
 

@@ -213,3 +213,16 @@ class LostAnswers:
 
     def __exit__(self, *exception: object) -> None:
         self.df.answer = self.whole  # type: ignore[method-assign]
+
+
+def test_replay_names_the_record_of_a_batch_that_failed(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "new", "is_active": True}, {"name": "taken", "is_active": True})
+        recording = runner("replay", session, tmp_path).recording
+        RecordedSession(target).create("role", {"name": "taken", "is_active": True})
+        command = [sys.executable, "-m", "dfrecord", "replay", str(recording)]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment(target)}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1
+        assert "record 2 (taken): SQLSTATE[23000]" in done.stderr

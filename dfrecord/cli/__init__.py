@@ -90,6 +90,8 @@ def _run() -> int:
             return _say(f"standard output: {error.strerror}", _nothing_more_out(1))
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # wrapped, see `dfrecord.__main__`
+            return _say("stopped", 130)
         if os.environ.get("DFRECORD_DEBUG"):
             raise
         about = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

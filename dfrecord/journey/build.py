@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dfrecord.journey.changes import changed_only, kept_otherwise
-from dfrecord.journey.link import Linker
+from dfrecord.journey.changes import Changes, kept_otherwise
+from dfrecord.journey.link import link
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
-    NOT_CREATED_HERE,
     Answer,
+    Array,
     Capture,
     Encoding,
     Journey,
@@ -34,11 +34,12 @@ from dfrecord.journey.model import (
     Var,
     Variable,
     VariableKind,
-    variables_of_step,
+    used_variables,
 )
 from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
+from dfrecord.journey.references import References
 from dfrecord.journey.secret_variables import SecretVariables
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.titles import kind_of, title_of
@@ -58,7 +59,7 @@ from dfrecord.normalise.select import (
     tokens_sent,
 )
 from dfrecord.recording.exchange import BodyState, Exchange, Recording
-from dfrecord.system_api.catalog import Catalog, Location
+from dfrecord.system_api.catalog import Catalog, Location, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,8 @@ class _Build:
         self.sightings = Sightings(in_running_order(self.recording.exchanges), self.catalog)
         self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
         headers = (("Accept", Text(("application/json",))), self._session_header())
-        self.linker = Linker(self.catalog, self.sightings, self.namer, headers)
-        self.written: dict[tuple[str, str], int] = {}
+        self.references = References(self.catalog, self.sightings, self.namer, headers)
+        self.changes = Changes(self.sightings, self.catalog)
         self.next_writes: dict[tuple[str, str], int] = {}  # the first update or delete of each record
         for exchange in self.kept:
             location = self._locate(exchange)
@@ -132,10 +133,7 @@ class _Build:
         return self._journey()
 
     def _journey(self) -> Journey:
-        variables = [*self.variables.all(), *self.linker.variables]
-        captured = {capture.variable for step in self.steps for capture in step.captures}
-        used = {name for step in self.steps for name in variables_of_step(step)} | captured
-        wanted = [v for v in variables if v.name in used or v.lookup is not None]
+        wanted = list(used_variables([*self.variables.all(), *self.references.variables], self.steps))
         base = Variable(
             "base_url",
             VariableKind.PARAMETER,
@@ -151,7 +149,7 @@ class _Build:
             source=redact(re.split(r"[\\/]", self.recording.source)[-1]),
             steps=tuple(in_dependency_order(self.steps, {variable.name: variable for variable in wanted})),
             variables=(base, *wanted),
-            residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.linker.residue)),
+            residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.references.residue)),
             entry_count=self.recording.entry_count,
             literal=self.options.literal,
             secrets=self.secrets.recorded,
@@ -166,7 +164,7 @@ class _Build:
                 and kind_of(exchange, location, self.catalog) is StepKind.CREATE
                 and not isinstance(answer, ValueError)
             ):
-                self.linker.announce(location.resource, answer, order[exchange.number])
+                self.references.announce(location.resource, answer, order[exchange.number])
 
     # ---------------------------------------------------------------- sessions
 
@@ -232,7 +230,7 @@ class _Build:
         )
 
     def _look_up_key(self, value: str) -> str | None:
-        return None if self.options.literal else self.linker.api_key(value)
+        return None if self.options.literal else self.references.api_key(value)
 
     # ---------------------------------------------------------------- one step
 
@@ -243,11 +241,15 @@ class _Build:
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
         note = self.notes.get(exchange.number, "")
-        if kind is StepKind.UPDATE and not self.options.literal:
+        method = effective_method(exchange, self.catalog)
+        danger = self.catalog.danger(method, exchange.request.query, location.record)
+        if method in ("PUT", "PATCH") and not self.options.literal and not self.options.whole_records:
             body_tree = self._changes(body_tree, location, entry)
-            if body_tree == Object(()):
-                self.unchanging.add(exchange.number)
-                return None
+            if body_tree is None and isinstance(tree, (Object, Array)):
+                if not danger:
+                    self.unchanging.add(exchange.number)
+                    return None
+                body_tree = Object(())
         answer = json_of(exchange.response.body)
         step = Step(
             name=names.give(self._step_name(kind, location)),
@@ -257,9 +259,7 @@ class _Build:
             request=self._request(exchange, body_tree, location, kind),
             captures=tuple(self.variables.captures(answer, location.resource, kind)),
             answer=self._answer(exchange),
-            danger=self.catalog.danger(
-                effective_method(exchange, self.catalog), exchange.request.query, location.record
-            ),
+            danger=danger,
             notes=(self.secrets.redact_text(note),) if note else (),
             entry=exchange.number,
         )
@@ -267,21 +267,33 @@ class _Build:
             return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
         if kind is StepKind.CREATE and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
             step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
-        created_here = self.linker.was_created_here(location.resource or "", location.record)
-        step = self.linker.link(step, location, entry, None if isinstance(answer, ValueError) else answer)
-        if kind is StepKind.DELETE and not step.danger and not created_here:
-            step = replace(step, danger=NOT_CREATED_HERE)
-        if kind in (StepKind.UPDATE, StepKind.DELETE, StepKind.CALL) and location.record:
-            self.written[(location.resource or "", location.record)] = entry
-        return step
+        return link(step, location, entry, None if isinstance(answer, ValueError) else answer, self.references)
 
     def _changes(self, tree: Tree, location: Location, entry: int) -> Tree:
-        if self.options.whole_records or not isinstance(tree, Object) or not location.record or not location.resource:
+        """An update's body with what it changes; None when that is nothing."""
+        facts = self.catalog.resources.get(location.resource or "")
+        if facts is None:
             return tree
-        seen = self.sightings.latest(location.resource, location.record, entry)
-        if seen is None or seen.entry < self.written.get((location.resource, location.record), -1):
+        if isinstance(tree, Object) and (location.record or facts.single):
+            changed = self.changes.of(tree, facts, location.record or "", entry)
+            return changed if changed.members else None
+        rows = tree.get(self.catalog.wrapper) if isinstance(tree, Object) else tree
+        if not isinstance(rows, Array):
             return tree
-        return changed_only(tree, seen.row, location.resource, self.catalog)
+        changed_rows = Array(tuple(row for item in rows.items if (row := self._changed_row(item, facts, entry))))
+        if not changed_rows.items or not isinstance(tree, Object):
+            return changed_rows if changed_rows.items else None
+        return Object(tuple((k, changed_rows if v is rows else v) for k, v in tree.members))
+
+    def _changed_row(self, row: Tree, facts: Resource, entry: int) -> Tree:
+        """A record of a bulk update with what it changes, None when that is nothing."""
+        own = row.get(facts.id_field or "") if isinstance(row, Object) else None
+        if not isinstance(row, Object) or not isinstance(own, (Number, str)):
+            return row
+        changed = self.changes.of(row, facts, own.text if isinstance(own, Number) else own, entry)
+        named = [member for member in row.members if member[0] == facts.id_field]
+        rest = [member for member in changed.members if member[0] != facts.id_field]
+        return Object((*named, *rest)) if rest else None
 
     def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
         """What the recording shows of the created records before they are written again is not all as it was sent."""

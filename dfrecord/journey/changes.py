@@ -1,63 +1,111 @@
-"""What an update really changes, against the record as the recording last read it.
+"""What an update really changes, against the record as the recording last showed it.
 
 The console sends whole records back. On another instance the unchanged rest would overwrite what is there, so only the
-difference is kept. `PUT` is partial on this server (system-api.md section 4.1), so absent fields keep their values.
+difference is kept. `PUT` is partial on this server (system-api.md section 4.1), so absent fields keep their values; a
+service's `config` is merged member by member (df-core `BaseServiceConfigModel`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import Array, Number, Object, Text, Tree
-from dfrecord.system_api.catalog import Catalog
+from dfrecord.normalise.body import field_path
+from dfrecord.system_api.catalog import Catalog, Relation, Resource
 
 
-def changed_only(sent: Object, seen: Object, resource: str, catalog: Catalog) -> Object:
-    """The members of `sent` that differ from `seen`; of nested rows, the rows that are new or differ.
+@dataclass
+class _Record:
+    """What is known of a record, field by field: the value last shown and when, and when a step last wrote it."""
 
-    Empty values (null, "", [], absent) count as equal: the console fills its forms with them. What the server cannot do
-    without in an update stays where it was empty.
-    """
-    members: list[tuple[str | Text, Tree]] = []
-    for key, value in sent.members:
-        before = seen.get(key) if isinstance(key, str) else None
-        if _equal(value, before):
-            continue
-        relation = catalog.child(resource, key) if isinstance(key, str) else None
-        if relation and relation.nested and isinstance(value, Array):
-            known = before.items if isinstance(before, Array) else ()
-            value = Array(tuple(row for row in value.items if not any(_is_part_of(row, old) for old in known)))
-            if not value.items:
+    until: int = -1
+    whole: bool = False
+    shown: dict[str, tuple[int, Tree]] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+
+
+class Changes:
+    """Follows the records of one journey; asked in running order."""
+
+    def __init__(self, sightings: Sightings, catalog: Catalog) -> None:
+        self._sightings, self._catalog = sightings, catalog
+        self._records: dict[tuple[str, str], _Record] = {}
+
+    def of(self, sent: Object, facts: Resource, identifier: str, entry: int) -> Object:
+        """The members of `sent` that differ from what was last shown, or that a step has written since then.
+
+        Of nested rows, those that are new or differ. A field that no answer showed is kept, unless the whole record
+        was shown and the field is empty (null, "", []): the console fills its forms with those.
+        """
+        record = self._seen(facts, identifier, entry)
+        members = tuple(self._members(sent, facts, record, ""))
+        members += tuple(self._needed(sent, facts, record, {key for key, _ in members})) if members else ()
+        for path, _ in _fields(Object(members), facts):
+            record.written[path] = entry
+        return Object(members)
+
+    def _seen(self, facts: Resource, identifier: str, entry: int) -> _Record:
+        record = self._records.setdefault((facts.name, identifier), _Record())
+        for sighting in self._sightings.between(facts.name, identifier, record.until, entry):
+            record.whole = record.whole or sighting.whole
+            record.shown |= {path: (sighting.entry, value) for path, value in _fields(sighting.row, facts)}
+        record.until = entry
+        return record
+
+    def _members(self, sent: Object, facts: Resource, record: _Record, above: str) -> Iterator[tuple[str | Text, Tree]]:
+        for key, value in sent.members:
+            path = field_path(above, key) if isinstance(key, str) else ""
+            at, before = record.shown.get(path, (-1, None))
+            rewritten = record.written.get(path, -1) > at
+            if path in facts.merged and isinstance(value, Object) and isinstance(before, Object):
+                kept: Tree = Object(tuple(self._members(value, facts, record, path)))
+                if kept != Object(()):
+                    yield key, kept
                 continue
-        members.append((key, value))
-    needed = catalog.resources[resource].needed_in_updates if members else ()
-    given = [key for key, _ in members]
-    members += [
-        (key, value) for key, value in sent.members if key in needed and key not in given and not seen.get(str(key))
-    ]
-    return Object(tuple(members))
+            if not rewritten and (at >= 0 or record.whole) and _equal(value, before):
+                continue
+            relation = facts.relations.get(path)
+            if relation and relation.nested and isinstance(value, Array) and isinstance(before, Array):
+                rows = value if rewritten else self._new_rows(value, before, relation)
+                if rows.items:
+                    yield key, rows
+                continue
+            yield key, value
+
+    @staticmethod
+    def _needed(
+        sent: Object, facts: Resource, record: _Record, given: set[str | Text]
+    ) -> Iterator[tuple[str | Text, Tree]]:
+        """What the server cannot do without in an update, where it was empty."""
+        for key, value in sent.members:
+            if key in facts.needed_in_updates and key not in given and not record.shown.get(str(key), (0, None))[1]:
+                yield key, value
+
+    def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
+        child = self._catalog.resources[relation.resource]
+        return Array(
+            tuple(row for row in rows.items if not any(self._is_part_of(row, old, child) for old in before.items))
+        )
+
+    def _is_part_of(self, row: Tree, old: Tree, child: Resource) -> bool:
+        """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""
+        if not isinstance(row, Object) or not isinstance(old, Object):
+            return row == old
+        if not child.matched_by_key and self._catalog.id_of(row.get(child.id_field or "")) is None:
+            return False
+        return all(isinstance(key, str) and _equal(value, old.get(key)) for key, value in row.members)
 
 
-def _is_part_of(row: Tree, old: Tree) -> bool:
-    if not isinstance(row, Object) or not isinstance(old, Object):
-        return row == old
-    return all(isinstance(key, str) and _equal(value, old.get(key)) for key, value in row.members)
-
-
-def _equal(left: Tree, right: Tree) -> bool:
-    return _without_empties(left) == _without_empties(right)
-
-
-def _without_empties(tree: Tree) -> Tree:
-    match tree:
-        case Object(members=members):
-            kept = [(key, _without_empties(value)) for key, value in members]
-            kept = [(key, value) for key, value in kept if value is not None]
-            return Object(tuple(sorted(kept, key=lambda member: str(member[0])))) if kept else None
-        case Array(items=items):
-            return Array(tuple(_without_empties(item) for item in items)) if items else None
-        case "":
-            return None
-        case _:
-            return tree
+def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
+    """The members of a record, and below a merged one its members, by field path."""
+    for key, value in record.members:
+        if not isinstance(key, str):
+            continue
+        yield key, value
+        if key in facts.merged and isinstance(value, Object):
+            yield from ((field_path(key, str(name)), inner) for name, inner in value.members)
 
 
 def kept_otherwise(sent: Object, shown: Object) -> tuple[str, ...]:
@@ -76,3 +124,24 @@ def kept_otherwise(sent: Object, shown: Object) -> tuple[str, ...]:
 def _other(value: Tree, shown: Tree) -> bool:
     texts = [item.text if isinstance(item, Number) else item for item in (value, shown)]
     return texts[0] != texts[1] and not (value == "" and shown is None)
+
+
+def _equal(left: Tree, right: Tree) -> bool:
+    return left == right or _plain(left) == _plain(right)
+
+
+def _plain(tree: Tree) -> Tree:
+    """Without what is empty; numbers as text, which is how the console sends some (an app's `type`)."""
+    match tree:
+        case Object(members=members):
+            kept = [(key, _plain(value)) for key, value in members]
+            kept = [(key, value) for key, value in kept if value is not None]
+            return Object(tuple(sorted(kept, key=lambda member: str(member[0])))) if kept else None
+        case Array(items=items):
+            return Array(tuple(_plain(item) for item in items)) if items else None
+        case Number(text=text):
+            return text
+        case "":
+            return None
+        case _:
+            return tree

@@ -1,26 +1,28 @@
-"""Ids become variables: captured from the create that made the record, or looked up by natural key on the target.
+"""Ids become variables, in every place where the catalog says that a number is an id.
 
-A number is an id only where the catalog says so (path segment, `ids`, `filter`, foreign key fields, the `id` of a bulk
-record); never because its value is equal to one. In the same walk everything is left out of bodies that the server
-makes itself or that must not be copied: server-made fields, read-only relations, parents' own keys, masked secrets.
+That is a path segment, `ids`, a `filter` text, a foreign key field, the `id` of a bulk record, a column of a CSV
+import; never a number that only equals one. In the same walk everything is left out of bodies that the server makes
+itself or that must not be copied: server-made fields, read-only relations, parents' own keys, masked secrets.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from urllib.parse import quote, unquote
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from urllib.parse import quote, unquote_plus
 
-from dfrecord.journey.lookup import Parent, Sightings
+from dfrecord.journey.filter_text import with_ids
+from dfrecord.journey.lookup import Parent
 from dfrecord.journey.model import (
+    NOT_CREATED_HERE,
     Array,
-    Capture,
     Encoding,
     JsonBody,
-    Lookup,
     Number,
     Object,
+    RawBody,
+    RequestBody,
     Residue,
     ResidueKind,
     Step,
@@ -28,258 +30,78 @@ from dfrecord.journey.model import (
     Text,
     Tree,
     Var,
-    Variable,
-    VariableKind,
 )
-from dfrecord.journey.names import Namer, identifier
-from dfrecord.journey.rewrite import joined
-from dfrecord.normalise.body import field_path, placed_records, records_of
-from dfrecord.system_api.catalog import Catalog, Location, Resource
+from dfrecord.journey.references import References
+from dfrecord.journey.rewrite import as_value, joined
+from dfrecord.journey.table import with_columns
+from dfrecord.normalise.body import field_path
+from dfrecord.system_api.catalog import Location, Resource
 
 LEFT_OUT = {
     "server-made": "made by the server",
     "relation": "a read-only relation",
+    "unknown relation": "rows of a relation that dfrecord does not know",
     "parent": "the row's own parent, filled in by the server",
     "masked": "a masked secret: the server keeps the stored one",
 }
+_GONE: Tree = Text(("left out",))
+"""Stands for a field that is not sent; compared by identity."""
+_FILTER_SAFE = "=()*,!<>'"
 
 
-@dataclass
-class Linker:
-    """Links the steps of one journey, in running order. Collects the variables and the residue that linking makes."""
+def link(step: Step, location: Location, entry: int, answer: Tree, references: References) -> Step:
+    """The step with every id a variable, and with captures of the ids it creates.
 
-    catalog: Catalog
-    sightings: Sightings
-    namer: Namer
-    lookup_headers: tuple[tuple[str, Text], ...]
-    variables: list[Variable] = field(default_factory=list)
-    residue: list[Residue] = field(default_factory=list)
-    _known: dict[tuple[str, str], str] = field(default_factory=dict)
-    _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
-    _captured: set[tuple[str, str]] = field(default_factory=set)
-    _coming: dict[tuple[str, str], int] = field(default_factory=dict)
-    _promised: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def announce(self, resource: str, answer: Tree, entry: int) -> None:
-        """Tell of a create before linking starts: a recording without times may show its use first."""
-        facts = self.catalog.resources[resource]
-        for row in records_of(answer, self.catalog.wrapper):
-            if (own := self.catalog.id_of(row.get(facts.id_field or ""))) is not None:
-                self._coming.setdefault((resource, own), entry)
-
-    def link(self, step: Step, location: Location, entry: int, answer: Tree) -> Step:
-        """The step with every id a variable, and with captures of the ids it creates.
-
-        `entry` is the step's place in running order, `answer` the tree of its recorded answer.
-        """
-        facts = self.catalog.resources.get(location.resource or "")
-        if facts is None or step.kind in (StepKind.LOGIN, StepKind.LOGOUT):
-            return step
-        linking = _Linking(self, step, facts, location, entry)
-        linked = linking.run()
-        if step.kind is StepKind.CREATE:
-            captures = tuple(self._capture_created(facts, answer))
-            linked = replace(linked, captures=(*linked.captures, *captures))
-        if step.kind is StepKind.DELETE and location.record:
-            self._known.pop((facts.name, location.record), None)
-            self._captured.discard((facts.name, location.record))
-            self._deleted[(facts.name, location.record)] = entry
-        return linked
-
-    def was_created_here(self, resource: str, identifier: str | None) -> bool:
-        """Whether an earlier step of the journey created this record."""
-        return (resource, identifier or "") in self._captured
-
-    def _capture_created(self, facts: Resource, answer: Tree) -> Iterable[Capture]:
-        for pointer, row in placed_records(answer, self.catalog.wrapper):
-            value = row.get(facts.id_field or "")
-            own = self.catalog.id_of(value) if facts.numbered else None
-            if own is None:
-                if isinstance(value, str):
-                    self._captured.add((facts.name, value))
-                continue
-            promised = self._promised.pop((facts.name, own), None)
-            name = promised or self._name(facts, row)
-            self._known[(facts.name, own)] = name
-            self._captured.add((facts.name, own))
-            self.variables.append(
-                Variable(
-                    name, VariableKind.CAPTURE, type=self.catalog.id_type, description=f"id of the {label(facts.name)}"
-                )
-            )
-            yield Capture(name, (*pointer, self.catalog.id))
-
-    def reference(self, resources: Sequence[str], value: str, entry: int, where: str) -> str:
-        """The name of the variable for an id: captured, looked up, or as a last resort asked for."""
-        for resource in resources:
-            if (resource, value) in self._known:
-                return self._known[(resource, value)]
-        for resource in resources:
-            name = self._made_later(resource, value, entry) or self._looked_up(resource, value, entry)
-            if name is not None:
-                return name
-        return self._asked_for(resources[0], value, where)
-
-    def _made_later(self, resource: str, value: str, entry: int) -> str | None:
-        """The variable that a create further on will capture, when nothing shows the record before that create."""
-        coming = self._coming.get((resource, value), -1)
-        sighting = self.sightings.of(resource, value, entry, self._deleted.get((resource, value), -1))
-        if coming <= entry or (sighting is not None and sighting.entry < coming):
-            return None
-        name = self._name(self.catalog.resources[resource], sighting.row if sighting else None)
-        self._promised[(resource, value)] = self._known[(resource, value)] = name
-        return name
-
-    def _looked_up(self, resource: str, value: str, entry: int) -> str | None:
-        facts = self.catalog.resources[resource]
-        since = self._deleted.get((resource, value), -1)
-        sighting = self.sightings.of(resource, value, entry, since)
-        if sighting is None or facts.path is None:
-            return None
-        match = self.identity(facts, sighting.row, entry, None)
-        if match is None:
-            return None
-        key = match[0][1] if isinstance(match[0][1], str) else value
-        name = self._name(facts, sighting.row)
-        lookup = Lookup(
-            resource=resource,
-            path=Text((facts.path,)),
-            rows=self.catalog.conventions.rows,
-            match=match,
-            pick=facts.id_field or self.catalog.id,
-            title=f"Find {label(resource)} {key}",
-            headers=self.lookup_headers,
-        )
-        return self._add_lookup(name, lookup, (resource, value))
-
-    def api_key(self, value: str) -> str | None:
-        """The variable for an app's API key that an answer showed: read from the app of that name on the target."""
-        found = self.sightings.holder(value)
-        if found is None:
-            return None
-        holder, field_name = found
-        facts = self.catalog.resources[holder.resource]
-        created = self._known.get((facts.name, holder.id)) if self.was_created_here(facts.name, holder.id) else None
-        match = ((self.catalog.id, Var(created)),) if created else self.identity(facts, holder.row, holder.entry, None)
-        if match is None or facts.path is None:
-            return None
-        name = self.namer.give(f"{facts.name}_{field_name}")
-        words = "API key" if field_name == "api_key" else label(field_name)
-        title = f"Find the {words} of {label(facts.name)} {holder.row.get(facts.key_field or 'name')}"
-        rows = self.catalog.conventions.rows
-        lookup = Lookup(holder.resource, Text((facts.path,)), rows, match, field_name, title, self.lookup_headers)
-        self.variables.append(Variable(name, VariableKind.LOOKUP, secret=True, description=title, lookup=lookup))
-        return name
-
-    def row(self, parent: Parent, parent_id: Var, resource: str, value: str, row: Object, entry: int) -> str:
-        """The variable for the id of a nested row, found again on the target's own record by its composite key."""
-        if (resource, value) in self._known:
-            return self._known[(resource, value)]
-        facts, above = self.catalog.resources[resource], self.catalog.resources[parent.resource]
-        seen = self.sightings.latest(resource, value, entry)
-        relation = above.relations[parent.relation]
-        match = self.identity(facts, seen.row if seen else row, entry, relation.parent_key)
-        if match is None:
-            return self._asked_for(resource, value, f"a row of {parent.relation}")
-        lookup = Lookup(
-            resource=resource,
-            path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
-            rows=(parent.relation,),
-            match=match,
-            pick=facts.id_field or self.catalog.id,
-            title=f"Find the {label(resource)} row",
-            headers=self.lookup_headers,
-        )
-        return self._add_lookup(self.namer.give(f"{resource}_row_id"), lookup, (resource, value))
-
-    def identity(
-        self, facts: Resource, row: Object, entry: int, parent_key: str | None
-    ) -> tuple[tuple[str, Tree], ...] | None:
-        """Field and value pairs that name the record on every instance; None when the row does not show them all.
-
-        A dotted part of a natural key (`service.name`) stands for the foreign key to that resource.
-        """
-        pairs: list[tuple[str, Tree]] = []
-        for part in facts.natural_key if parent_key is None else facts.nested_key:
-            name = f"{part.split('.')[0]}_id" if "." in part else part
-            if name == parent_key:
-                continue
-            value = row.get(name)
-            if "." in part and (own := self.catalog.id_of(value)) is not None:
-                targets = facts.foreign_keys[name]
-                value = Var(self.reference(targets, own, entry, f"{facts.name}.{name}"))
-            if value is None and name not in [key for key, _ in row.members]:
-                return None
-            pairs.append((name, value))
-        return tuple(pairs) or None
-
-    def _add_lookup(self, name: str, lookup: Lookup, key: tuple[str, str]) -> str:
-        self._known[key] = name
-        self.variables.append(
-            Variable(name, VariableKind.LOOKUP, type=self.catalog.id_type, description=lookup.title, lookup=lookup)
-        )
-        return name
-
-    def secret(self, resource: str, path: str, title: str) -> str:
-        """The variable for a secret that the recording shows only masked."""
-        name = self.namer.give(f"{resource}_{identifier(path.rsplit('.', 1)[-1])}")
-        about = f"{path} ({title}); masked in the recording"
-        env = f"DF_{name.upper()}"
-        self.variables.append(
-            Variable(name, VariableKind.SECRET, env=env, secret=True, required=True, description=about)
-        )
-        return name
-
-    def _asked_for(self, resource: str, value: str, where: str) -> str:
-        name = self.namer.give(f"{resource}_id", f"other_{resource}_id")
-        self._known[(resource, value)] = name
-        about = f"id of the {label(resource)} that was {value} on the recorded instance ({where})"
-        self.variables.append(
-            Variable(
-                name,
-                VariableKind.PARAMETER,
-                self.catalog.id_type,
-                f"DF_{name.upper()}",
-                required=True,
-                description=about,
-            )
-        )
-        reason = (
-            f"the recording does not show which {label(resource)} the id {value} is ({where}); set DF_{name.upper()}"
-        )
-        self.residue.append(Residue(ResidueKind.UNKNOWN, reason, subject=name))
-        return name
-
-    def _name(self, facts: Resource, row: Object | None) -> str:
-        key = row.get(facts.key_field) if row is not None and facts.key_field else None
-        slug = identifier(key, facts.name) if isinstance(key, str) else facts.name
-        plain = f"{facts.name}_id"
-        return self.namer.give(plain, f"{slug}_id" if slug.endswith(facts.name) else f"{slug}_{plain}")
+    `entry` is the step's place in running order, `answer` the tree of its recorded answer.
+    """
+    facts = references.catalog.resources.get(location.resource or "")
+    if facts is None or step.kind in (StepKind.LOGIN, StepKind.LOGOUT):
+        return step
+    linking = _Linking(references, step, facts, location, entry)
+    linked = linking.run()
+    if step.kind is StepKind.CREATE:
+        linked = replace(linked, captures=(*linked.captures, *references.capture(facts, answer)))
+    if step.kind is StepKind.DELETE:
+        created_here = references.delete(facts.name, linking.about, entry)
+        linked = linked if created_here or linked.danger else replace(linked, danger=NOT_CREATED_HERE)
+    if facts.makes_records and step.kind is not StepKind.READ:
+        references.makes_records(entry)
+    return linked
 
 
 class _Linking:
-    """The linking of one step."""
+    """The linking of one step. `about` are the records that the request names, by recorded id or by name."""
 
-    def __init__(self, linker: Linker, step: Step, facts: Resource, location: Location, entry: int) -> None:
-        self.linker, self.step, self.facts, self.location, self.entry = linker, step, facts, location, entry
-        self.catalog = linker.catalog
+    def __init__(self, references: References, step: Step, facts: Resource, location: Location, entry: int) -> None:
+        self.references, self.step, self.facts, self.location, self.entry = references, step, facts, location, entry
+        self.catalog = references.catalog
+        self.about: list[str] = []
         self.left_out: dict[str, list[str]] = {}
-        self.record: Var | None = None
+        self.record: tuple[str, Var] | None = None
 
     def run(self) -> Step:
         request = self.step.request
         target = self._target(request.target)
-        body = request.body
-        if isinstance(body, JsonBody):
-            body = JsonBody(self._body(body.tree))
+        body = self._body(request.body)
         left_out = [f"{', '.join(fields)} ({LEFT_OUT[why]})" for why, fields in self.left_out.items()]
         for reason in left_out:
-            self.linker.residue.append(Residue(ResidueKind.LEFT_OUT, reason, self.step.entry, self.step.name))
+            self._tell(ResidueKind.LEFT_OUT, reason)
         return replace(
             self.step,
             request=replace(request, target=target, body=body),
             notes=(*self.step.notes, *(f"left out: {reason}" for reason in left_out)),
         )
+
+    def _tell(self, kind: ResidueKind, reason: str, subject: str = "") -> None:
+        self.references.residue.append(Residue(kind, reason, self.step.entry, self.step.name, subject))
+
+    def _id(self, value: str, resources: Sequence[str], where: str, encoding: Encoding = Encoding.PLAIN) -> Var:
+        where = f"{where} of {self.step.title!r}"
+        return Var(self.references.of(resources, value, self.entry, where), encoding)
+
+    def _own_id(self, value: str, where: str, encoding: Encoding = Encoding.PLAIN) -> Var:
+        self.about.append(value)
+        return self._id(value, self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,)), where, encoding)
 
     # -------------------------------------------------------- path and query
 
@@ -299,77 +121,101 @@ class _Linking:
     def _path(self, path: str) -> list[str | Var]:
         record = self.location.record
         if record is None or not self.facts.numbered or not self.catalog.is_id(record):
+            self.about += [record] if record else []
             return [path]
-        resources = self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,))
-        name = self.linker.reference(resources, record, self.entry, f"path of {self.step.title!r}")
-        self.record = Var(name)
+        own = self._own_id(record, "path", Encoding.URI)
+        self.record = record, Var(own.name)
         before, _, after = path.rpartition(record)
-        return [before, Var(name, Encoding.URI), after]
+        return [before, own, after]
 
-    def _query(self, query: str) -> list[str | Var]:
-        parts: list[str | Var] = []
+    def _query(self, query: str) -> Iterator[str | Var]:
         for position, pair in enumerate(query.split("&")):
             name, equals, value = pair.partition("=")
-            parts.append(("&" if position else "") + name + equals)
+            yield ("&" if position else "") + name + equals
             if name == "ids" and self.facts.numbered:
-                parts += self._ids(unquote(value))
+                yield from (_in_query(part) for part in self._ids(unquote_plus(value)))
             elif name == "filter":
-                parts += self._filter(unquote(value.replace("+", " ")), value)
+                text = list(self._filter(unquote_plus(value)))
+                yield from map(_in_query, text) if any(isinstance(part, Var) for part in text) else [value]
             else:
-                parts.append(value)
-        return parts
+                yield value
 
     def _ids(self, value: str) -> list[str | Var]:
-        return [
-            self._id(piece, (self.facts.name,), "ids") if self.catalog.is_id(piece) else quote(piece, safe=",")
-            for piece in re.split(r"([^\s,()]+)", value)
-        ]
+        pieces = re.split(r"([^\s,()]+)", value)
+        return [self._own_id(piece, "ids") if self.catalog.is_id(piece) else piece for piece in pieces]
 
-    def _filter(self, text: str, raw: str) -> list[str | Var]:
-        """Ids in a filter text: the numbers compared with `id` or with a foreign key of the resource."""
-        parts: list[str | Var] = []
-        at = 0
-        for match in re.finditer(r"\b(\w+)\s*(?:=|!=|<>|in\s*\()\s*((?:\d+\s*,?\s*)+)", text):
-            targets = (self.facts.name,) if match[1] == self.catalog.id else self.facts.foreign_keys.get(match[1])
-            if not targets:
-                continue
-            parts.append(quote(text[at : match.start(2)], safe=_FILTER_SAFE))
-            for piece in re.split(r"(\d+)", match[2]):
-                parts.append(self._id(piece, targets, "filter") if piece.isdigit() else quote(piece, safe=_FILTER_SAFE))
-            at = match.end(2)
-        return [*parts, quote(text[at:], safe=_FILTER_SAFE)] if parts else [raw]
-
-    def _id(self, value: str, resources: Sequence[str], where: str) -> Var:
-        name = self.linker.reference(resources, value, self.entry, f"{where} of {self.step.title!r}")
-        return Var(name, Encoding.URI)
+    def _filter(self, text: str) -> Iterator[str | Var]:
+        return with_ids(text, self.facts, self.catalog.id, lambda value, targets: self._id(value, targets, "filter"))
 
     # -------------------------------------------------------- body
 
-    def _body(self, tree: Tree) -> Tree:
-        if self.step.kind not in (StepKind.CREATE, StepKind.UPDATE, StepKind.DELETE):
-            return tree
-        wrapper = self.catalog.wrapper
-        if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
-            return Object(
-                tuple((k, self._records(wrapped) if k == wrapper and v is wrapped else v) for k, v in tree.members)
-            )
+    def _body(self, body: RequestBody) -> RequestBody:
+        if isinstance(body, JsonBody):
+            return JsonBody(self._content(body.tree))
+        if isinstance(body, RawBody) and body.parts:
+            types = [value.literal or "" for name, value in self.step.request.headers if name.lower() == "content-type"]
+            if any("csv" in media_type for media_type in types):
+                return with_columns(body, self._keeps_column, self._cell)
+            if self.facts.foreign_keys:
+                self._tell(ResidueKind.UNKNOWN, "its body is not JSON: ids in it are sent as recorded")
+        return body
+
+    def _keeps_column(self, name: str) -> bool:
+        return name not in self.facts.server_made or self._leave_out("server-made", name, None) is not _GONE
+
+    def _cell(self, column: str, value: str) -> Var | None:
+        targets = self.facts.foreign_keys.get(column)
+        return self._id(value, targets, column) if targets and self.catalog.is_id(value) and value != "0" else None
+
+    def _content(self, tree: Tree) -> Tree:
+        """A body's records, one or several, or the options of a tunnelled read (system-api.md section 4.4)."""
         if isinstance(tree, Array):
             return self._records(tree)
-        return self._object(tree, self.facts, "", None) if isinstance(tree, Object) else tree
+        if not isinstance(tree, Object):
+            return tree
+        members: list[tuple[str | Text, Tree]] = []
+        wrapped = tree.get(self.catalog.wrapper)
+        if not isinstance(wrapped, Array) and self.step.kind is not StepKind.READ:
+            return self._object(tree, self.facts, "", None)
+        for key, value in tree.members:
+            if key == self.catalog.wrapper and isinstance(value, Array):
+                value = self._records(value)
+            elif key == "ids" and self.facts.numbered:
+                value = self._id_list(value)
+            elif key == "filter" and isinstance(value, str):
+                value = as_value(tuple(self._filter(value)))
+            members.append((key, value))
+        return Object(tuple(members))
+
+    def _id_list(self, value: Tree) -> Tree:
+        match value:
+            case Number(text=text):
+                return self._own_id(text, "ids")
+            case str() if self.catalog.id_of(value):
+                return self._own_id(value, "ids")
+            case str():
+                return as_value(tuple(self._ids(value)))
+            case Array(items=items):
+                return Array(tuple(map(self._id_list, items)))
+        return value
 
     def _records(self, rows: Array) -> Array:
         result: list[Tree] = []
         for row in rows.items:
             if not isinstance(row, Object):
-                result.append(row)
+                result.append(self._id_list(row) if self.step.kind is StepKind.DELETE else row)
                 continue
-            own = self.catalog.id_of(row.get(self.catalog.id))
+            value = row.get(self.catalog.id)
+            own = self.catalog.id_of(value) or (value if isinstance(value, str) and self.catalog.is_id(value) else None)
             self.record = None
-            if self.step.kind is not StepKind.CREATE and own is not None:
-                self.record = Var(self.linker.reference((self.facts.name,), own, self.entry, "a bulk record"))
+            if self.step.kind is not StepKind.CREATE and own is not None and self.facts.numbered:
+                self.record = own, self._own_id(own, "a bulk record")
                 row = Object(tuple(member for member in row.members if member[0] != self.catalog.id))
             linked = self._object(row, self.facts, "", None)
-            result.append(Object(((self.catalog.id, self.record), *linked.members)) if self.record else linked)
+            if self.record:
+                named: Tree = self.record[1] if self.catalog.id_of(value) else Text((self.record[1],))
+                linked = Object(((self.catalog.id, named), *linked.members))
+            result.append(linked)
         return Array(tuple(result))
 
     def _object(self, tree: Object, facts: Resource, path: str, parent: Parent | None) -> Object:
@@ -385,8 +231,10 @@ class _Linking:
         relation = facts.relations.get(path)
         if relation is not None and not relation.nested:
             return self._leave_out("relation", path, parent)
-        if relation is not None and isinstance(value, Array):
+        if relation is not None and isinstance(value, (Array, Object)):
             return self._rows(path, value, facts)
+        if relation is None and isinstance(value, (Array, Object)) and re.fullmatch(r"[a-z_]+_by_[a-z_]+_id", path):
+            return self._leave_out("unknown relation", path, parent)
         if parent is not None and path == facts.id_field:
             return self._row_id(value, record, facts, parent)
         if path in facts.self_keys or (parent is not None and path == self._parent_key(parent)):
@@ -409,9 +257,9 @@ class _Linking:
 
     def _masked(self, path: str, facts: Resource, parent: Parent | None) -> Tree:
         """An update keeps the stored secret; a create would store none, so it asks for one (system-api.md, 5)."""
-        if self.step.kind is StepKind.UPDATE:
+        if self.step.kind is not StepKind.CREATE:
             return self._leave_out("masked", path, parent)
-        return Var(self.linker.secret(facts.name, path, self.step.title))
+        return Var(self.references.secret(facts.name, path, self.step.title))
 
     def _inside(self, path: str, value: Tree, facts: Resource, parent: Parent | None) -> Tree:
         if isinstance(value, Object):
@@ -425,32 +273,48 @@ class _Linking:
                 )
             )
         if isinstance(value, Number) and re.search(r"(^|[_.])id$", path) and value.text not in ("0", "-1"):
-            reason = f"{path} = {value.text} looks like an id that dfrecord does not know; it is sent as recorded"
-            self.linker.residue.append(Residue(ResidueKind.UNKNOWN, reason, self.step.entry, self.step.name, path))
+            return self._likely_id(value, path)
         return value
+
+    def _likely_id(self, value: Number, path: str) -> Tree:
+        targets = self.catalog.guessed_targets(path)
+        taken = f"it is taken for the id of a {targets[0]}" if targets else "it is sent as recorded"
+        reason = f"{path} = {value.text} looks like an id that dfrecord does not know; {taken}"
+        self._tell(ResidueKind.UNKNOWN, reason, path)
+        return self._foreign(value, targets, path) if targets else value
 
     def _foreign(self, value: Tree, targets: Sequence[str], path: str) -> Tree:
         own = self.catalog.id_of(value)
         if own is not None and own != "0":
-            return Var(self.linker.reference(targets, own, self.entry, f"{path} of {self.step.title!r}"))
+            return self._id(own, targets, path)
         if isinstance(value, str) and value.isdigit() and value != "0":
-            name = self.linker.reference(targets, value, self.entry, f"{path} of {self.step.title!r}")
-            return Text((Var(name),))
+            return Text((self._id(value, targets, path),))
         return value
 
-    def _rows(self, relation: str, rows: Array, facts: Resource) -> Array:
+    # -------------------------------------------------------- nested rows
+
+    def _rows(self, relation: str, rows: Array | Object, facts: Resource) -> Tree:
+        """The rows of a relation: an array, or the one record of a has-one."""
         child = self.catalog.resources[facts.relations[relation].resource]
-        parent = Parent(facts.name, "", relation)
+        parent = Parent(facts.name, self.record[0] if self.record else "", relation)
+        if isinstance(rows, Object):
+            return self._object(rows, child, "", parent)
+        objects = [row for row in rows.items if isinstance(row, Object)]
+        if self.record and any(
+            self.catalog.id_of(row.get(child.id_field or self.catalog.id)) is None for row in objects
+        ):
+            self.references.makes_row(parent, self.entry)
         return Array(
             tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in rows.items)
         )
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
-        own = self.catalog.id_of(value)
-        if self.step.kind is StepKind.UPDATE and self.record and facts.id_field == self._parent_key(parent):
-            return self.record  # a has-one has its parent's id
-        if self.step.kind is StepKind.UPDATE and own not in (None, "0") and self.record:
-            return Var(self.linker.row(parent, self.record, facts.name, own, row, self.entry))
+        row_id = self.catalog.id_of(value)
+        if self.step.kind is StepKind.UPDATE and self.record:
+            if facts.id_field == self._parent_key(parent):
+                return self.record[1]  # a has-one has its parent's id
+            if row_id not in (None, "0"):
+                return Var(self.references.row(parent, self.record[1], facts.name, row_id, row, self.entry))
         return self._leave_out("server-made", facts.id_field or self.catalog.id, parent)
 
     def _parent_key(self, parent: Parent) -> str:
@@ -464,12 +328,5 @@ class _Linking:
         return _GONE
 
 
-_GONE: Tree = Text(("left out",))
-"""Stands for a field that is not sent; compared by identity."""
-
-_FILTER_SAFE = "=()*,!<>'"
-
-
-def label(resource: str) -> str:
-    """A resource's name for people."""
-    return resource.replace("_", " ")
+def _in_query(part: str | Var) -> str | Var:
+    return Var(part.name, Encoding.URI) if isinstance(part, Var) else quote(part, safe=_FILTER_SAFE)

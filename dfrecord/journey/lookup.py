@@ -6,15 +6,16 @@ lists, single records, and the related records inside them.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs
 
 from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.select import effective_method
 from dfrecord.recording.exchange import Exchange
-from dfrecord.system_api.catalog import Catalog
+from dfrecord.system_api.catalog import Catalog, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,53 +29,71 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One record as an answer, or a create or update of it, showed it. `entry` is its place in running order."""
+    """One record as an answer, or a create or update of it, showed it. `entry` is its place in running order.
+
+    `whole` tells that no field was left out, so that one which is absent is empty.
+    """
 
     resource: str
     id: str
     entry: int
     row: Object
     parent: Parent | None = None
+    whole: bool = False
+
+
+_Table = dict[tuple[str, str], list[Sighting]]
 
 
 class Sightings:
-    """Every record seen, by resource and id, in running order."""
+    """Every record seen, by resource and id, in running order. The one record of a `single` resource has the id ""."""
 
     def __init__(self, exchanges: Iterable[Exchange], catalog: Catalog) -> None:
         self._catalog = catalog
-        self._answered: dict[tuple[str, str], list[Sighting]] = {}
+        self._answered: _Table = {}
+        self._keyed: tuple[_Table, _Table, _Table] = ({}, {}, {})  # shown with all of its key, sent so, shown with some
         self._made_secrets: dict[str, tuple[Sighting, str]] = {}
-        self._sent: dict[tuple[str, str], list[Sighting]] = {}
         for entry, exchange in enumerate(exchanges):
             self.add(exchange, entry)
 
     def add(self, exchange: Exchange, entry: int) -> None:
         """Takes in the records of one more exchange, at its place in running order."""
         location = self._catalog.locate(exchange.request.decoded_path)
-        resource = self._catalog.resources[location.resource].shows if location.resource else None
-        if resource is None or not 200 <= exchange.response.status < 300:
+        facts = self._catalog.resources.get(location.resource or "")
+        facts = self._catalog.resources[facts.shows] if facts else None
+        if facts is None or not 200 <= exchange.response.status < 300:
             return
+        method = effective_method(exchange, self._catalog)
         answer = json_of(exchange.response.body)
+        own = location.record or ("" if facts.single else None)
         if not isinstance(answer, ValueError):
-            self._see_all(answer, resource, entry, self._answered)
-            if location.record is None and effective_method(exchange, self._catalog) == "POST":
-                self._see_created(exchange, answer, resource, entry)
-        if location.record and exchange.request.method in ("PUT", "PATCH"):
+            fields = parse_qs(exchange.request.query).get("fields", ["*"])
+            whole = method == "GET" and fields == ["*"] and facts.name == location.resource
+            for record in records_of(answer, self._catalog.wrapper):
+                self._see(Sighting(facts.name, own or "", entry, record, None, whole), known=own is not None)
+            if own is None and method == "POST":
+                self._see_created(exchange, answer, facts, entry)
+        if own and method in ("PUT", "PATCH"):
             sent = json_of(exchange.request.body)
             if isinstance(sent, Object):
-                self._see(sent, resource, entry, self._sent, None, location.record)
+                self._note(Sighting(facts.name, own, entry, sent), 1)
 
     def of(self, resource: str, identifier: str, entry: int, since: int = -1) -> Sighting | None:
         """The record as it was first seen with its natural key before `entry` (and after `since`), else soonest after.
 
-        Falls back to what a create or an update of the record itself sent. None when the recording never shows it.
+        Falls back to what a create or an update of the record itself sent, then to an answer that shows only a part of
+        the key. None when the recording never shows it.
         """
-        for table in (self._answered, self._sent):
-            seen = [s for s in table.get((resource, identifier), ()) if s.entry > since and self._has_key(s)]
-            before = [s for s in seen if s.entry <= entry]
-            if before or seen:
-                return (before or seen)[0]
+        for table in self._keyed:
+            seen = table.get((resource, identifier), [])
+            place = bisect_right(seen, since, key=_entry)
+            if place < len(seen):
+                return seen[place]
         return None
+
+    def first(self, resource: str, identifier: str) -> int:
+        """The entry of the first answer that showed the record. Raises KeyError when none did."""
+        return self._answered[(resource, identifier)][0].entry
 
     def holder(self, secret: str) -> tuple[Sighting, str] | None:
         """The record, and the field of it, in which an answer showed this secret that the server makes (an API key)."""
@@ -83,60 +102,60 @@ class Sightings:
     def latest(self, resource: str, identifier: str, entry: int) -> Sighting | None:
         """The record as an answer last showed it before `entry`, None when none did."""
         seen = self._answered.get((resource, identifier), [])
-        place = bisect_left(seen, entry, key=lambda sighting: sighting.entry)
+        place = bisect_left(seen, entry, key=_entry)
         return seen[place - 1] if place else None
 
     def next(self, resource: str, identifier: str, entry: int) -> Sighting | None:
         """The record as an answer first showed it after `entry`, None when none did."""
         seen = self._answered.get((resource, identifier), [])
-        place = bisect_left(seen, entry + 1, key=lambda sighting: sighting.entry)
+        place = bisect_right(seen, entry, key=_entry)
         return seen[place] if place < len(seen) else None
 
-    def _has_key(self, sighting: Sighting) -> bool:
-        resource = self._catalog.resources[sighting.resource]
-        if sighting.parent is None and resource.key_field is not None:
-            return isinstance(sighting.row.get(resource.key_field), str)
-        return any(sighting.row.get(part) is not None for part in resource.natural_key)
+    def between(self, resource: str, identifier: str, start: int, stop: int) -> list[Sighting]:
+        """The record as answers showed it from `start` to before `stop`."""
+        seen = self._answered.get((resource, identifier), [])
+        return seen[bisect_left(seen, start, key=_entry) : bisect_left(seen, stop, key=_entry)]
 
-    def _see_all(self, tree: Tree, resource: str, entry: int, table: dict[tuple[str, str], list[Sighting]]) -> None:
-        for record in records_of(tree, self._catalog.wrapper):
-            self._see(record, resource, entry, table, None, None)
+    def _see(self, seen: Sighting, *, known: bool = False) -> None:
+        """Notes a record of an answer and the related ones in it. `known`: its id is the path's, whatever it shows."""
+        facts = self._catalog.resources[seen.resource]
+        own = self._catalog.id_of(seen.row.get(facts.id_field)) if facts.id_field else None
+        if own is not None:
+            seen, known = replace(seen, id=own), True
+        if known and (seen.id or facts.single):
+            self._note(seen, None)
+            for name in facts.made_secrets:
+                if isinstance(secret := seen.row.get(name), str):
+                    self._made_secrets.setdefault(secret, (seen, name))
+        for name, relation in facts.relations.items():
+            value = seen.row.get(name)
+            below = Parent(facts.name, seen.id, name) if relation.nested and known else None
+            for row in value.items if isinstance(value, Array) else (value,):
+                if isinstance(row, Object):
+                    self._see(Sighting(relation.resource, "", seen.entry, row, below))
 
-    def _see_created(self, exchange: Exchange, answer: Tree, resource: str, entry: int) -> None:
+    def _see_created(self, exchange: Exchange, answer: Tree, facts: Resource, entry: int) -> None:
         """A create answers with ids only: the names are in what was sent, in the same order."""
         sent = json_of(exchange.request.body)
-        facts = self._catalog.resources.get(resource)
-        if isinstance(sent, ValueError) or facts is None or facts.id_field is None:
+        if isinstance(sent, ValueError) or facts.id_field is None:
             return
         wrapper = self._catalog.wrapper
         for record, made in zip(records_of(sent, wrapper), records_of(answer, wrapper), strict=False):
-            identifier = self._catalog.id_of(made.get(facts.id_field))
-            if identifier is not None:
-                seen = Sighting(resource, identifier, entry, record)
-                self._sent.setdefault((resource, identifier), []).append(seen)
+            if (identifier := self._catalog.id_of(made.get(facts.id_field))) is not None:
+                self._note(Sighting(facts.name, identifier, entry, record), 1)
 
-    def _see(
-        self,
-        record: Object,
-        resource: str,
-        entry: int,
-        table: dict[tuple[str, str], list[Sighting]],
-        parent: Parent | None,
-        known_id: str | None,
-    ) -> None:
-        facts = self._catalog.resources.get(resource)
-        if facts is None or facts.id_field is None:
-            return
-        identifier = self._catalog.id_of(record.get(facts.id_field)) or known_id
-        if identifier is not None:
-            seen = Sighting(resource, identifier, entry, record, parent)
-            table.setdefault((resource, identifier), []).append(seen)
-            for name in facts.made_secrets:
-                if isinstance(secret := record.get(name), str):
-                    self._made_secrets.setdefault(secret, (seen, name))
-        for name, relation in facts.relations.items():
-            value = record.get(name)
-            below = Parent(resource, identifier, name) if relation.nested and identifier else None
-            for row in value.items if isinstance(value, Array) else (value,):
-                if isinstance(row, Object):
-                    self._see(row, relation.resource, entry, table, below, None)
+    def _note(self, seen: Sighting, table: int | None) -> None:
+        """Files a sighting; `table` 1 is what a write sent, None what an answer showed."""
+        at = (seen.resource, seen.id)
+        if table is None:
+            self._answered.setdefault(at, []).append(seen)
+        facts = self._catalog.resources[seen.resource]
+        shown = {name for name, _ in seen.row.members}
+        parts = [part for part in facts.natural_key if "." not in part]
+        if parts and isinstance(seen.row.get(parts[0]), str):
+            complete = shown.issuperset(parts)
+            self._keyed[(table or 0) if complete else 2].setdefault(at, []).append(seen)
+
+
+def _entry(sighting: Sighting) -> int:
+    return sighting.entry

@@ -121,7 +121,8 @@ class Lookup:
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
     `newer` are keys that the journey itself gives the record later, tried before `match`, the newest first; an
-    `optional` record may be missing, as it is deleted in the end: then the variable is null.
+    `optional` record may be missing, as it is deleted in the end: then the variable is null. A `late` lookup runs just
+    before its first use, as a step before that may make what it finds.
     """
 
     resource: str
@@ -133,6 +134,7 @@ class Lookup:
     headers: tuple[tuple[str, Text], ...] = ()
     newer: tuple[tuple[tuple[str, Tree], ...], ...] = ()
     optional: bool = False
+    late: bool = False
 
 
 class Letters(StrEnum):
@@ -399,7 +401,7 @@ class Journey:
         """Steps and lookup variables in the order they run.
 
         Lookups that need nothing but the session run right after the first login, so that a missing record stops the
-        run before anything changes; a lookup that needs a captured id runs just before the first step that uses it.
+        run before anything changes; a late one, or one that needs a captured id, runs just before its first use.
         """
         lookups = {variable.name: variable for variable in self.variables if variable.lookup is not None}
         captures = {capture.variable for step in self.steps for capture in step.captures}
@@ -414,7 +416,11 @@ class Journey:
                 order.append(lookups[name])
 
         def runnable(name: str) -> bool:
-            return name in known or (name in lookups and all(map(runnable, variables_of_lookup(lookups[name]))))
+            if name in known or name not in lookups:
+                return name in known
+            lookup = lookups[name].lookup
+            late = lookup is not None and lookup.late
+            return not late and all(map(runnable, variables_of_lookup(lookups[name])))
 
         def run(step: Step) -> None:
             order.append(step)

@@ -7,7 +7,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_RESERVED = {"df", "yes", "journey", "main", "base_url", "timeout", "verbose", "resource"}
+RESERVED = {
+    *("df", "yes", "journey", "main", "base_url", "timeout", "verbose", "resource"),
+    *("teardown", "created", "plan", "help"),
+}
 
 
 def identifier(text: str, fallback: str = "value") -> str:
@@ -22,7 +25,7 @@ class Namer:
     """Gives every name once, and none that is `taken`."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._given: set[str] = {*_RESERVED, *taken}
+        self._given: set[str] = {*RESERVED, *taken}
         self._numbers: dict[str, int] = {}
 
     def give(self, *wishes: str) -> str:
@@ -38,3 +41,8 @@ class Namer:
         self._numbers[last] = number + 1
         self._given.add(f"{last}_{number}")
         return f"{last}_{number}"
+
+
+def label(resource: str) -> str:
+    """A resource's name for people."""
+    return resource.replace("_", " ")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from dfrecord.journey.link import label
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import StepKind
+from dfrecord.journey.names import label
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.select import effective_method
 from dfrecord.recording.exchange import Exchange
@@ -43,7 +43,7 @@ def title_of(
     if kind is StepKind.CALL or not resource:
         shown = f"{method} {exchange.request.decoded_path}"
         return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
-    keys = _keys(exchange, location, sightings, entry, catalog)
+    keys = _keys(exchange, location, kind, sightings, entry, catalog)
     if kind is StepKind.READ:
         return f"Read {resource} {keys[0]}" if location.record and keys else f"Read the list of {resource} records"
     count = f"{len(keys)} {resource} records:" if len(keys) > 1 else resource
@@ -51,19 +51,20 @@ def title_of(
     return f"{kind.value.capitalize()} {count} {shown}".rstrip()
 
 
-def _keys(exchange: Exchange, location: Location, sightings: Sightings, entry: int, catalog: Catalog) -> list[str]:
-    """The natural keys of the records a request is about, an id where the recording does not show the key."""
+def _keys(
+    exchange: Exchange, location: Location, kind: StepKind, sightings: Sightings, entry: int, catalog: Catalog
+) -> list[str]:
+    """The natural keys of the records a request is about; "?" where the recording does not show the key."""
     facts = catalog.resources[location.resource or ""]
     tree = json_of(exchange.request.body)
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
     ids = [location.record] if location.record else []
-    own = [identifier for record in records if (identifier := catalog.id_of(record.get(catalog.id))) not in (None, "0")]
-    ids = ids or own
+    ids = ids or [own for record in records if (own := catalog.id_of(record.get(catalog.id))) and own != "0"]
     ids += re.findall(r"\d+", match[1]) if (match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query)) else []
-    field_name = facts.key_field or "name"
-    if ids and exchange.request.method != "POST":
-        seen = [(i, sightings.of(facts.name, i, entry)) for i in ids]
-        keys = [sighting.row.get(field_name) if sighting else i for i, sighting in seen]
+    field_name = facts.natural_key[0] if facts.natural_key else "name"
+    if ids and kind is not StepKind.CREATE and facts.numbered:
+        seen = [sightings.of(facts.name, i, entry) for i in ids]
+        keys = [sighting.row.get(field_name) if sighting else None for sighting in seen]
     else:
         keys = [record.get(field_name) for record in records] or list(ids)
-    return [key if isinstance(key, str) else "?" for key in keys if key is not None]
+    return [key if isinstance(key, str) else "?" for key in keys]

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from dfrecord.journey.link import label
 from dfrecord.journey.model import (
     Encoding,
     JsonBody,
@@ -25,6 +24,7 @@ from dfrecord.journey.model import (
     Var,
     Variable,
 )
+from dfrecord.journey.names import label
 from dfrecord.journey.rewrite import as_value
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource

@@ -204,17 +204,21 @@ def error_message(exchange: Exchange) -> str:
     return refusal(None if isinstance(tree, ValueError) else tree, exchange.response.reason)
 
 
-def refusal(answer: Tree, reason: str) -> str:
-    """The server's own words in the JSON of an answer, each failing record's included; `reason` when it has none."""
+def refusal(answer: Tree, reason: str, sent: Sequence[str] = ()) -> str:
+    """The server's own words in the JSON of an answer, each failing record's included; `reason` when it has none.
+
+    `sent` are the names of the records that were sent, in order.
+    """
     error = answer.get("error") if isinstance(answer, Object) else None
     if not isinstance(error, Object):
         return reason or "no message"
     messages = [_message(error)]
     context = error.get("context")
     failed = context.get("resource") if isinstance(context, Object) else None
-    for record in failed.items if isinstance(failed, Array) else ():
+    for number, record in enumerate(failed.items if isinstance(failed, Array) else ()):
         if isinstance(record, Object) and record.get("message") is not None:
-            messages.append(_message(record))
+            name = f"record {number + 1} ({sent[number]}): " if number < len(sent) else ""
+            messages.append(name + _message(record))
     return " ".join(" ".join(messages).split())
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
     Journey,
+    JsonBody,
     Step,
     StepKind,
     Tree,
@@ -29,7 +30,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.upsert import upsert
-from dfrecord.normalise.body import json_text, parse_json
+from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
 from dfrecord.replaying.client import Answered, Client, Connection
@@ -40,6 +41,7 @@ from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     Values,
     check_given,
+    filled,
     filled_body,
     filled_text,
     given_otherwise,
@@ -334,9 +336,20 @@ class _Run:
         if creating and answered.status < 500:
             self._settle(*creating, answered)
         if not answered.succeeded:
-            raise _Refused(answered, f"{answered.status} {refusal(answered.tree, answered.reason)}")
+            words = refusal(answered.tree, answered.reason, self._names_of(step))
+            raise _Refused(answered, f"{answered.status} {words}")
         self.wrote = self.wrote or not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
         return answered
+
+    def _names_of(self, step: Step) -> list[str]:
+        """The names of the records that a plain create sends."""
+        body, facts = step.request.body, self.catalog.resources.get(step.resource or "")
+        tree = filled(body.tree, self.values) if isinstance(body, JsonBody) else None
+        return (
+            [str(record.get(facts.natural_key[0])) for record in records_of(tree, self.catalog.wrapper)]
+            if (facts and facts.natural_key)
+            else []
+        )
 
     def _settle(self, path: str, key: dict[str, Any] | None, answered: Answered) -> None:
         if key:

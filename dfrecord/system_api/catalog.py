@@ -82,6 +82,14 @@ class Resource:
     public: bool
     own_account: bool
     shows: str
+    references_by_name: Mapping[str, str]
+    event_names: frozenset[str]
+    merged: frozenset[str]
+    matched_by_key: bool
+    single: bool
+    makes_records: bool
+    exact: bool
+    key_copies: frozenset[str]
 
     @property
     def key_field(self) -> str | None:
@@ -140,8 +148,8 @@ class Catalog:
         segments = _with_version(path, self._facts.prefix)
         for length in range(min(len(segments), self._longest_path), 0, -1):
             name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
-            if name is not None:
-                rest = "/".join(segments[length:])
+            rest = "/".join(segments[length:])
+            if name is not None and not (rest and self.resources[name].exact):
                 return Location(name, rest or None)
         return Location(None)
 
@@ -174,7 +182,29 @@ class Catalog:
     def _session_resources(self) -> frozenset[str]:
         return frozenset(name for name, facts in self.resources.items() if facts.path in self.session.paths)
 
+    @property
+    def named_in_paths(self) -> str:
+        """The resource whose natural keys stand in paths, empty when there is none."""
+        return self._facts.names_in_paths.resource
+
+    @cached_property
+    def name_in_path(self) -> re.Pattern[str]:
+        """Finds such a name (group `path` or `query`) where a request's target holds one (system-api.md section 7)."""
+        rules = self._facts.names_in_paths
+        api = self._facts.prefix.strip("/").partition("/")[0]
+        before = "|".join(map(re.escape, sorted(rules.before, key=len, reverse=True)))
+        in_path = rf"(?i:^/{re.escape(api)}(?:/v[\d.]+)?/(?:{before}))(?P<path>[^/?.&]+)"
+        in_query = rf"(?<=[?&])(?:{'|'.join(map(re.escape, rules.query))})=(?P<query>[^&]+)"
+        return re.compile(f"{in_path}|{in_query}")
+
     # ------------------------------------------------------------ what a field is
+
+    def guessed_targets(self, field_path: str) -> tuple[str, ...]:
+        """The resources whose id a number in this field of a `config` looks like, by the end of its name."""
+        if not field_path.startswith("config."):
+            return ()
+        name = f"_{field_path.rpartition('.')[2]}"
+        return next((tuple(t) for end, t in self._facts.id_endings.items() if name.endswith(f"_{end}")), ())
 
     def child(self, resource: str | None, relation: str) -> Relation | None:
         """The relation of that name on the resource."""
@@ -310,6 +340,14 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         public=facts.public,
         own_account=facts.own_account,
         shows=facts.shows or name,
+        references_by_name=facts.references_by_name,
+        event_names=frozenset(facts.event_names),
+        merged=frozenset(facts.merged),
+        matched_by_key=facts.matched_by_key,
+        single=facts.single,
+        makes_records=facts.makes_records,
+        exact=facts.exact,
+        key_copies=frozenset(facts.key_copies),
     )
 
 

@@ -56,6 +56,12 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     that is meant. `create_by_name`: a bare record is posted to its own name. `actions`: changes are calls, not records
     that stay. `public`: reachable without a session. `own_account`: about the account that is signed on. `shows`: the
     resource whose records the answers show, when it is another one.
+
+    `merged`: objects of which an update sets only the members it holds. `matched_by_key`: a nested row without its id
+    is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
+    make records that it does not name. `references_by_name`: field to the resource whose natural key it holds;
+    `event_names`: fields that begin with the name of a service, up to a dot. `exact`: the path itself, nothing below.
+    `key_copies`: fields that people give the same value as the natural key.
     """
 
     path: str | None
@@ -78,6 +84,13 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     public: bool = False
     own_account: bool = False
     shows: str = ""
+    merged: list[str] = []
+    matched_by_key: bool = False
+    single: bool = False
+    makes_records: bool = False
+    event_names: list[str] = []
+    exact: bool = False
+    key_copies: list[str] = []
 
 
 class SessionFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -125,6 +138,14 @@ class SecretWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     about: str = ""
 
 
+class NamesInPaths(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The resource whose natural keys stand in paths below the prefix, behind one of `before`, and in a query."""
+
+    resource: str = ""
+    before: list[str] = []
+    query: list[str] = []
+
+
 class NoiseFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A GET that only the console itself wants: of this path (and `below` it), with exactly this query when given."""
 
@@ -152,6 +173,7 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     which records carry the id that the server gives them. `text_ids`: ids are strings, not numbers. `filters`: lists
     take `filter=name="x"` and `fields=`; otherwise lookups read the whole list. `mask`: what stands in the place of a
     secret that the server does not show. `seeded`: records that exist on every installation, by natural key.
+    `id_endings`: a number inside `config` whose name ends so is taken for the id of such a record.
     """
 
     format: Literal["dfrecord-catalog/1"]
@@ -167,6 +189,8 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     headers: HeaderFacts = HeaderFacts()
     query: QueryFacts = QueryFacts()
     secret_words: SecretWords = SecretWords()
+    id_endings: dict[str, list[str]] = {}
+    names_in_paths: NamesInPaths = NamesInPaths()
     noise: list[NoiseFacts] = []
     dangers: list[DangerFacts] = []
     seeded: dict[str, list[str]] = {}

@@ -48,7 +48,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from http.client import responses
-from itertools import count, repeat
+from itertools import repeat
 from queue import Queue
 from ssl import SSLContext, create_default_context
 from threading import Thread
@@ -57,7 +57,7 @@ from urllib.parse import quote
 
 from geventhttpclient.header import Headers
 from geventhttpclient.useragent import ConnectionError
-from locust import FastHttpUser, constant, events, tag, task
+from locust import FastHttpUser, events, tag, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
@@ -171,7 +171,6 @@ class DreamFactory:
             name=self.name,
             data=body,
             catch_response=True,
-            allow_redirects=False,
             context={"step": self.name, "tags": self.tags, "iteration": self.number},
         )
         if not answer.status_code:
@@ -605,6 +604,8 @@ def rows_of(path: str) -> list[dict[str, str]]:
             raise ValueError(
                 f"{path}: no column {unknown[0]!r} is known: choose of {', '.join(known)}"
             )
+        if len({known[column] for column in columns}) < len(columns):
+            raise ValueError(f"{path}: a column stands there twice")
         for fields in filter(None, lines):
             where = f"{path}, line {lines.line_num}"
             if len(fields) != len(columns):
@@ -637,7 +638,10 @@ def work() -> list[dict[str, str]] | None:
     if path and times:
         raise ValueError("DF_CSV and DF_ITERATIONS exclude each other")
     if path:
-        return rows_of(path)
+        try:
+            return rows_of(path)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path}: {error}; save it as CSV in UTF-8") from None
     if times and not (times.isascii() and times.isdigit() and int(times)):
         raise ValueError("DF_ITERATIONS is not a number of iterations")
     return [{}] * int(times) if times else None
@@ -647,13 +651,14 @@ class Waiting:
     """The users of this process who wait to be told what to do."""
 
     def __init__(self) -> None:
-        self.tickets = count(1)
+        self.tickets = 0
         self.answers: dict[int, Queue[dict[str, Any] | None]] = {}
         self.stopping = False
 
     def take(self, environment: Any) -> dict[str, Any]:
         """The next thing to do. Raises StopUser when there is nothing left."""
-        ticket = next(self.tickets)
+        self.tickets += 1
+        ticket = self.tickets
         answer = self.answers[ticket] = Queue()
         try:
             if not self.stopping:
@@ -709,7 +714,7 @@ def prepare(environment: Any, **more: Any) -> None:
     rows: list[dict[str, str]] | None = None
     try:
         rows = work()
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         found.append(str(error))
     host = environment.host or os.environ.get("DF_BASE_URL", "")
     if not host.lower().startswith(("http://", "https://")) and not (
@@ -718,6 +723,10 @@ def prepare(environment: Any, **more: Any) -> None:
         found.append(
             "set DF_BASE_URL (or --host) to an address that begins with http:// or https://"
         )
+    try:
+        float(os.environ.get("DF_WAIT") or 0)
+    except ValueError:
+        found.append("DF_WAIT is not a number of seconds")
     if isinstance(runner, LocalRunner) and not found:
         found += problems(set(rows[0]) if rows else set())
     if DANGERS and os.environ.get("DF_YES") != "1":
@@ -760,8 +769,9 @@ def tls() -> SSLContext:
 
 
 class Exact(LocustUserAgent):
-    """Sends method, target and headers as given; no cookies, and any answer is one."""
+    """Sends method, target and headers as given; no cookies, no redirects, and any answer is one."""
 
+    redirect_response_codes = frozenset()
     given: tuple[str, str, list[tuple[str, str]]]
 
     def _urlopen(self, request: Any) -> FastResponse:
@@ -787,7 +797,9 @@ class EditRole(FastHttpUser):
     """One iteration is the whole journey."""
 
     host = os.environ.get("DF_BASE_URL", "").rstrip("/") or None
-    wait_time = constant(float(os.environ.get("DF_WAIT") or 0))
+
+    def wait_time(self) -> float:
+        return float(os.environ.get("DF_WAIT") or 0)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)

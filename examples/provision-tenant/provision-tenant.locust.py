@@ -53,7 +53,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from http.client import responses
-from itertools import count, repeat
+from itertools import repeat
 from queue import Queue
 from ssl import SSLContext, create_default_context
 from threading import Thread
@@ -62,7 +62,7 @@ from urllib.parse import quote
 
 from geventhttpclient.header import Headers
 from geventhttpclient.useragent import ConnectionError
-from locust import FastHttpUser, constant, events, tag, task
+from locust import FastHttpUser, events, tag, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
@@ -192,7 +192,6 @@ class DreamFactory:
             name=self.name,
             data=body,
             catch_response=True,
-            allow_redirects=False,
             context={"step": self.name, "tags": self.tags, "iteration": self.number},
         )
         if not answer.status_code:
@@ -413,9 +412,9 @@ class DreamFactory:
             for row in found:
                 self._delete(f"{path}/{quote(str(row[own]), safe='')}")
             self._note(settled=path, key=key)
-        for words, count in others.items():
+        for words, number in others.items():
             self._say(
-                f"- left alone: {count} made with {readable(words)}; give the same to delete them"
+                f"- left alone: {number} made with {readable(words)}; give the same to delete them"
             )
 
     def _delete(self, path: str) -> None:
@@ -1082,6 +1081,8 @@ def rows_of(path: str) -> list[dict[str, str]]:
             raise ValueError(
                 f"{path}: no column {unknown[0]!r} is known: choose of {', '.join(known)}"
             )
+        if len({known[column] for column in columns}) < len(columns):
+            raise ValueError(f"{path}: a column stands there twice")
         for fields in filter(None, lines):
             where = f"{path}, line {lines.line_num}"
             if len(fields) != len(columns):
@@ -1116,7 +1117,10 @@ def work() -> list[dict[str, str]] | None:
     if path and times:
         raise ValueError("DF_CSV and DF_ITERATIONS exclude each other")
     if path:
-        return rows_of(path)
+        try:
+            return rows_of(path)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path}: {error}; save it as CSV in UTF-8") from None
     if times and not (times.isascii() and times.isdigit() and int(times)):
         raise ValueError("DF_ITERATIONS is not a number of iterations")
     return [{}] * int(times) if times else None
@@ -1126,13 +1130,14 @@ class Waiting:
     """The users of this process who wait to be told what to do."""
 
     def __init__(self) -> None:
-        self.tickets = count(1)
+        self.tickets = 0
         self.answers: dict[int, Queue[dict[str, Any] | None]] = {}
         self.stopping = False
 
     def take(self, environment: Any) -> dict[str, Any]:
         """The next thing to do. Raises StopUser when there is nothing left."""
-        ticket = next(self.tickets)
+        self.tickets += 1
+        ticket = self.tickets
         answer = self.answers[ticket] = Queue()
         try:
             if not self.stopping:
@@ -1188,7 +1193,7 @@ def prepare(environment: Any, **more: Any) -> None:
     rows: list[dict[str, str]] | None = None
     try:
         rows = work()
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         found.append(str(error))
     host = environment.host or os.environ.get("DF_BASE_URL", "")
     if not host.lower().startswith(("http://", "https://")) and not (
@@ -1197,6 +1202,10 @@ def prepare(environment: Any, **more: Any) -> None:
         found.append(
             "set DF_BASE_URL (or --host) to an address that begins with http:// or https://"
         )
+    try:
+        float(os.environ.get("DF_WAIT") or 0)
+    except ValueError:
+        found.append("DF_WAIT is not a number of seconds")
     if isinstance(runner, LocalRunner) and not found:
         found += problems(set(rows[0]) if rows else set())
     if (
@@ -1283,8 +1292,9 @@ def tls() -> SSLContext:
 
 
 class Exact(LocustUserAgent):
-    """Sends method, target and headers as given; no cookies, and any answer is one."""
+    """Sends method, target and headers as given; no cookies, no redirects, and any answer is one."""
 
+    redirect_response_codes = frozenset()
     given: tuple[str, str, list[tuple[str, str]]]
 
     def _urlopen(self, request: Any) -> FastResponse:
@@ -1310,7 +1320,9 @@ class ProvisionTenant(FastHttpUser):
     """One iteration is the whole journey, under names of its own."""
 
     host = os.environ.get("DF_BASE_URL", "").rstrip("/") or None
-    wait_time = constant(float(os.environ.get("DF_WAIT") or 0))
+
+    def wait_time(self) -> float:
+        return float(os.environ.get("DF_WAIT") or 0)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)

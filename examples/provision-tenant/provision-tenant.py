@@ -466,9 +466,9 @@ class DreamFactory:
             for row in found:
                 self._delete(f"{path}/{quote(str(row[own]), safe='')}")
             self._note(settled=path, key=key)
-        for words, count in others.items():
+        for words, number in others.items():
             self._say(
-                f"- left alone: {count} made with {readable(words)}; give the same to delete them"
+                f"- left alone: {number} made with {readable(words)}; give the same to delete them"
             )
 
     def _delete(self, path: str) -> None:

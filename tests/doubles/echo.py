@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -26,6 +27,7 @@ class EchoServer:
         answers: dict[tuple[str, str], tuple[int, str]] | None = None,
         *,
         default: tuple[int, str] = (200, '{"success":true}'),
+        headers: Mapping[str, str] | None = None,  # of every answer
     ) -> None:
         self.received: list[ReceivedRequest] = []
         self._answers = answers or {}
@@ -48,6 +50,8 @@ class EchoServer:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content if method != "HEAD" else b"")
 

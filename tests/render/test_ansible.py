@@ -210,6 +210,13 @@ def test_what_is_no_number_is_refused_before_anything_is_sent(tmp_path: Path) ->
         assert echo.received == []
 
 
+def test_a_server_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    write_script(dfrecord.render(literal(raw_step("GET", "/x")), "ansible"), tmp_path / "script.yml")
+    done = run(tmp_path / "script.yml", "ansible", {"DF_BASE_URL": "http://127.0.0.1:9"})
+    assert done.returncode == 2
+    assert "step: no answer: Request failed: <urlopen error" in done.stdout
+
+
 def test_repeated_header_and_missing_type_are_told(tmp_path: Path) -> None:
     journey = literal(raw_step("POST", "/x", (("X-Twice", "1"), ("x-twice", "2")), b"plain"))
     source = dfrecord.render(journey, "ansible")[0].content.decode()

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import dfrecord
+from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
+from tests.render.journeys import literal, raw_step
 from tests.states import portable
 from tests.test_end_to_end import environment
 from tests.tools import FIXTURES, rendered
@@ -210,6 +213,8 @@ def test_row_that_fails_is_named_and_the_others_are_done(script: Path, tmp_path:
         (("tenant,plan", "a,b"), "no column 'plan' is known: choose of "),
         (("tenant", "a", "b,c"), "line 3: 2 fields, but 1 columns"),
         (("email,tenant", "a@b.c,x", ",y"), "line 3: email is empty"),
+        (("tenant,DF_TENANT", "a,b"), "a column stands there twice"),
+        (("tenant", '"a'), "unexpected end of data; save it as CSV in UTF-8"),
         (("tenant",), "no rows below the line of column names"),
     ],
 )
@@ -234,6 +239,17 @@ def test_columns_take_the_place_of_variables_and_what_is_missing_is_named(
     assert df.log == []
     assert locust(script, tmp_path, df, DF_CSV=rows, DF_EMAIL="").returncode == 0
     assert tenants(df)["app"] == ["x-app"]
+
+
+def test_redirect_is_not_followed_but_told(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_bytes(dfrecord.render(literal(raw_step("GET", "/x")), "locust")[0].content)
+    with EchoServer({("GET", "/x"): (302, "{}")}, headers={"Location": "/elsewhere"}) as echo:
+        command = [sys.executable, "-m", "locust", "-f", "script.py", "--headless"]
+        env = {**BASE, "DF_BASE_URL": echo.url, "DF_ITERATIONS": "1"}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "redirected to /elsewhere, which is not followed" in done.stderr
+    assert [received.target for received in echo.received] == ["/x"]
 
 
 def test_generated_locustfile_is_clean_under_black_ruff_and_mypy(tmp_path: Path) -> None:

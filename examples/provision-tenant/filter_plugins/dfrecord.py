@@ -202,9 +202,11 @@ def failure(result: dict[str, Any], rows: list[str]) -> str:
     failed = next((item for item in result.get("results") or [] if item.get("failed")), result)
     status = failed.get("status", 0)
     message = str(failed.get("msg", ""))
-    if status <= 0:
-        return readable(message.rpartition("' failed: ")[2] if "filter plugin '" in message else message)
-    return f"{status} {explain(failed, rows)}"
+    if status > 0:
+        return f"{status} {explain(failed, rows)}"
+    if status < 0:
+        return f"no answer: {readable(message.rpartition(']: ')[2])}"
+    return readable(message.rpartition("' failed: ")[2] if "filter plugin '" in message else message)
 
 
 def explain(failed: dict[str, Any], rows: list[str]) -> str:

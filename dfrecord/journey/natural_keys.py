@@ -1,0 +1,213 @@
+"""The natural key of each record that a journey creates is a parameter, with the recorded value as default.
+
+It follows wherever the catalog says that it stands: in other fields of the record (a service's label), later writes of
+it, fields that name it, and for services the paths, event scripts and caches named after them (system-api.md, 7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from urllib.parse import unquote
+
+from dfrecord.journey.model import (
+    Array,
+    Encoding,
+    Journey,
+    JsonBody,
+    Object,
+    Step,
+    StepKind,
+    Text,
+    Tree,
+    Var,
+    Variable,
+    VariableKind,
+)
+from dfrecord.journey.names import Namer, identifier, label
+from dfrecord.journey.rewrite import Parts, Rewriter, in_text, joined
+from dfrecord.normalise.body import field_path, records_of
+from dfrecord.system_api.catalog import Catalog, Resource
+
+MOST_KEYS = 40
+"""A journey that creates more records than this has no parameter for each: nobody would set them."""
+LONGEST_DEFAULT = 200
+
+
+def with_keys(journey: Journey, catalog: Catalog) -> Journey:
+    """The journey with the natural keys of the records it creates as parameters."""
+    return _Keys(journey, catalog).run()
+
+
+def created_keys(journey: Journey, catalog: Catalog) -> Iterator[tuple[int, Resource, str]]:
+    """Step position, resource and natural key of each record that a step creates."""
+    for position, step in enumerate(journey.steps):
+        facts = catalog.resources.get(step.resource or "")
+        if step.kind is not StepKind.CREATE or facts is None or not isinstance(step.request.body, JsonBody):
+            continue
+        for record in records_of(step.request.body.tree, catalog.wrapper):
+            key = record.get(_key_field(facts))
+            if isinstance(key, str):
+                yield position, facts, key
+
+
+def _key_field(facts: Resource) -> str:
+    """The field whose value tells one record from the next, empty when an id or a path does."""
+    usable = facts.numbered and facts.natural_key and "." not in facts.natural_key[0]
+    return facts.natural_key[0] if usable else ""
+
+
+class _Keys:
+    """Makes the natural keys of created records parameters."""
+
+    def __init__(self, journey: Journey, catalog: Catalog) -> None:
+        self._journey, self._catalog = journey, catalog
+        self._namer = Namer(variable.name for variable in journey.variables)
+        self._made: list[Variable] = []
+        self._of_record: dict[str, tuple[str, str]] = {}  # id variable: recorded key, its parameter
+        self._named: dict[str, dict[str, str]] = {}  # resource: key in lower case: its parameter
+
+    def run(self) -> Journey:
+        if not 0 < sum(1 for _ in created_keys(self._journey, self._catalog)) <= MOST_KEYS:
+            return self._journey
+        steps = tuple(map(self._in_step, self._journey.steps))
+        return replace(self._journey, steps=steps, variables=(*self._journey.variables, *self._made))
+
+    def _in_step(self, step: Step) -> Step:
+        facts = self._catalog.resources.get(step.resource or "")
+        body = step.request.body
+        if facts and step.kind is StepKind.CREATE and isinstance(body, JsonBody):
+            step = self._in_create(step, body, facts)
+        elif facts and step.kind is StepKind.UPDATE and isinstance(body, JsonBody):
+            step = self._in_update(step, body, facts)
+        return self._follow(step, facts) if self._named else step
+
+    def _in_create(self, step: Step, body: JsonBody, facts: Resource) -> Step:
+        ids = {c.position: c.variable for c in step.captures if c.inside == (facts.id_field,)}
+        field, heading = _key_field(facts), step.heading
+
+        def record(position: int, row: Object) -> Object:
+            nonlocal heading
+            key = row.get(field)
+            if not isinstance(key, str) or not _can_be_default(key):
+                return row
+            slug = identifier(key.partition("@")[0], facts.name)
+            wish = f"{facts.name}_{field}"
+            name = self._parameter(
+                f"{facts.key_field or 'name'} of the {label(facts.name)}", key, wish, f"{slug}_{wish}"
+            )
+            if position in ids:
+                self._of_record[ids[position]] = (key, name)
+            self._named.setdefault(facts.name, {})[key.lower()] = name
+            heading = heading_with(replace(step, heading=heading), _once(key, name))
+            same = {field, *facts.key_copies}
+            return Object(tuple((at, Var(name) if at in same and value == key else value) for at, value in row.members))
+
+        tree = _each_record(body.tree, self._catalog.wrapper, record)
+        return replace(step, request=replace(step.request, body=JsonBody(tree)), heading=heading)
+
+    def _in_update(self, step: Step, body: JsonBody, facts: Resource) -> Step:
+        """A later write of a created record repeats its key, or gives it a new one."""
+        own = next((var.name for var in step.request.target.variables), "")
+        heading, field = step.heading, _key_field(facts)
+
+        def record(position: int, row: Object) -> Object:
+            nonlocal heading
+            at = row.get(self._catalog.id)
+            own_id = at.name if isinstance(at, Var) else own
+            old, name = self._of_record.get(own_id, ("", ""))
+            heading = heading_with(replace(step, heading=heading), _once(old, name)) if name else heading
+            key = row.get(field)
+            if not isinstance(key, str) or not name or not _can_be_default(key):
+                return row
+            if key != old:
+                about = f"new {field} of the {label(facts.name)}"
+                name = self._parameter(about, key, f"new_{facts.name}_{field}")
+                self._of_record[own_id] = (key, name)
+                self._named.setdefault(facts.name, {})[key.lower()] = name
+            return Object(tuple((at, Var(name) if at == field else value) for at, value in row.members))
+
+        tree = _each_record(body.tree, self._catalog.wrapper, record)
+        return replace(step, request=replace(step.request, body=JsonBody(tree)), heading=heading)
+
+    def _parameter(self, about: str, default: str, *wishes: str) -> str:
+        name = self._namer.give(*wishes)
+        env = f"DF_{name.upper()}"
+        self._made.append(Variable(name, VariableKind.PARAMETER, "string", env, default=default, description=about))
+        return name
+
+    # -------------------------------------------------------- where a key is named
+
+    def _follow(self, step: Step, facts: Resource | None) -> Step:
+        request = replace(step.request, target=in_text(step.request.target, self._in_target))
+        if facts and (facts.references_by_name or facts.event_names) and isinstance(request.body, JsonBody):
+
+            def record(position: int, row: Object) -> Object:
+                return Object(tuple((key, self._in_field(value, str(key), facts)) for key, value in row.members))
+
+            request = replace(request, body=JsonBody(_each_record(request.body.tree, self._catalog.wrapper, record)))
+        return replace(step, request=request)
+
+    def _in_target(self, text: str) -> Parts:
+        """A service's name in a path, or as `service=` in a query."""
+        names = self._named.get(self._catalog.named_in_paths, {})
+        parts: list[str | Var] = []
+        at = 0
+        for found in self._catalog.name_in_path.finditer(text) if names else ():
+            group = "path" if found["path"] else "query"
+            if name := names.get(unquote(found[group]).lower()):
+                parts += [text[at : found.start(group)], Var(name, Encoding.URI)]
+                at = found.end(group)
+        return (*parts, text[at:])
+
+    def _in_field(self, value: Tree, path: str, facts: Resource) -> Tree:
+        match value:
+            case str():
+                names = self._named.get(facts.references_by_name.get(path, ""), {})
+                if name := names.get(value.lower()):
+                    return Var(name)
+                event, dot, rest = value.partition(".")
+                name = self._named.get(self._catalog.named_in_paths, {}).get(event.lower())
+                return Text((Var(name), dot + rest)) if name and dot and path in facts.event_names else value
+            case Array(items=items):
+                return Array(tuple(self._in_field(item, f"{path}[]", facts) for item in items))
+            case Object(members=members):
+                return Object(
+                    tuple((key, self._in_field(inner, field_path(path, str(key)), facts)) for key, inner in members)
+                )
+        return value
+
+
+def _once(text: str, variable: str) -> Rewriter:
+    """Puts the variable where the text first stands."""
+
+    def rewrite(part: str) -> Parts:
+        before, found, after = part.partition(text)
+        return (before, Var(variable), after) if found and text else (part,)
+
+    return rewrite
+
+
+def heading_with(step: Step, rewriter: Rewriter) -> Text | None:
+    """The step's title with variables in what follows `Create role`, None when it holds none."""
+    words = re.match(rf"\w+ (\d+ )?{label(step.resource or '')}( records:)? ", step.title)
+    start = words.end() if words else 0
+    first, *rest = (step.heading or Text((step.title,))).parts
+    tail = in_text(Text((first[start:], *rest)) if isinstance(first, str) else Text((first, *rest)), rewriter)
+    heading = Text(joined((first[:start], *tail.parts))) if isinstance(first, str) else tail
+    return heading if heading.variables else None
+
+
+def _each_record(tree: Tree, wrapper: str, change: Callable[[int, Object], Object]) -> Tree:
+    """The body with each of its records changed; `change` takes a record's position and the record."""
+    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
+        return Object(tuple((k, _each_record(v, wrapper, change) if v is wrapped else v) for k, v in tree.members))
+    if isinstance(tree, Array):
+        return Array(tuple(change(n, item) if isinstance(item, Object) else item for n, item in enumerate(tree.items)))
+    return change(0, tree) if isinstance(tree, Object) else tree
+
+
+def _can_be_default(text: str) -> bool:
+    """Whether the text can stand in an environment variable and is what a person would type."""
+    return 0 < len(text) <= LONGEST_DEFAULT and text.isprintable()

@@ -1,0 +1,244 @@
+"""Which variable stands for an id: captured from the create that made it, looked up on the target, or asked for.
+
+An id is a resource and a number of the recorded instance. Each gets one variable for the whole journey, anew when the
+record was deleted and its number used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dfrecord.journey.lookup import Parent, Sighting, Sightings
+from dfrecord.journey.model import (
+    Capture,
+    Encoding,
+    Lookup,
+    Object,
+    Residue,
+    ResidueKind,
+    Text,
+    Tree,
+    Var,
+    Variable,
+    VariableKind,
+)
+from dfrecord.journey.names import Namer, identifier, label
+from dfrecord.normalise.body import placed_records, records_of
+from dfrecord.system_api.catalog import Catalog, Resource
+
+Identity = tuple[tuple[str, Tree], ...]
+"""Field and value pairs that name a record on every instance."""
+
+
+@dataclass
+class References:
+    """The variables for the ids of one journey, asked for in running order, and the residue that this makes."""
+
+    catalog: Catalog
+    sightings: Sightings
+    namer: Namer
+    lookup_headers: tuple[tuple[str, Text], ...]
+    variables: list[Variable] = field(default_factory=list)
+    residue: list[Residue] = field(default_factory=list)
+    _known: dict[tuple[str, str], str] = field(default_factory=dict)
+    _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
+    _captured: set[tuple[str, str]] = field(default_factory=set)
+    _coming: dict[tuple[str, str], int] = field(default_factory=dict)
+    _promised: dict[tuple[str, str], str] = field(default_factory=dict)
+    _row_makers: dict[Parent, int] = field(default_factory=dict)
+    _record_maker: int | None = None
+
+    # ---------------------------------------------------------------- what steps make and delete
+
+    def announce(self, resource: str, answer: Tree, entry: int) -> None:
+        """Tell of a create before linking starts: a recording without times may show its use first."""
+        facts = self.catalog.resources[resource]
+        for row in records_of(answer, self.catalog.wrapper):
+            if (own := self.catalog.id_of(row.get(facts.id_field or ""))) is not None:
+                self._coming.setdefault((resource, own), entry)
+
+    def capture(self, facts: Resource, answer: Tree) -> Iterable[Capture]:
+        """The captures of what a create made, by position in its answer."""
+        for pointer, row in placed_records(answer, self.catalog.wrapper):
+            value = row.get(facts.id_field or "")
+            own = self.catalog.id_of(value) if facts.numbered else None
+            if own is None:
+                if isinstance(value, str):
+                    self._captured.add((facts.name, value))
+                continue
+            promised = self._promised.pop((facts.name, own), None)
+            name = promised or self._name(facts, row)
+            self._known[(facts.name, own)] = name
+            self._captured.add((facts.name, own))
+            about = f"id of the {label(facts.name)}"
+            self.variables.append(Variable(name, VariableKind.CAPTURE, self.catalog.id_type, description=about))
+            yield Capture(name, (*pointer, self.catalog.id))
+
+    def delete(self, resource: str, identifiers: Iterable[str], entry: int) -> bool:
+        """Tell of records that a step deletes. Gives whether earlier steps created all of them, and there are some."""
+        keys = [(resource, identifier) for identifier in identifiers]
+        created_here = bool(keys) and self._captured.issuperset(keys)
+        for key in keys:
+            self._known.pop(key, None)
+            self._captured.discard(key)
+            self._deleted[key] = entry
+        return created_here
+
+    def makes_row(self, parent: Parent, entry: int) -> None:
+        """Tell of a step that may add a row to a record: the row cannot be looked up before."""
+        self._row_makers.setdefault(parent, entry)
+
+    def makes_records(self, entry: int) -> None:
+        """Tell of a step that may make records that it does not name, such as the import of a package."""
+        self._record_maker = entry if self._record_maker is None else self._record_maker
+
+    # ---------------------------------------------------------------- the variable of an id
+
+    def of(self, resources: Sequence[str], value: str, entry: int, where: str) -> str:
+        """The name of the variable for an id: captured, looked up, or as a last resort asked for."""
+        for resource in resources:
+            if (resource, value) in self._known:
+                return self._known[(resource, value)]
+        for resource in resources:
+            name = self._made_later(resource, value, entry) or self._looked_up(resource, value, entry)
+            if name is not None:
+                return name
+        return self._asked_for(resources[0], value, where)
+
+    def row(self, parent: Parent, parent_id: Var, resource: str, value: str, row: Object, entry: int) -> str:
+        """The variable for the id of a nested row, found again on the target's own record by its composite key."""
+        if (resource, value) in self._known:
+            return self._known[(resource, value)]
+        facts, above = self.catalog.resources[resource], self.catalog.resources[parent.resource]
+        seen = self.sightings.latest(resource, value, entry)
+        match = self._identity(facts, seen.row if seen else row, entry, above.relations[parent.relation].parent_key)
+        if match is None:
+            return self._asked_for(resource, value, f"a row of {parent.relation}")
+        made = self._row_makers.get(parent)
+        lookup = Lookup(
+            resource=resource,
+            path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
+            rows=(parent.relation,),
+            match=match,
+            pick=facts.id_field or self.catalog.id,
+            title=f"Find the {label(resource)} row",
+            headers=self.lookup_headers,
+            late=made is not None and (seen is None or self.sightings.first(resource, value) >= made),
+        )
+        return self._add_lookup(self.namer.give(f"{resource}_row_id"), lookup, (resource, value))
+
+    def api_key(self, value: str) -> str | None:
+        """The variable for an app's API key that an answer showed: read from the app of that name on the target."""
+        found = self.sightings.holder(value)
+        if found is None:
+            return None
+        holder, field_name = found
+        facts = self.catalog.resources[holder.resource]
+        key = (facts.name, holder.id)
+        created = self._known.get(key) if key in self._captured else None
+        match = ((self.catalog.id, Var(created)),) if created else self._identity(facts, holder.row, holder.entry, None)
+        if match is None or facts.path is None:
+            return None
+        name = self.namer.give(f"{facts.name}_{field_name}")
+        words = "API key" if field_name == "api_key" else label(field_name)
+        title = f"Find the {words} of {label(facts.name)} {holder.row.get(facts.key_field or 'name')}"
+        rows = self.catalog.conventions.rows
+        lookup = Lookup(holder.resource, Text((facts.path,)), rows, match, field_name, title, self.lookup_headers)
+        self.variables.append(Variable(name, VariableKind.LOOKUP, secret=True, description=title, lookup=lookup))
+        return name
+
+    def secret(self, resource: str, path: str, title: str) -> str:
+        """The variable for a secret that the recording shows only masked."""
+        name = self.namer.give(f"{resource}_{identifier(path.rsplit('.', 1)[-1])}")
+        about = f"{path} ({title}); masked in the recording"
+        env = f"DF_{name.upper()}"
+        self.variables.append(
+            Variable(name, VariableKind.SECRET, env=env, secret=True, required=True, description=about)
+        )
+        return name
+
+    # ---------------------------------------------------------------- one way each
+
+    def _made_later(self, resource: str, value: str, entry: int) -> str | None:
+        """The variable that a create further on will capture: what shows the record before that create ran beside it.
+
+        Unless a step deleted a record of that number, so that the create used it again.
+        """
+        key = (resource, value)
+        if self._coming.get(key, -1) <= entry or key in self._deleted:
+            return None
+        sighting = self.sightings.of(resource, value, entry)
+        name = self._name(self.catalog.resources[resource], sighting.row if sighting else None)
+        self._promised[key] = self._known[key] = name
+        return name
+
+    def _looked_up(self, resource: str, value: str, entry: int) -> str | None:
+        facts = self.catalog.resources[resource]
+        sighting = self.sightings.of(resource, value, entry, self._deleted.get((resource, value), -1))
+        if sighting is None or facts.path is None:
+            return None
+        match = self._identity(facts, sighting.row, entry, None)
+        if match is None:
+            return None
+        lookup = Lookup(
+            resource=resource,
+            path=Text((facts.path,)),
+            rows=self.catalog.conventions.rows,
+            match=match,
+            pick=facts.id_field or self.catalog.id,
+            title=f"Find {label(resource)} {match[0][1]}",
+            headers=self.lookup_headers,
+            late=self._may_be_made_here(sighting),
+        )
+        return self._add_lookup(self._name(facts, sighting.row), lookup, (resource, value))
+
+    def _may_be_made_here(self, sighting: Sighting) -> bool:
+        return self._record_maker is not None and sighting.entry > self._record_maker
+
+    def _identity(self, facts: Resource, row: Object, entry: int, parent_key: str | None) -> Identity | None:
+        """What names the record on every instance; None when the row does not show it.
+
+        A dotted part of a natural key (`service.name`) stands for the foreign key to that resource. A nested row
+        (`parent_key`) must show all parts; of another record those that are shown do, since several hits stop the run.
+        """
+        shown: Mapping[str | Text, Tree] = dict(row.members)
+        pairs: list[tuple[str, Tree]] = []
+        for part in facts.natural_key if parent_key is None else facts.nested_key:
+            name = f"{part.split('.')[0]}_id" if "." in part else part
+            if name == parent_key:
+                continue
+            if name not in shown:
+                if parent_key is not None or not pairs:
+                    return None
+                continue
+            value = shown[name]
+            if "." in part and (own := self.catalog.id_of(value)) is not None:
+                value = Var(self.of(facts.foreign_keys[name], own, entry, f"{facts.name}.{name}"))
+            pairs.append((name, value))
+        return tuple(pairs) or None
+
+    def _add_lookup(self, name: str, lookup: Lookup, key: tuple[str, str]) -> str:
+        self._known[key] = name
+        self.variables.append(
+            Variable(name, VariableKind.LOOKUP, self.catalog.id_type, description=lookup.title, lookup=lookup)
+        )
+        return name
+
+    def _asked_for(self, resource: str, value: str, where: str) -> str:
+        name = self.namer.give(f"{resource}_id", f"other_{resource}_id")
+        self._known[(resource, value)] = name
+        about = f"id of the {label(resource)} that was {value} on the recorded instance ({where})"
+        kind, env = self.catalog.id_type, f"DF_{name.upper()}"
+        self.variables.append(Variable(name, VariableKind.PARAMETER, kind, env, required=True, description=about))
+        reason = (
+            f"the recording does not show which {label(resource)} the id {value} is ({where}); set DF_{name.upper()}"
+        )
+        self.residue.append(Residue(ResidueKind.UNKNOWN, reason, subject=name))
+        return name
+
+    def _name(self, facts: Resource, row: Object | None) -> str:
+        key = row.get(facts.key_field) if row is not None and facts.key_field else None
+        slug = identifier(key, facts.name) if isinstance(key, str) else facts.name
+        plain = f"{facts.name}_id"
+        return self.namer.give(plain, f"{slug}_id" if slug.endswith(facts.name) else f"{slug}_{plain}")

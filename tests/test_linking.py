@@ -1,0 +1,229 @@
+"""What linking makes of a recording, told by the plan alone, in places that are easily missed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import dfrecord
+from dfrecord.errors import UsageError
+from dfrecord.journey.account import account
+from dfrecord.journey.filter_text import with_ids
+from dfrecord.journey.model import Journey, Var
+from dfrecord.recording.exchange import Exchange, Headers, Recording
+from dfrecord.system_api.catalog import load
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+
+ROWS = "role_service_access_by_role_id"
+DATABASE = {"name": "pg", "label": "pg", "description": "d", "type": "pgsql", "is_active": True}
+
+
+@contextmanager
+def console() -> Iterator[RecordedSession]:
+    with DreamFactoryDouble(installed=("event_script", "limit")) as df:
+        yield RecordedSession(df)
+
+
+def planned(exchanges: list[Exchange], **options: Any) -> Journey:
+    recording = Recording("session.har", tuple(replace(e, number=n) for n, e in enumerate(exchanges)))
+    return dfrecord.plan(recording, **options)
+
+
+def bodies(journey: Journey, kind: str) -> list[Any]:
+    return [step["body"] for step in account(journey)["steps"] if step["kind"] == kind]
+
+
+def test_update_sends_what_changed_against_all_that_was_read_before() -> None:
+    with console() as s:
+        config = {"host": "h", "port": 5432, "username": "u", "password": "Db-Secret-12345"}
+        [service] = s.create("service", {**DATABASE, "config": config})
+        read = s.call("GET", f"system/service/{service}")
+        s.call("GET", "system/service?fields=id,name")
+        body = {**read, "config": {**read["config"], "host": "new"}, "service_doc_by_service_id": None}
+        s.call("PUT", f"system/service/{service}", body)
+        s.call("PUT", f"system/service/{service}", {**read, "label": "pg"})
+        apps = {row["name"]: row for row in s.call("GET", "system/app")["resource"]}
+        app = apps["file_manager"]
+        s.call("PUT", f"system/app/{app['id']}", {**app, "type": str(app["type"]), "description": "edited"})
+        many = [{**app, "description": "1"}, {**apps["admin"], "description": apps["admin"]["description"]}]
+        s.call("PATCH", "system/app", {"resource": many})
+    first, back, edited, bulk = bodies(planned(s.exchanges), "update")
+    assert first == {"config": {"host": "new"}}
+    assert back == {"config": {"host": "h"}}  # what the step before changed is set back, though the read shows it so
+    assert edited == {"description": "edited"}
+    assert [list(row) for row in bulk["resource"]] == [["id", "description"]]
+
+
+def test_access_row_without_its_id_is_a_new_one() -> None:
+    with console() as s:
+        row = {"service_id": 3, "component": "*", "verb_mask": 1, "requestor_mask": 1, "filters": []}
+        [role] = s.create("role", {"name": "r", ROWS: [row]})
+        read = s.call("GET", f"system/role/{role}?related={ROWS}")
+        again = {key: value for key, value in read[ROWS][0].items() if key != "id"}
+        s.call("PUT", f"system/role/{role}", {**read, ROWS: [*read[ROWS], again]})
+    [update] = bodies(planned(s.exchanges), "update")
+    assert [sorted(row)[:3] for row in update[ROWS]] == [["component", "filter_op", "filters"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "linked"),
+    [
+        ("role_id=7", "role_id=<7>"),
+        ("(role_id = 7) and (is_active=1)", "(role_id = <7>) and (is_active=1)"),
+        ('role_id="7"', 'role_id="<7>"'),
+        ("((role_id='7') or (storage_service_id != 8))", "((role_id='<7>') or (storage_service_id != <8>))"),
+        ("role_id in (7, 8,9)", "role_id in (<7>, <8>,<9>)"),
+        ('role_id NOT IN ("7","8")', 'role_id NOT IN ("<7>","<8>")'),
+        ("(id not in (7))and(type=2)", "(id not in (<7>))and(type=2)"),
+        ('name="role_id=7"', 'name="role_id=7"'),
+        ("name='in (7)' and role_id=7", "name='in (7)' and role_id=<7>"),
+        ("role_id=7x", "role_id=7x"),
+        ('description like "%7%"', 'description like "%7%"'),
+    ],
+)
+def test_ids_in_filter_texts(text: str, linked: str) -> None:
+    parts = with_ids(text, load().resources["app"], "id", lambda value, targets: Var(value))
+    assert "".join(part if isinstance(part, str) else f"<{part.name}>" for part in parts) == linked
+
+
+def test_tunnelled_read_names_no_recorded_id() -> None:
+    with console() as s:
+        roles = s.create("role", {"name": "a"}, {"name": "b"})
+        s.call("POST", "system/role?method=GET", {"ids": roles, "fields": "*"})
+        s.call("POST", "system/app?method=GET", {"filter": f"role_id={roles[0]}", "ids": f"{roles[1]}"})
+    by_list, by_text = bodies(planned(s.exchanges, reads="all"), "read")
+    assert by_list["ids"] == ["{role_id}", "{role_id_2}"]
+    assert by_text["filter"] == "role_id={role_id}"
+    assert by_text["ids"] == "{app_id}"
+
+
+def test_only_a_key_and_its_copies_follow_the_key() -> None:
+    with console() as s:
+        s.create("service", {**DATABASE, "name": "sqlite", "label": "sqlite", "type": "sqlite"})
+        s.create("cors", {"path": "*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0})
+    service, cors = (body["resource"][0] for body in bodies(planned(s.exchanges), "create"))
+    assert (service["name"], service["label"]) == ("{service_name}", "{service_name}")
+    assert service["type"] == "sqlite"
+    assert (cors["path"], cors["origin"], cors["header"]) == ("{cors_path}", "*", "*")
+
+
+def test_service_name_follows_into_paths_scripts_and_attachments_also_when_renamed() -> None:
+    with console() as s:
+        [service] = s.create("service", {**DATABASE, "name": "acme"})
+        event = {"name": "acme.get.pre_process", "type": "nodejs", "content": "acme.get()", "is_active": True}
+        s.call("POST", "system/event_script/acme.get.pre_process", event)
+        s.create("email_template", {"name": "t", "attachment": [{"service": "acme", "path": "acme.pdf"}]})
+        s.call("PATCH", f"system/service/{service}", {"name": "acme2"})
+        s.call("DELETE", "system/cache/acme2")
+    steps = account(planned(s.exchanges))["steps"]
+    script, template, cache = (
+        next(s for s in steps if s["resource"] == name) for name in ("event_script", "email_template", "cache")
+    )
+    assert script["target"] == "/api/v2/system/event_script/{service_name}.get.pre_process"
+    assert script["body"]["name"] == "{service_name}.get.pre_process"
+    assert script["body"]["content"] == "acme.get()"
+    attachment = template["body"]["resource"][0]["attachment"][0]
+    assert attachment == {"service": "{service_name}", "path": "acme.pdf"}
+    assert cache["target"] == "/api/v2/system/cache/{new_service_name}"
+
+
+def test_a_number_that_looks_like_an_id_is_never_sent_as_recorded() -> None:
+    with console() as s:
+        services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+        config = {"own_service_id": services["db"], "maps": [{"other_app_id": 77}], "tenant_id": 31}
+        s.create("service", {**DATABASE, "type": "of_tomorrow", "config": config})
+    journey = planned(s.exchanges)
+    [body] = bodies(journey, "create")
+    config = body["resource"][0]["config"]
+    service, app = config["own_service_id"], config["maps"][0]
+    assert journey.variable(service.strip("{}")).lookup is not None
+    assert journey.variable(app["other_app_id"].strip("{}")).required
+    assert [r.subject for r in journey.residue if "looks like an id" in r.reason] == [
+        "config.own_service_id",
+        "config.maps[].other_app_id",
+        "config.tenant_id",
+    ]
+
+
+def test_deletes_of_what_the_journey_made_need_no_consent() -> None:
+    with console() as s:
+        made = s.create("role", {"name": "a"}, {"name": "b"}, {"name": "c"})
+        s.call("DELETE", f"system/role?ids={made[0]},{made[1]}")
+        s.call("DELETE", "system/role", {"resource": [{"id": made[2]}]})
+        s.call("DELETE", 'system/lookup?filter=name="x"')
+        s.call("DELETE", f"system/role?ids={s.create('role', {'name': 'd'})[0]},4711")
+    dangers = [bool(step.danger) for step in planned(s.exchanges).steps if step.kind == "delete"]
+    assert dangers == [False, False]  # the others were refused
+    with console() as s:
+        s.call("DELETE", f"system/app/{s.call('GET', 'system/app')['resource'][2]['id']}")
+    assert [bool(step.danger) for step in planned(s.exchanges).steps if step.kind == "delete"] == [True]
+
+
+def test_records_that_an_import_may_make_are_looked_up_after_it() -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "from a package"})
+        create = s.exchanges.pop()
+        known = s.call("GET", "system/app")["resource"][0]["id"]
+        s.call("GET", "system/role")
+        s.call("PATCH", f"system/role/{role}", {"description": "changed"})
+        s.call("PATCH", f"system/app/{known}", {"description": "changed"})
+    url = create.request.url.replace("/role", "/package?import_url=https://h/p.zip")
+    imported = replace(create, request=replace(create.request, url=url))
+    login, apps, *rest = s.exchanges
+    journey = planned([login, apps, imported, *rest])
+    assert [item.name for item in journey.schedule()][1:4] == ["app_id", "call_package", "role_id"]
+
+
+@pytest.mark.parametrize("name", ["yes", "teardown", "df"])
+def test_a_parameter_cannot_take_a_name_that_the_scripts_use(name: str) -> None:
+    with console() as s:
+        s.create("role", {"name": "acme"})
+    with pytest.raises(UsageError, match=f"--parameter {name}: "):
+        planned(s.exchanges, parameters={name: "acme"})
+
+
+def test_headers_that_name_things_follow_a_parameter() -> None:
+    with console() as s:
+        s.create("role", {"name": "acme"})
+    login, create = s.exchanges
+    headers = Headers((*create.request.headers, ("X-Folder-Name", "Acme docs")))
+    journey = planned(
+        [login, replace(create, request=replace(create.request, headers=headers))], parameters={"tenant": "acme"}
+    )
+    [value] = [
+        value for step in account(journey)["steps"] for name, value in step["headers"] if name == "X-Folder-Name"
+    ]
+    assert value == "{tenant_capitalized} docs"
+
+
+def many(s: RecordedSession, count: int) -> list[Exchange]:
+    """A role read and changed so many times, and as many others created and used."""
+    login, create, read, update = s.exchanges
+
+    def with_ids(exchange: Exchange, number: int) -> Exchange:
+        answer = exchange.response.body.content.replace(b'"id":1}', b'"id":%d}' % (number + 10))
+        body = replace(exchange.response.body, content=answer)
+        return replace(exchange, response=replace(exchange.response, body=body))
+
+    return [login, *(e for n in range(count) for e in (with_ids(create, n), read, update))]
+
+
+def test_time_to_plan_grows_with_the_recording_and_not_with_its_square() -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "r"})
+        read = s.call("GET", f"system/role/{role}")
+        s.call("PATCH", f"system/role/{role}", {**read, "description": "x"})
+
+    def seconds(work: Callable[[], object]) -> float:
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+
+    small, large = (seconds(lambda n=n: list(planned(many(s, n)).schedule())) for n in (150, 1200))  # type: ignore[misc]
+    assert large / small < 20  # eight times the steps; 64 when each step looked at all the others
