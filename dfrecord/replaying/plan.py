@@ -34,6 +34,7 @@ from dfrecord.replaying.client import Client
 from dfrecord.replaying.run import ReplayOptions
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
+    UNKNOWN,
     Values,
     check_given,
     filled_body,
@@ -43,8 +44,6 @@ from dfrecord.replaying.values import (
     starting_values,
 )
 from dfrecord.system_api.catalog import Catalog
-
-UNKNOWN = "(known after create)"
 
 
 class Action(StrEnum):

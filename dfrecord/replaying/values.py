@@ -29,6 +29,10 @@ Values = dict[str, Tree]
 """By variable name: a value without variables in it."""
 
 
+UNKNOWN = "(known after create)"
+"""Stands in a plan for a value that a create will give."""
+
+
 def starting_values(journey: Journey, base_url: str, given: Mapping[str, str]) -> Values:
     """The values known before a run: `given` is an environment (names as in `Variable.env`), defaults fill the rest.
 
@@ -99,7 +103,7 @@ def hidden(text: str, journey: Journey, values: Mapping[str, Tree]) -> str:
     """A text without the secrets of a run, however JSON writes them."""
     for variable in journey.variables:
         value = values.get(variable.name)
-        if variable.secret and isinstance(value, str) and value:
+        if variable.secret and isinstance(value, str) and value not in ("", UNKNOWN):
             for form in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
                 text = text.replace(form, "***")
     return text

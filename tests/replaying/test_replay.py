@@ -139,6 +139,12 @@ def test_plan_shows_each_field_with_its_old_and_new_value(tmp_path: Path) -> Non
         assert planned.stdout.endswith("Plan: 1 to create, 2 to change, 1 to delete\n")
 
 
+def test_plan_shows_which_ids_are_not_known_yet(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        planned = replay(FIXTURES / "02-provision-tenant" / "recording.har", df, tmp_path, "--plan")
+        assert '      role_id: "(known after create)"\n' in planned.stdout
+
+
 def test_upsert_twice_and_teardown(tmp_path: Path) -> None:
     with DreamFactoryDouble(id_offset=1000) as df:
         before = df.state()
