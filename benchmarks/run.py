@@ -140,7 +140,8 @@ def scripts(folder: Path, peers: Peers, rounds: int) -> None:
         )
         for format in ("python", "curl", "postman")
     }
-    works["har2locust"] = _process([peers.bin / "har2locust", path])
+    beside = f"PATH={peers.bin}{os.pathsep}{os.environ['PATH']}"  # har2locust starts the ruff that came with it
+    works["har2locust"] = _process(["env", beside, peers.bin / "har2locust", path])
     if peers.har_to_k6:
         works["har-to-k6"] = _process([peers.har_to_k6, path, "-o", folder / "out.js"])
     _table("1,000 calls into a script", _measured(works, rounds), "dfrecord render -f python")
