@@ -133,10 +133,11 @@ def damaged(folder: Path, peers: Peers, rounds: int) -> None:
 def scripts(folder: Path, peers: Peers, rounds: int) -> None:
     """A recording into a script: what har2locust and har-to-k6 do, too."""
     path = folder / "calls.har"
-    hars.small(path, 1000, share=0.9)
+    hars.small(path, 1000, share=0.5)
+    everything = ["--filter", "api/v2", "--reads", "all"]  # as the others do
     works = {
         f"dfrecord render -f {format}": _process(
-            [*DFRECORD, "render", path, "-f", format, "-o", folder / "out", "-q", "--force"]
+            [*DFRECORD, "render", path, "-f", format, "-o", folder / "out", "-q", "--force", *everything]
         )
         for format in ("python", "curl", "postman")
     }
