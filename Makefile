@@ -9,7 +9,7 @@ DEMO := examples/provision-tenant.har
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test lint docs fuzz wheel clean
+.PHONY: demo test lint docs fuzz wheel benchmark clean
 
 demo: $(VENV)/.ready
 	@mkdir -p demo
@@ -42,6 +42,9 @@ fuzz: $(VENV)/.ready-dev
 wheel: $(VENV)/.ready-dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
+
+benchmark: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/run.py $(BENCHMARK_ARGS)
 
 clean:
 	rm -rf $(VENV) node_modules dist demo build .fuzz

@@ -1,6 +1,7 @@
 """All that `docs/performance.md` tells of files and of long journeys, beside other programs, in one run.
 
-    python benchmarks/run.py [--megabytes 1000] [--entries 43000] [--steps 1000,10000,100000] [--rounds 3]
+    python benchmarks/run.py [--tables reading,damaged,scripts,start,journeys] [--megabytes 1000] [--entries 43000]
+                             [--steps 1000,10000,100000] [--rounds 3]
 
 Everything is made in a temporary folder: the files (`hars`), an environment with the other programs, installed with pip
 and npm, and what is written. What is compared runs in turn, each in a process of its own, so that noise of the machine
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -75,15 +77,22 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=43_000, help="entries of the file of small ones")
     parser.add_argument("--steps", default="1000,10000,100000", help="lengths of the journeys")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tables", default="reading,damaged,scripts,start,journeys")
     options = parser.parse_args()
+    tables = options.tables.split(",")
     print(f"Python {platform.python_version()}, {platform.system()} on {platform.machine()}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="dfrecord-benchmark-") as folder:
         peers = Peers(Path(folder))
-        reading(Path(folder), peers, options.megabytes, options.entries, options.rounds)
-        damaged(Path(folder), peers, options.rounds)
-        scripts(Path(folder), peers, options.rounds)
+        if "reading" in tables:
+            reading(Path(folder), peers, options.megabytes, options.entries, options.rounds)
+        if "damaged" in tables:
+            damaged(Path(folder), peers, options.rounds)
+        if "scripts" in tables:
+            scripts(Path(folder), peers, options.rounds)
+    if "start" in tables:
         start(options.rounds)
-    journeys([int(steps) for steps in options.steps.split(",")])
+    if "journeys" in tables:
+        journeys([int(steps) for steps in options.steps.split(",")])
 
 
 # ---------------------------------------------------------------- the tables
@@ -124,14 +133,16 @@ def damaged(folder: Path, peers: Peers, rounds: int) -> None:
 def scripts(folder: Path, peers: Peers, rounds: int) -> None:
     """A recording into a script: what har2locust and har-to-k6 do, too."""
     path = folder / "calls.har"
-    hars.small(path, 1000, share=0.9)
+    hars.small(path, 1000, share=0.5)
+    everything = ["--filter", "api/v2", "--reads", "all"]  # as the others do
     works = {
         f"dfrecord render -f {format}": _process(
-            [*DFRECORD, "render", path, "-f", format, "-o", folder / "out", "-q", "--force"]
+            [*DFRECORD, "render", path, "-f", format, "-o", folder / "out", "-q", "--force", *everything]
         )
         for format in ("python", "curl", "postman")
     }
-    works["har2locust"] = _process([peers.bin / "har2locust", path])
+    beside = f"PATH={peers.bin}{os.pathsep}{os.environ['PATH']}"  # har2locust starts the ruff that came with it
+    works["har2locust"] = _process(["env", beside, peers.bin / "har2locust", path])
     if peers.har_to_k6:
         works["har-to-k6"] = _process([peers.har_to_k6, path, "-o", folder / "out.js"])
     _table("1,000 calls into a script", _measured(works, rounds), "dfrecord render -f python")
@@ -221,19 +232,27 @@ def _process(command: Sequence[object], limit: int = 0) -> Callable[[], Cost]:
 
 
 class Peers:
-    """The other programs, installed in a folder of their own."""
+    """The other programs, installed in a folder of their own when they are needed."""
 
     def __init__(self, folder: Path) -> None:
-        self.bin = folder / "peers" / "bin"
+        self._folder = folder
+
+    @cached_property
+    def bin(self) -> Path:
+        """Where the Python programs are."""
+        folder = self._folder
         packages = ["orjson", "haralyzer", "har2locust", f"mitmproxy=={version('mitmproxy')}"]
         subprocess.run([sys.executable, "-m", "venv", folder / "peers"], check=True)
-        subprocess.run([self.bin / "pip", "install", "--quiet", *packages], check=True)
-        self.har_to_k6 = self._installed(folder) if shutil.which("npm") else None
+        subprocess.run([folder / "peers/bin/pip", "install", "--quiet", *packages], check=True)
+        return folder / "peers" / "bin"
 
-    @staticmethod
-    def _installed(folder: Path) -> Path:
-        subprocess.run(["npm", "install", "--silent", "--prefix", folder / "k6", "har-to-k6"], check=True)
-        return folder / "k6" / "node_modules" / ".bin" / "har-to-k6"
+    @cached_property
+    def har_to_k6(self) -> Path | None:
+        """The Node program; None without npm."""
+        if not shutil.which("npm"):
+            return None
+        subprocess.run(["npm", "install", "--silent", "--prefix", self._folder / "k6", "har-to-k6"], check=True)
+        return self._folder / "k6" / "node_modules" / ".bin" / "har-to-k6"
 
     def python(self, code: str) -> Callable[[], Cost]:
         """Runs code in the environment of the other programs."""

@@ -309,7 +309,9 @@ SCENARIOS: list[Scenario] = [
 
 
 IN_PART: dict[str, tuple[Scenario, ...]] = {
-    "ansible": (existing_roles_with_odd_names, batch_of_which_one_fails, lookups_created_changed_and_deleted_by_ids)
+    "ansible": (existing_roles_with_odd_names, batch_of_which_one_fails, lookups_created_changed_and_deleted_by_ids),
+    # It refuses a body that is not JSON and holds a secret: a CSV import with passwords.
+    "http": tuple(scenario for scenario in SCENARIOS if scenario is not document_profile_and_imports),
 }
 UPSERTED_IN_PART: dict[str, tuple[Scenario, ...]] = {
     "ansible": (role_rows_changed_removed_and_added, renamed_record_is_found_by_its_old_name),

@@ -34,7 +34,7 @@ from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
 from dfrecord.replaying.client import Answered, Client, Connection
-from dfrecord.replaying.compare import Comparison, Difference
+from dfrecord.replaying.compare import Comparison, Difference, shortened
 from dfrecord.replaying.created import CreatedFile, Made
 from dfrecord.replaying.stopping import stopping
 from dfrecord.replaying.target import Target, document, member
@@ -276,7 +276,7 @@ class _Run:
             title=self._hidden(result.title),
             message=self._hidden(result.message),
             differences=tuple(
-                Difference(self._hidden(d.place), self._hidden(d.recorded), self._hidden(d.found))
+                Difference(self._hidden(d.place), *(shortened(self._hidden(v)) for v in (d.recorded, d.found)))
                 for d in result.differences
             ),
         )
@@ -522,5 +522,4 @@ def _json_bytes(value: Any) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    text = json_text(_tree({"value": value}))[9:-1]
-    return text if len(text) <= 200 else text[:199] + "…"
+    return json_text(_tree({"value": value}))[9:-1]

@@ -124,7 +124,7 @@ class Target:
 
     def _by_key(self, step: Step, path: str, keys: Array, headers: Headers) -> str | None:
         for key in keys.items:
-            if isinstance(key, Object):
+            if isinstance(key, Object) and key.members:
                 match = [(str(name), value) for name, value in key.members]
                 own = self.conventions.id
                 found = self.find(step.resource or "", path, match, headers, self.conventions.rows, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -100,12 +101,14 @@ def check_given(journey: Journey, values: Mapping[str, Tree], *, run: bool) -> N
 
 
 def hidden(text: str, journey: Journey, values: Mapping[str, Tree]) -> str:
-    """A text without the secrets of a run, however JSON writes them."""
+    """A text without the secrets of a run, however JSON and HTML write them."""
     for variable in journey.variables:
         value = values.get(variable.name)
         if variable.secret and isinstance(value, str) and value not in ("", UNKNOWN):
-            for form in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
-                text = text.replace(form, "***")
+            escaped = html.escape(value)
+            for written in (value, escaped, escaped.replace("&#x27;", "&#039;"), html.escape(value, quote=False)):
+                for form in (written, json.dumps(written)[1:-1], json.dumps(written, ensure_ascii=False)[1:-1]):
+                    text = text.replace(form, "***")
     return text
 
 
