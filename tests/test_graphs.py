@@ -136,7 +136,7 @@ class Administrator:
 
 
 def as_in_parallel(exchanges: list[Exchange], draw: Callable[..., Any]) -> list[Exchange]:
-    """The exchanges as a browser lists them that does not wait: a read begun before the write before it was answered."""
+    """The exchanges as a browser lists them that does not wait: a read begun before the write was answered."""
     result = list(exchanges)
     for place in range(len(result) - 1):
         write, read = result[place : place + 2]

@@ -8,7 +8,7 @@ _ORDER = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueK
 
 
 def residue_lines(residue: tuple[Residue, ...]) -> list[str]:
-    """The residue, what needs a look first; of entries that are no step only their number (`dfrecord show` has each)."""
+    """The residue, what needs a look first; of entries that are no step, the number (`dfrecord show` has each)."""
     found: dict[tuple[int, str], list[str]] = {}
     for item in residue:
         found.setdefault((_ORDER.index(item.kind), item.reason), []).append(item.subject or item.step or "")
