@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import dfrecord
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import Exchange, Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
@@ -38,7 +39,7 @@ class Administrator:
         self.s, self.draw, self.careless, self.made = session, draw, careless, 0
         self.known = {
             resource: [row["id"] for row in session.call("GET", f"system/{resource}")["resource"]]
-            for resource in ("service", "role", "app", "user", "lookup", "cors")
+            for resource in ("service", "role", "app", "user", "lookup", "cors", "email_template")
         }
         self.referred: set[tuple[str, int]] = set()
 
@@ -73,12 +74,32 @@ class Administrator:
             record |= {"email": f"u{self.made}@example.com", "password": PASSWORD, ASSIGNED: [assigned]}
         elif resource == "lookup":
             record = {"name": f"key{self.made}", "value": self.draw(ODD) + "v"}
+        elif resource == "email_template":
+            record = {"name": self.name(), "subject": self.draw(ODD) + "s", "to": "a@example.com", "body_html": "<p>"}
         else:
             record = {"path": f"p{self.made}/*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0}
         self.known[resource] += self.s.create(resource, record)
 
+    def create_several(self) -> None:
+        """One call with two records; the app of a role that the same moment's role create has just answered."""
+        roles = [{"name": self.name(), "is_active": True, RELATION: self.rows()} for _ in range(2)]
+        made = self.s.create("role", *roles)
+        self.known["role"] += made
+        apps = [{"name": self.name(), "type": "0", "role_id": own, "is_active": True} for own in made[::-1]]
+        self.known["app"] += self.s.create("app", *apps)
+        self.referred |= {("role", own) for own in made}
+
+    def update_several(self) -> None:
+        """A bulk update, each record by the id in it."""
+        resource = self.draw(st.sampled_from(["role", "app"]))
+        chosen = self.draw(st.lists(st.sampled_from(self.known[resource]), unique=True, min_size=1, max_size=3))
+        self.referred |= {(resource, own) for own in chosen}
+        rows = [{"id": own, "description": self.name()} for own in chosen]
+        self.s.call("PATCH", f"system/{resource}", {"resource": rows})
+
     def update(self) -> None:
-        there = [resource for resource in ("service", "role", "app", "user", "lookup") if self.known[resource]]
+        updated = ("service", "role", "app", "user", "lookup", "email_template")
+        there = [resource for resource in updated if self.known[resource]]
         resource = self.draw(st.sampled_from(there))
         own = self.pick(resource)
         record: dict[str, Any] = {}
@@ -86,6 +107,7 @@ class Administrator:
             relation = {"role": RELATION, "user": ASSIGNED}.get(resource)
             record = self.s.call("GET", f"system/{resource}/{own}" + (f"?related={relation}" if relation else ""))
         field = "value" if resource == "lookup" else "label" if resource == "service" else "name"
+        field = "subject" if resource == "email_template" else field
         record = {**record, field: self.name()}
         if resource == "role" and RELATION in record:
             record[RELATION] = self.changed(record[RELATION], own)
@@ -103,13 +125,24 @@ class Administrator:
         return result + [{**row, "role_id": own} for row in self.rows() if row["service_id"] not in taken]
 
     def delete(self) -> None:
-        resource = self.draw(st.sampled_from(["role", "app", "lookup", "cors"]))
+        resource = self.draw(st.sampled_from(["role", "app", "lookup", "cors", "email_template"]))
         known = self.known[resource]
         free = [own for own in known if (resource, own) not in self.referred or (self.careless and len(known) > 1)]
         if free:
             own = self.draw(st.sampled_from(free))
             self.known[resource].remove(own)
-            self.s.call("DELETE", f"system/{resource}/{own}")
+            by_id = self.draw(st.booleans())
+            self.s.call("DELETE", f"system/{resource}/{own}" if by_id else f"system/{resource}?ids={own}")
+
+
+def as_in_parallel(exchanges: list[Exchange], draw: Callable[..., Any]) -> list[Exchange]:
+    """The exchanges as a browser lists them that does not wait: a read begun before the write before it was answered."""
+    result = list(exchanges)
+    for place in range(len(result) - 1):
+        write, read = result[place : place + 2]
+        if write.request.method != "GET" and read.request.method == "GET" and draw(st.booleans()):
+            result[place : place + 2] = [read, write]
+    return [replace(exchange, number=number) for number, exchange in enumerate(result)]
 
 
 def prepare(df: DreamFactoryDouble, *, turned: bool) -> None:
@@ -163,9 +196,10 @@ def test_random_journey_ends_in_the_same_state(
         session = RecordedSession(recorded)
         administrator = Administrator(session, data.draw, careless=upsert)
         moves = [administrator.create] * 3 + [administrator.update] * 3 + [administrator.delete]
+        moves += [administrator.create_several, administrator.update_several]
         for _ in range(data.draw(st.integers(3, 12))):
             data.draw(st.sampled_from(moves))()
-        recording = Recording("graph.har", tuple(session.exchanges))
+        recording = Recording("graph.har", tuple(as_in_parallel(session.exchanges, data.draw)))
         before = ids(target)
         run_script(folder, recording, target, upsert=upsert)
         assert settled(target.state()) == settled(recorded.state())

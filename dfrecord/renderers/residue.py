@@ -1,27 +1,20 @@
-"""The residue in a few lines, for the comments of a script; `dfrecord show` has all of it."""
+"""The residue as lines for the comments of a script: everything, each reason once with the steps that it is about."""
 
 from __future__ import annotations
 
-from collections import Counter
-
 from dfrecord.journey.model import Residue, ResidueKind
 
-LINES = 24
+_ORDER = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueKind.DROPPED]
 
 
 def residue_lines(residue: tuple[Residue, ...]) -> list[str]:
-    """The residue, what needs a look first, equal reasons counted together."""
-    order = [ResidueKind.RISKY, ResidueKind.UNKNOWN, ResidueKind.LEFT_OUT, ResidueKind.DROPPED]
-    counts = Counter((order.index(item.kind), item.reason, _subject(item)) for item in residue)
-    if len(counts) > LINES:
-        counts = Counter((order.index(item.kind), item.reason, "") for item in residue)
-    lines = [f"{order[kind]}, {count}x: {reason}{subject}" for (kind, reason, subject), count in sorted(counts.items())]
-    if len(lines) > LINES:
-        rest = len(lines) - LINES
-        lines = [*lines[:LINES], f"and {rest} more kinds (`dfrecord show` lists them all)"]
+    """The residue, what needs a look first; of entries that are no step only their number (`dfrecord show` has each)."""
+    found: dict[tuple[int, str], list[str]] = {}
+    for item in residue:
+        found.setdefault((_ORDER.index(item.kind), item.reason), []).append(item.subject or item.step or "")
+    lines: list[str] = []
+    for (kind, reason), subjects in sorted(found.items()):
+        named = dict.fromkeys(subject for subject in subjects if subject and _ORDER[kind] is not ResidueKind.DROPPED)
+        about = f" ({', '.join(named)})" if named else ""
+        lines.append(f"{_ORDER[kind]}, {len(subjects)}x: {reason}{about}")
     return lines
-
-
-def _subject(item: Residue) -> str:
-    subject = item.subject or item.step or ""
-    return f" ({subject})" if subject and item.kind is not ResidueKind.DROPPED else ""
