@@ -188,6 +188,8 @@ class _Planner:
 
     def _state(self, step: Step, wanted: Wanted) -> Planned:
         state = document(wanted, self._values)
+        if not self._upserts:
+            state = _with_all(state)
         title = self._title(step)
         own, record = self._record(step, wanted)
         if step.kind is StepKind.DELETE:
@@ -270,6 +272,15 @@ class _Planner:
 
 def _has_key(record: dict[str, Any], keys: list[dict[str, Any]]) -> bool:
     return any(not reconcile.differs(key, record) for key in keys)
+
+
+def _with_all(state: dict[str, Any]) -> dict[str, Any]:
+    """A wanted state with what an upsert leaves to later steps: a plain run sends that, too."""
+    rows = {
+        relation: {**given, "rows": [{**entry, "later": False} for entry in given["rows"]]}
+        for relation, given in state["rows"].items()
+    }
+    return {**state, "later": [], "rows": rows}
 
 
 def _value(value: Any) -> Tree:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import dfrecord
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
 from dfrecord.replaying.plan import Action, Plan
-from tests.doubles.server import DreamFactoryDouble
+from tests.doubles.server import DreamFactoryDouble, LoggedRequest
 from tests.recorder import RecordedSession
 from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
 from tests.tools import run
@@ -103,14 +105,23 @@ def counted(plan: Plan) -> dict[str, int]:
     return {action.value: plan.count(action) for action in Action if plan.count(action) and action is not Action.NONE}
 
 
+def records(call: LoggedRequest) -> list[Any]:
+    """The records in the body of a request; one when it does not list them."""
+    if any(name.lower() == "content-type" and value.startswith("text/csv") for name, value in call.headers):
+        return list(csv.DictReader(io.StringIO(call.body.decode())))
+    sent = json.loads(call.body or b"{}")
+    return sent if isinstance(sent, list) else sent.get("resource", [sent])
+
+
 def done(df: DreamFactoryDouble) -> dict[str, int]:
-    """The records that the logged requests wrote; those of a cache are no records."""
+    """The records that the logged requests wrote; a cache and the own profile are no records."""
     verbs = {"POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
     counts: Counter[str] = Counter()
     for call in df.writes:
-        rows: Any = json.loads(call.body).get("resource", [1]) if call.body else [1]
+        rows = records(call)
         named = [part[4:].split(",") for part in call.query.split("&") if part.startswith("ids=")]
-        counts["call" if "/cache/" in call.path else verbs[call.verb]] += len((named or [rows])[0])
+        is_record = "/cache/" not in call.path and not call.path.endswith("/profile")
+        counts[verbs[call.verb] if is_record else "call"] += len((named or [rows])[0])
     return dict(counts)
 
 
