@@ -20,9 +20,11 @@ from tests.states import portable
 from tests.test_end_to_end import environment
 from tests.test_journeys import ACCESS, INSTALLED, PASSWORD
 from tests.test_upsert import made_records, without_dates
-from tests.tools import FORMATS, ROOT, rendered, run
+from tests.tools import EVERY_OPTION, ROOT, rendered, run
 
-WAYS = [*FORMATS, "replay"]
+WAYS = [*EVERY_OPTION, "replay"]
+# Undo by parameter and of creates that were never answered (docs/ansible.md, docs/load-tests.md tell what others do).
+WAYS_TO_UNDO = ["curl", "python", "postman", "replay"]
 SERVICE: dict[str, Any] = {"type": "local_file", "is_active": True, "description": "d", "config": {"container": "x"}}
 SCRIPT: dict[str, Any] = {"type": "nodejs", "content": "//1", "is_active": True}
 ROWS = "role_service_access_by_role_id"
@@ -152,7 +154,7 @@ def test_rows_of_a_role_that_is_there_are_changed_in_place(way: str, tmp_path: P
         assert len(found) == 3
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "ansible"])  # docs/ansible.md
 def test_hidden_secrets_go_along_with_other_changes_only(way: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
@@ -171,7 +173,7 @@ def test_hidden_secrets_go_along_with_other_changes_only(way: str, tmp_path: Pat
             assert [(body.get("resource") or [body])[0]["password"] for body in bodies] == expected
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
 def test_teardown_undoes_the_tenant_it_is_asked_for_and_creates_without_an_answer(way: str, tmp_path: Path) -> None:
     with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
         session = RecordedSession(recorded)

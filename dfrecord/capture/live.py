@@ -103,7 +103,7 @@ class LiveRecording:
         self._sightings.add(exchange, self.count)
         location = self._catalog.locate(exchange.request.decoded_path)
         kind = kind_of(exchange, location, self._catalog)
-        title = title_of(exchange, location, kind, self._sightings, self.count, self._catalog)
+        title = title_of(exchange, location, kind, self._sightings, self.count, self._catalog, with_ids=True)
         title = title if kind is StepKind.CALL else title[:1].lower() + title[1:]
         status = exchange.response.status
         if kind is StepKind.CREATE and status < 300 and (made := _made(exchange, location, self._catalog)):

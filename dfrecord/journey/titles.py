@@ -31,9 +31,19 @@ def kind_of(exchange: Exchange, location: Location, catalog: Catalog) -> StepKin
 
 
 def title_of(
-    exchange: Exchange, location: Location, kind: StepKind, sightings: Sightings, entry: int, catalog: Catalog
+    exchange: Exchange,
+    location: Location,
+    kind: StepKind,
+    sightings: Sightings,
+    entry: int,
+    catalog: Catalog,
+    *,
+    with_ids: bool = False,
 ) -> str:
-    """One line for a person; records are named by their natural key where `sightings` show it up to `entry`."""
+    """One line for a person; records are named by their natural key where `sightings` show it up to `entry`.
+
+    A record that nothing names is a `?`, `with_ids` its id on the recorded instance.
+    """
     if kind is StepKind.LOGIN:
         return "Log in as an administrator" if catalog.is_admin_session(location.resource) else "Log in"
     if kind is StepKind.LOGOUT:
@@ -43,7 +53,7 @@ def title_of(
     if kind is StepKind.CALL or not resource:
         shown = f"{method} {exchange.request.decoded_path}"
         return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
-    keys = _keys(exchange, location, kind, sightings, entry, catalog)
+    keys = _keys(exchange, location, kind, sightings, entry, catalog, with_ids)
     if kind is StepKind.READ:
         return f"Read {resource} {keys[0]}" if location.record and keys else f"Read the list of {resource} records"
     count = f"{len(keys)} {resource} records:" if len(keys) > 1 else resource
@@ -52,9 +62,15 @@ def title_of(
 
 
 def _keys(
-    exchange: Exchange, location: Location, kind: StepKind, sightings: Sightings, entry: int, catalog: Catalog
+    exchange: Exchange,
+    location: Location,
+    kind: StepKind,
+    sightings: Sightings,
+    entry: int,
+    catalog: Catalog,
+    with_ids: bool,
 ) -> list[str]:
-    """The natural keys of the records a request is about; "?" where the recording does not show the key."""
+    """The natural keys of the records a request is about; "?" or the id where the recording does not show the key."""
     facts = catalog.resources[location.resource or ""]
     tree = json_of(exchange.request.body)
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
@@ -64,7 +80,8 @@ def _keys(
     field_name = facts.natural_key[0] if facts.natural_key else "name"
     if ids and kind is not StepKind.CREATE and facts.numbered:
         seen = [sightings.of(facts.name, i, entry) for i in ids]
-        keys = [sighting.row.get(field_name) if sighting else None for sighting in seen]
+        unnamed = ids if with_ids else [None] * len(ids)
+        keys = [s.row.get(field_name) if s else own for s, own in zip(seen, unnamed, strict=True)]
     else:
         keys = [record.get(field_name) for record in records] or list(ids)
     return [key if isinstance(key, str) else "?" for key in keys]

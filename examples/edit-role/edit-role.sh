@@ -106,8 +106,8 @@ die() {
 
 # without_secrets TEXT: the text, with the name of each secret where the server repeats its value.
 without_secrets() {
-  local text=$1 name value
-  for name in DF_PASSWORD DF_SESSION_TOKEN; do
+  local text=$1 name value names=(DF_PASSWORD DF_SESSION_TOKEN)
+  for name in "${names[@]}"; do
     value=${!name:-}
     if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
   done
