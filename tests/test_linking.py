@@ -15,7 +15,7 @@ from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
 from dfrecord.journey.model import Journey, Var
-from dfrecord.recording.exchange import Exchange, Headers, Recording
+from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
@@ -227,3 +227,15 @@ def test_time_to_plan_grows_with_the_recording_and_not_with_its_square() -> None
 
     small, large = (seconds(lambda n=n: list(planned(many(s, n)).schedule())) for n in (150, 1200))  # type: ignore[misc]
     assert large / small < 20  # eight times the steps; 64 when each step looked at all the others
+
+
+def test_a_login_whose_answer_was_not_recorded_still_gives_the_token() -> None:
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        [role] = session.create("role", {"name": "r", "is_active": True})
+        session.create("app", {"name": "a", "role_id": role, "type": "0", "is_active": True})
+    login, *rest = session.exchanges
+    login = replace(login, response=replace(login.response, body=Body.recorded(b"")))
+    journey = dfrecord.plan(Recording("omitted.har", (login, *rest)))
+    with DreamFactoryDouble(id_offset=50) as df:
+        assert dfrecord.replay(journey, df.url, {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}).ok

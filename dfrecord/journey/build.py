@@ -128,6 +128,9 @@ class _Build:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
                 self.steps.append(step)
+        if self._lookups_have_no_session():
+            self.variables.session_token(None)
+            self.steps.insert(0, self._synthetic_login(step_names))
         self._explain_decisions()
         self._warn()
         return self._journey()
@@ -215,6 +218,12 @@ class _Build:
         prefix = (session.token_prefix,) if session.token_prefix else ()
         return session.token_header, Text((*prefix, Var("session_token")))
 
+    def _lookups_have_no_session(self) -> bool:
+        """Whether ids have to be looked up for calls that themselves went without a session, with an API key, say."""
+        lookups = [variable for variable in self.references.variables if variable.lookup is not None]
+        has_session = any(variable.name == "session_token" for variable in self.variables.all())
+        return bool(lookups) and not has_session
+
     def _synthetic_login(self, names: Namer) -> Step:
         session = self.catalog.session
         account = (session.identity_fields[0], Var(self.variables.email(None)))
@@ -257,7 +266,7 @@ class _Build:
             kind=kind,
             resource=location.resource,
             request=self._request(exchange, body_tree, location, kind),
-            captures=tuple(self.variables.captures(answer, location.resource, kind)),
+            captures=self._captures(answer, location, kind),
             answer=self._answer(exchange),
             danger=danger,
             notes=(self.secrets.redact_text(note),) if note else (),
@@ -268,6 +277,14 @@ class _Build:
         if kind is StepKind.CREATE and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
             step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
         return link(step, location, entry, None if isinstance(answer, ValueError) else answer, self.references)
+
+    def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:
+        """What the answer gives; of the first login the token also when its answer was not recorded."""
+        captures = tuple(self.variables.captures(answer, location.resource, kind))
+        has_session = any(step.kind is StepKind.LOGIN for step in self.steps)
+        if captures or has_session or kind is not StepKind.LOGIN or self.options.literal:
+            return captures
+        return (Capture(self.variables.session_token(None), (self.catalog.session.token_fields[0],)),)
 
     def _changes(self, tree: Tree, location: Location, entry: int) -> Tree:
         """An update's body with what it changes; None when that is nothing."""
