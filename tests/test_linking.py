@@ -239,3 +239,17 @@ def test_a_login_whose_answer_was_not_recorded_still_gives_the_token() -> None:
     journey = dfrecord.plan(Recording("omitted.har", (login, *rest)))
     with DreamFactoryDouble(id_offset=50) as df:
         assert dfrecord.replay(journey, df.url, {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}).ok
+
+
+def test_related_records_that_the_catalog_does_not_know_disturb_nothing() -> None:
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        [role] = session.create("role", {"name": "r", "is_active": True})
+        session.call("GET", f"system/role/{role}?related=role_adldap_by_role_id")
+    *rest, read = session.exchanges
+    shown = (
+        b'{"id": 1, "name": "r", "role_adldap_by_role_id": [{"id": 4, "dn": "cn=r", "bind_password": "Hidden-16-x"}]}'
+    )
+    read = replace(read, response=replace(read.response, body=Body.recorded(shown)))
+    journey = dfrecord.plan(Recording("ldap.har", (*rest, read)), reads="all")
+    assert "Hidden-16-x" not in str(account(journey))

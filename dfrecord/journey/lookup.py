@@ -118,7 +118,9 @@ class Sightings:
 
     def _see(self, seen: Sighting, *, known: bool = False) -> None:
         """Notes a record of an answer and the related ones in it. `known`: its id is the path's, whatever it shows."""
-        facts = self._catalog.resources[seen.resource]
+        facts = self._catalog.resources.get(seen.resource)
+        if facts is None:  # related records of a resource that the catalog does not tell of
+            return
         own = self._catalog.id_of(seen.row.get(facts.id_field)) if facts.id_field else None
         if own is not None:
             seen, known = replace(seen, id=own), True

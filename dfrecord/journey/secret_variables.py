@@ -112,7 +112,8 @@ class SecretVariables:
             yield Capture(name, leaf.pointer)
 
     def _is_made(self, leaf: Leaf) -> bool:
-        return leaf.resource is not None and leaf.path in self._catalog.resources[leaf.resource].made_secrets
+        known = self._catalog.resources.get(leaf.resource or "")
+        return known is not None and leaf.path in known.made_secrets
 
     def name_for(self, value: str) -> str:
         """The variable for a secret value, made when there is none yet."""

@@ -139,7 +139,7 @@ class Comparison:
                 yield Difference(at, _shown(value), "absent")
                 continue
             relation = facts.relations.get(below) if facts else None
-            child = self.catalog.resources[relation.resource] if relation else None
+            child = self.catalog.resources.get(relation.resource) if relation else None
             other = found.get(name)
             if relation and child and isinstance(value, Array) and isinstance(other, Array):
                 yield from self._rows(value, other, child, relation.parent_key, at)

@@ -176,7 +176,8 @@ class Catalog:
 
     def is_own_account(self, resource: str | None) -> bool:
         """Whether a body of this resource is about the account that is signed on, or of no known resource."""
-        return resource is None or self.resources[resource].own_account
+        known = self.resources.get(resource or "")
+        return known is None or known.own_account
 
     @cached_property
     def _session_resources(self) -> frozenset[str]:
