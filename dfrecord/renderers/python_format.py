@@ -7,6 +7,7 @@ meaningless words of the same length, and each step's own words are put into wha
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -44,17 +45,31 @@ def formatted(source: str) -> str:
     start, *steps = _STEP.split(source)
     if len(steps) < MANY:
         return once(source)
+    try:
+        return _by_shapes(start, steps)
+    except (UsageError, SyntaxError, ValueError):
+        return once(source)  # also where it is no Python, which is then told in the words of the template
+
+
+def _by_shapes(start: str, steps: Sequence[str]) -> str:
+    """Raises ValueError where a shape does not tell all: the step would not say the same."""
     *steps, end = steps
     shapes = [_shape(step) for step in steps]
     distinct = list(dict.fromkeys(shape for shape, _ in shapes))
-    try:
-        done = dict(zip(distinct, _formatted_steps(distinct), strict=True))
-    except UsageError:
-        return once(source)  # which says where it is no Python, in the words of the template
+    done = dict(zip(distinct, _formatted_steps(distinct), strict=True))
+    filled = [_filled(done[shape], words) for shape, words in shapes]
+    for step, result in zip(steps, filled, strict=True):
+        if _meaning(step) != _meaning(result):
+            raise ValueError("a step is of another shape than it seemed")
     frame = once(start + end)
-    first = next(line for line in frame.splitlines(keepends=True) if _STEP.match(line))
-    before, _, after = frame.partition(first)
-    return "".join([before, *(f"{_filled(done[shape], words)}\n\n" for shape, words in shapes), first, after])
+    place = _STEP.search(frame)
+    if place is None:
+        raise ValueError("the last step has no comment before it")
+    return "".join([frame[: place.start()], *(f"{result}\n\n" for result in filled), frame[place.start() :]])
+
+
+def _meaning(step: str) -> str:
+    return ast.dump(ast.parse(f"def steps():\n{step}\n    pass"))
 
 
 def once(source: str) -> str:
@@ -90,7 +105,10 @@ def _shape(step: str) -> tuple[str, list[str]]:
 
 def _filled(step: str, words: Sequence[str]) -> str:
     rest = iter(words)
-    return _WORD.sub(lambda word: word[0] if _meaningless(word) is None else next(rest), step)
+    filled = _WORD.sub(lambda word: word[0] if _meaningless(word) is None else next(rest, ""), step)
+    if next(rest, None) is not None:
+        raise ValueError("black took words away")
+    return filled
 
 
 def _meaningless(word: re.Match[str]) -> str | None:
