@@ -155,7 +155,7 @@ class Writes:
             names = [part if isinstance(part, str) else self._recorded(part) for part in heading.parts[1:]]
             key = "".join(names)
         title = f"{words}{key}" if isinstance(key, str) else step.title
-        return replace(step, name=f"{step.name}_{position + 1}", title=title, heading=heading)
+        return replace(step, name=f"{step.name}_record_{position + 1}", title=title, heading=heading)
 
     def _recorded(self, var: Var) -> str:
         default = self.variables[var.name].default

@@ -209,6 +209,13 @@ def standing_in(values: frozenset[str], content: bytes) -> bool:
     return bool(values) and _any_of(values).search(content) is not None
 
 
+def hidden_in(text: str, values: frozenset[str]) -> str:
+    """The text with stars in the place of these secret values, in any form they may be written."""
+    if not values:
+        return text
+    return _any_of(values).sub(b"***", text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
 @lru_cache(maxsize=32)
 def _any_of(values: frozenset[str]) -> re.Pattern[bytes]:
     return re.compile(_trie_pattern([form for value in values for form, _ in _written_forms(value)]))
@@ -408,7 +415,8 @@ def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     """Every way the value may stand in a text, with whether that is base64."""
     plain = value.encode("utf-8", "surrogatepass")
     escaped = {*_percent_forms(value), value.replace('"', '""').encode("utf-8", "surrogatepass")}  # the latter in CSV
-    for text in (value, html.escape(value), html.escape(value, quote=False)):
+    quoted = html.escape(value)
+    for text in (value, quoted, quoted.replace("&#x27;", "&#039;"), html.escape(value, quote=False)):
         escaped.update(_json_forms(text))
     yield from ((form, False) for form in sorted(escaped))
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:

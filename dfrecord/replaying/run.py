@@ -390,8 +390,13 @@ class _Run:
             place = path or filled_text(step.request.target, self.values).partition("?")[0]
             key = state["keys"][-1] if state["keys"] else None
             wrapper = self.journey.conventions.wrapper if key else ""
-            self.created.note_creating(place, key)
-            answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=(place, key))
+            told = json.dumps(key)
+            creating = (
+                (place, key) if hidden(told, self.journey, self.values) == told else None
+            )  # no secret goes into the file
+            if creating:
+                self.created.note_creating(*creating)
+            answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
             self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             self.made.add(wanted.record or path)
             return self._done(result, Outcome.CREATED, step, answered)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +24,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.values import as_text, encoded, in_letters
 from dfrecord.normalise.body import json_text, parse_json
+from dfrecord.normalise.secrets import hidden_in
 
 Values = dict[str, Tree]
 """By variable name: a value without variables in it."""
@@ -101,15 +101,9 @@ def check_given(journey: Journey, values: Mapping[str, Tree], *, run: bool) -> N
 
 
 def hidden(text: str, journey: Journey, values: Mapping[str, Tree]) -> str:
-    """A text without the secrets of a run, however JSON and HTML write them."""
-    for variable in journey.variables:
-        value = values.get(variable.name)
-        if variable.secret and isinstance(value, str) and value not in ("", UNKNOWN):
-            escaped = html.escape(value)
-            for written in (value, escaped, escaped.replace("&#x27;", "&#039;"), html.escape(value, quote=False)):
-                for form in (written, json.dumps(written)[1:-1], json.dumps(written, ensure_ascii=False)[1:-1]):
-                    text = text.replace(form, "***")
-    return text
+    """A text without the secrets of a run, however they are written in it."""
+    given = [values.get(variable.name) for variable in journey.variables if variable.secret]
+    return hidden_in(text, frozenset(v for v in given if isinstance(v, str) and v not in ("", UNKNOWN)))
 
 
 def _typed(text: str, variable: Variable) -> Tree:
