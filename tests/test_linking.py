@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,7 +230,7 @@ def test_time_to_plan_grows_with_the_recording_and_not_with_its_square() -> None
     assert large / small < 20  # eight times the steps; 64 when each step looked at all the others
 
 
-def test_a_login_whose_answer_was_not_recorded_still_gives_the_token() -> None:
+def test_a_login_whose_answer_was_not_recorded_still_gives_the_token(tmp_path: Path) -> None:
     with DreamFactoryDouble() as df:
         session = RecordedSession(df)
         [role] = session.create("role", {"name": "r", "is_active": True})
@@ -238,7 +239,8 @@ def test_a_login_whose_answer_was_not_recorded_still_gives_the_token() -> None:
     login = replace(login, response=replace(login.response, body=Body.recorded(b"")))
     journey = dfrecord.plan(Recording("omitted.har", (login, *rest)))
     with DreamFactoryDouble(id_offset=50) as df:
-        assert dfrecord.replay(journey, df.url, {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}).ok
+        given = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        assert dfrecord.replay(journey, df.url, given, created_file=tmp_path / "created.jsonl").ok
 
 
 def test_related_records_that_the_catalog_does_not_know_disturb_nothing() -> None:

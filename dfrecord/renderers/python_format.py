@@ -7,7 +7,6 @@ meaningless words of the same length, and each step's own words are put into wha
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import subprocess
@@ -42,34 +41,29 @@ def formatted(source: str) -> str:
 
     The script has one long function, a comment `    # 7. …` before each of its steps.
     """
+    return _by_shapes(source) or once(source)
+
+
+def _by_shapes(source: str) -> str | None:
+    """The same, one step of each shape seen by black; None when that does not pay, or could give something else."""
     start, *steps = _STEP.split(source)
     if len(steps) < MANY:
-        return once(source)
-    try:
-        return _by_shapes(start, steps)
-    except (UsageError, SyntaxError, ValueError):
-        return once(source)  # also where it is no Python, which is then told in the words of the template
-
-
-def _by_shapes(start: str, steps: Sequence[str]) -> str:
-    """Raises ValueError where a shape does not tell all: the step would not say the same."""
+        return None
     *steps, end = steps
     shapes = [_shape(step) for step in steps]
     distinct = list(dict.fromkeys(shape for shape, _ in shapes))
-    done = dict(zip(distinct, _formatted_steps(distinct), strict=True))
-    filled = [_filled(done[shape], words) for shape, words in shapes]
-    for step, result in zip(steps, filled, strict=True):
-        if _meaning(step) != _meaning(result):
-            raise ValueError("a step is of another shape than it seemed")
-    frame = once(start + end)
-    place = _STEP.search(frame)
-    if place is None:
-        raise ValueError("the last step has no comment before it")
-    return "".join([frame[: place.start()], *(f"{result}\n\n" for result in filled), frame[place.start() :]])
-
-
-def _meaning(step: str) -> str:
-    return ast.dump(ast.parse(f"def steps():\n{step}\n    pass"))
+    try:
+        done = list(_formatted_steps(distinct))
+        frame = once(start + end)
+    except UsageError:
+        return None  # `once` says where it is no Python, in the words of the template
+    last = _STEP.search(frame)
+    # Black also changes words: quotes become double ones, and a comment without a title loses its last space.
+    if last is None or list(map(_words, done)) != list(map(_words, distinct)):
+        return None
+    by_shape = dict(zip(distinct, done, strict=True))
+    filled = (f"{_filled(by_shape[shape], words)}\n\n" for shape, words in shapes)
+    return "".join([frame[: last.start()], *filled, frame[last.start() :]])
 
 
 def once(source: str) -> str:
@@ -103,12 +97,13 @@ def _shape(step: str) -> tuple[str, list[str]]:
     return _WORD.sub(meaningless, step), words
 
 
+def _words(step: str) -> list[str]:
+    return [word[0] for word in _WORD.finditer(step)]
+
+
 def _filled(step: str, words: Sequence[str]) -> str:
     rest = iter(words)
-    filled = _WORD.sub(lambda word: word[0] if _meaningless(word) is None else next(rest, ""), step)
-    if next(rest, None) is not None:
-        raise ValueError("black took words away")
-    return filled
+    return _WORD.sub(lambda word: word[0] if _meaningless(word) is None else next(rest), step)
 
 
 def _meaningless(word: re.Match[str]) -> str | None:

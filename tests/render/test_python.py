@@ -42,6 +42,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.renderers import RenderOptions
 from dfrecord.renderers.python import render
+from dfrecord.renderers.python_format import once
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import ACCEPT, BASE_URL, HOSTILE, JSON, PROVISION, TOKEN, literal, raw_step
@@ -716,3 +717,19 @@ def test_long_script_is_the_same_from_several_processes_as_from_one(monkeypatch:
     whole = render(journey, RenderOptions())[0].content
     monkeypatch.setattr("dfrecord.renderers.python_format.LONG", 0)
     assert render(journey, RenderOptions())[0].content == whole
+    monkeypatch.setattr("dfrecord.renderers.python.formatted", once)
+    assert render(journey, RenderOptions())[0].content == whole
+
+
+@pytest.mark.parametrize("title", ["", "'", '"', "# type: x", "1. ", "\x0c", "\u2028", "é" * 50, "fmt: off"], ids=repr)
+def test_long_hostile_script_is_as_black_makes_it(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [title, "'\"", '"', "\\'", "'''", '"""\n    # 7. x', "{}", "\\N{DASH}", "\x00", "é" * 60, "x" * 90]
+    calls = [one_call(Object(((text, other), ("n", Number("1E5"))))).steps[0] for text in texts for other in texts]
+    steps = (
+        *(replace(step, name=f"step_{n}", title=title if n % 2 else f"Step {n}") for n, step in enumerate(calls)),
+        *(replace(raw_step("PUT", f"/{n}", body=text.encode()), title=title) for n, text in enumerate(texts)),
+    )
+    journey = Journey("hostile", "hostile", "x.har", steps, (BASE_URL,))
+    quick = render(journey, RenderOptions())[0].content
+    monkeypatch.setattr("dfrecord.renderers.python.formatted", once)
+    assert quick == render(journey, RenderOptions())[0].content
