@@ -39,7 +39,6 @@ class SecretVariables:
         self._emails: dict[str, str] = {}
         self._identity: dict[str, Tree] = {}
         self._token_is_captured = False
-        self._session = namer.give("session_token")  # no other variable may take that name
 
     def all(self) -> list[Variable]:
         """Every variable made so far, in order."""
@@ -55,7 +54,7 @@ class SecretVariables:
         """The variable of the first session token, which may also be given in the environment."""
         if "session_token" not in self._variables:
             about = "a session token to use instead of logging in"
-            name = self._session
+            name = self._namer.give("session_token")
             self._variables[name] = Variable(
                 name, VariableKind.CAPTURE, env="DF_SESSION_TOKEN", secret=True, description=about
             )
