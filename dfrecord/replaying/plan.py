@@ -6,7 +6,6 @@ create is there for the steps after it, with what it would hold. Nothing but the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -263,7 +262,14 @@ class _Planner:
             yield FieldChange(place, *shown)
 
     def _hidden(self, value: Any) -> Any:
-        return json.loads(hidden(json.dumps(value), self._journey, self._values))
+        match value:
+            case str():
+                return hidden(value, self._journey, self._values)
+            case list():
+                return [self._hidden(item) for item in value]
+            case dict():
+                return {self._hidden(key): self._hidden(item) for key, item in value.items()}
+        return value
 
     def _title(self, step: Step) -> str:
         title = filled_text(step.heading, self._values) if step.heading else step.title

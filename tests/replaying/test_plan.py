@@ -186,3 +186,12 @@ def test_a_secret_that_nobody_can_compare_is_told_as_set() -> None:
         prepare(df, "bystander")
         [step] = dfrecord.preview(journey, df.url, given(df, journey)).steps
         assert [(field.name, field.new) for field in step.fields] == [("password", "***")]
+
+
+def test_a_secret_that_is_part_of_every_text_disturbs_no_plan() -> None:
+    journey = dfrecord.plan(recorded(password_of_a_user_set))
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        secret = next(v.env for v in journey.variables if v.secret and v.required and v.env != "DF_PASSWORD")
+        planned = dfrecord.preview(journey, df.url, {**given(df, journey), secret: "tru"})
+        assert planned.count(Action.CHANGE) == 1
