@@ -12,6 +12,7 @@ from dfrecord.cli.options import (
     filter_option,
     force_option,
     may_replace,
+    output_option,
     quiet_option,
     read_source,
     refuse_input_as_output,
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(allow_dash=True))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FILE.har",
-    type=click.Path(allow_dash=True),
-    help="HAR to write; - for standard output.",
-)
+@output_option("FILE.har", "HAR to write")
 @catalog_option
 @filter_option
 @click.option("--keep-secrets", is_flag=True, help="Do not replace secrets; the file is then readable by you only.")

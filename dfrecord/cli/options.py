@@ -104,6 +104,18 @@ def given_options(*without: str) -> list[str]:
     return words
 
 
+def output_option(metavar: str, what: str) -> Callable[[Decorated], Decorated]:
+    """-o/--output, a path or `-` for standard output; `what` says what is written there."""
+    return click.option(
+        "-o",
+        "--output",
+        required=True,
+        metavar=metavar,
+        type=click.Path(allow_dash=True),
+        help=f"{what}; - for standard output.",
+    )
+
+
 def force_option(function: Decorated) -> Decorated:
     """--force."""
     return click.option("--force", is_flag=True, help="Replace the output when it exists.")(function)

@@ -12,6 +12,7 @@ from dfrecord.cli.options import (
     force_option,
     input_argument,
     may_replace,
+    output_option,
     plan_from,
     plan_options,
     quiet_option,
@@ -36,14 +37,7 @@ def _formats(context: click.Context, option: click.Parameter, incomplete: str) -
     shell_complete=_formats,
     help="curl, python, postman or another one of dfrecord formats.",
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="OUT",
-    type=click.Path(allow_dash=True),
-    help="File to write; - for standard output.",
-)
+@output_option("OUT", "File to write")
 @click.option(
     "--template-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -12,6 +12,7 @@ from dfrecord.cli.options import (
     given_options,
     input_argument,
     may_replace,
+    output_option,
     plan_options,
     plan_recording,
     quiet_option,
@@ -24,14 +25,7 @@ from dfrecord.outputs import Written, write_file, write_out
 
 @click.command("report")
 @input_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FILE.html",
-    type=click.Path(allow_dash=True),
-    help="Page to write; - for standard output.",
-)
+@output_option("FILE.html", "Page to write")
 @force_option
 @plan_options
 @quiet_option
