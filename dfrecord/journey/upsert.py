@@ -29,6 +29,7 @@ from dfrecord.journey.model import (
     used_variables,
     variables_of_tree,
 )
+from dfrecord.journey.names import Namer
 from dfrecord.journey.unneeded import Unneeded
 from dfrecord.journey.writes import Write, Writes
 from dfrecord.normalise.body import records_of
@@ -57,7 +58,8 @@ class _Upsert:
         self._residue: list[Residue] = []
 
     def run(self) -> Journey:
-        writes = Writes(self._catalog, self._variables)
+        names = Namer(step.name for step in self._journey.steps)
+        writes = Writes(self._catalog, self._variables, names)
         parts = [part for step in self._journey.steps for part in writes.of(step)]
         if not self._every_write:
             unneeded = Unneeded(self._variables, self._recorded_key)

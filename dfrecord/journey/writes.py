@@ -24,7 +24,7 @@ from dfrecord.journey.model import (
     Var,
     Variable,
 )
-from dfrecord.journey.names import label
+from dfrecord.journey.names import Namer, label
 from dfrecord.journey.rewrite import as_value
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -58,10 +58,11 @@ def path_text(target: Text) -> str:
 
 @dataclass(frozen=True)
 class Writes:
-    """Takes steps apart; `variables` are the journey's."""
+    """Takes steps apart; `variables` are the journey's, and `names` knows the names of its steps."""
 
     catalog: Catalog
     variables: Mapping[str, Variable]
+    names: Namer
 
     def of(self, step: Step) -> Iterable[Step | Write]:
         """The writes of a step, or the step itself when it writes no record that can be found again."""
@@ -155,7 +156,7 @@ class Writes:
             names = [part if isinstance(part, str) else self._recorded(part) for part in heading.parts[1:]]
             key = "".join(names)
         title = f"{words}{key}" if isinstance(key, str) else step.title
-        return replace(step, name=f"{step.name}_record_{position + 1}", title=title, heading=heading)
+        return replace(step, name=self.names.give(f"{step.name}_{position + 1}"), title=title, heading=heading)
 
     def _recorded(self, var: Var) -> str:
         default = self.variables[var.name].default
