@@ -235,7 +235,7 @@ class _Build:
             kind=StepKind.LOGIN,
             request=RequestTemplate("POST", Text((session.admin_path,)), headers, body),
             captures=(Capture("session_token", (session.token_fields[0],)),),
-            notes=("added by dfrecord: the recording begins after the login",),
+            notes=("added by dfrecord: the recording has no login that its calls use",),
         )
 
     def _look_up_key(self, value: str) -> str | None:
@@ -319,11 +319,11 @@ class _Build:
             return
         pairs = zip(records_of(sent, self.catalog.wrapper), records_of(answer, self.catalog.wrapper), strict=False)
         for position, (record, made) in enumerate(pairs):
-            own = made.get(facts.id_field)
-            seen = self.sightings.next(facts.name, own.text, entry) if isinstance(own, Number) else None
-            if seen is None or not isinstance(own, Number):
+            own = self.catalog.id_of(made.get(facts.id_field))
+            seen = self.sightings.next(facts.name, own, entry) if own is not None else None
+            if seen is None or own is None:
                 continue
-            if seen.entry < self.next_writes.get((facts.name, own.text), seen.entry + 1):
+            if seen.entry < self.next_writes.get((facts.name, own), seen.entry + 1):
                 yield from (
                     (position, field)
                     for field in kept_otherwise(record, seen.row)

@@ -391,9 +391,8 @@ class _Run:
             key = state["keys"][-1] if state["keys"] else None
             wrapper = self.journey.conventions.wrapper if key else ""
             told = json.dumps(key)
-            creating = (
-                (place, key) if hidden(told, self.journey, self.values) == told else None
-            )  # no secret goes into the file
+            shows_a_secret = hidden(told, self.journey, self.values) != told
+            creating = None if shows_a_secret else (place, key)
             if creating:
                 self.created.note_creating(*creating)
             answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
