@@ -7,9 +7,11 @@ import signal
 
 import pytest
 
-# Whoever started the tests may have been told to ignore Ctrl-C, and programs inherit that; the tests send it to them.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Whoever started the tests may ignore Ctrl-C or a closed terminal (`&`, nohup), and programs inherit that; the tests
+# send these signals to them.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 @pytest.hookimpl(trylast=True)
