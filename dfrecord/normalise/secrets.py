@@ -209,13 +209,6 @@ def standing_in(values: frozenset[str], content: bytes) -> bool:
     return bool(values) and _any_of(values).search(content) is not None
 
 
-def hidden_in(text: str, values: frozenset[str]) -> str:
-    """The text with stars in the place of these secret values, in any form they may be written."""
-    if not values:
-        return text
-    return _any_of(values).sub(b"***", text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-
-
 @lru_cache(maxsize=32)
 def _any_of(values: frozenset[str]) -> re.Pattern[bytes]:
     return re.compile(_trie_pattern([form for value in values for form, _ in written_forms(value)]))

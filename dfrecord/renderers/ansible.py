@@ -41,7 +41,7 @@ from dfrecord.renderers.python import functions_of
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import BRACKETS, environment
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import hiding, reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
 
@@ -107,6 +107,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         logouts=[tasks.step(step) for step in signs if step.kind is StepKind.LOGOUT],
         teardown_headers=tasks.session_headers() if journey.teardown else {},
         residue=residue_lines(journey.residue),
+        secrets=tasks.secrets(),
         made=tasks.made(),
         environment=settings.table(),
         recorded=settings.recorded(),
@@ -119,7 +120,9 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         dangers=[Recorded(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         facts=settings.facts(wrote=tasks.tells_changes),
     )
-    filters = env.get_template("ansible/filters.py.j2").render(reconcile=functions_of(reconcile))
+    filters = env.get_template("ansible/filters.py.j2").render(
+        reconcile=functions_of(reconcile), hiding=functions_of(hiding)
+    )
     return (
         OutputFile(playbook.encode("utf-8"), executable=True),
         OutputFile(filters.encode("utf-8"), beside=PLUGIN),
@@ -160,6 +163,14 @@ class _Tasks:
             v.name: Template(f"{{{{ {self.encoder.names[v.name]} | default(none) }}}}")
             for v in variables
             if not v.secret
+        }
+
+    def secrets(self) -> dict[str, Any]:
+        """What must not be told, by the name that may stand in its place."""
+        return {
+            v.env or v.name: Template(f"{{{{ {self.encoder.names[v.name]} | default('') }}}}")
+            for v in self._journey.variables
+            if v.secret
         }
 
     # ---------------------------------------------------------------- steps

@@ -62,6 +62,7 @@ class Request:
     notes: tuple[str, ...] = ()
     signs_on: bool = False
     lookup: dict[str, str] | None = None
+    hides: tuple[str, ...] = ()  # of these, what is secret
     captures: tuple[str, ...] = ()  # what its answer must hold: pointers in JSON
 
 
@@ -175,6 +176,11 @@ class _File:
             body=body,
             notes=tuple(map(comment, (*([f"Dangerous: {step.danger}"] if step.danger else []), *step.notes))),
             signs_on=self._journey.is_sign_on(step),
+            hides=tuple(
+                "/".join(map(str, capture.pointer))
+                for capture in step.captures
+                if self._journey.variable(capture.variable).secret
+            ),
             captures=tuple(js(list(capture.pointer)) for capture in step.captures),
         )
         for capture in step.captures:

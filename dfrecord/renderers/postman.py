@@ -99,7 +99,7 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
                     "after",
                     upsert=journey.upsert,
                     teardown=journey.teardown,
-                    secrets=[shop.names[variable.name] for variable in journey.variables if variable.secret],
+                    secrets=_secrets(shop),
                 ),
             ),
         ],
@@ -119,6 +119,11 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
             for variable in kept
         ]
     return collection
+
+
+def _secrets(shop: Workshop) -> list[str]:
+    """The names in the collection of what must not be told."""
+    return [shop.names[variable.name] for variable in shop.journey.variables if variable.secret]
 
 
 def _folders(journey: Journey, shop: Workshop) -> Iterator[dict[str, Any]]:
@@ -255,6 +260,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         ],
         upsert=journey.upsert,
         teardown=journey.teardown,
+        secrets=_secrets(shop),
         to_sign_on=_to_sign_on(journey),
         token=names[shop.token] if shop.token else "",
         token_header=journey.conventions.token_header,

@@ -31,6 +31,7 @@ from dfrecord.journey.model import (
     Var,
     Variable,
     Wanted,
+    variables_of_tree,
 )
 from dfrecord.renderers.postman_encoder import (
     Names,
@@ -65,6 +66,10 @@ class Workshop:
     templates: jinja2.Environment
     token: str | None
     session: tuple[str, ...]
+
+    def is_secret(self, variable: str) -> bool:
+        """Whether a variable of the journey is secret."""
+        return self.journey.variable(variable).secret
 
     def script(self, name: str, **context: Any) -> list[str]:
         """The lines of a script made from a template."""
@@ -170,14 +175,15 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         if isinstance(value, str) and not UNFILTERABLE & set(value):
             rest = target
             target = _with_query(lookup.path, "filter=" + quote(f'{field}="{value}"', safe="") + "&" + fields)
-    request = RequestTemplate("GET", target, lookup.headers)
+    request, keys = RequestTemplate("GET", target, lookup.headers), (*lookup.newer, lookup.match)
     after = shop.script(
         "lookup",
         variable=names[variable.name],
         resource=clean(lookup.resource),
         rows=list(lookup.rows),
         pick=lookup.pick,
-        keys=[[(field, js_tree(value, names)) for field, value in key] for key in (*lookup.newer, lookup.match)],
+        keys=[[(field, js_tree(value, names)) for field, value in key] for key in keys],
+        secret=sorted({field for key in keys for field, value in key if any(map(shop.is_secret, variables_of_tree(value)))}),
         optional=lookup.optional,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],

@@ -37,7 +37,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import predicted, reconcile
+from dfrecord.replaying import hiding, predicted, reconcile
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -70,6 +70,7 @@ class Call:
     result: str = ""
     closes_session: bool = False
     opens_session: bool = False
+    hides: tuple[str, ...] = ()  # the names it gives to secrets
     labels: tuple[str, ...] = ()  # a short name, and what kind of call it is
 
 
@@ -124,6 +125,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         session_calls=[call for call in calls if call.opens_session or call.closes_session],
         followers=_followers(journey, names),
         letters=_letters(journey),
+        hides=any(variable.secret for variable in journey.variables),
+        hiding=functions_of(hiding),
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
         told=told,
@@ -210,6 +213,7 @@ class _Body:
                 arguments.append(f"headers=[{pairs}]")
         else:
             arguments += self._changed_headers(headers, body.startswith("json="), step.kind)
+        kept = [self._names.assigned(c.variable) for c in step.captures if self._journey.variable(c.variable).secret]
         guard = self._names.guard(step) or ("df.wrote" if step.only_after_changes else "")
         return Call(
             method=method,
@@ -221,6 +225,7 @@ class _Body:
             captures=tuple(
                 (self._names.assigned(capture.variable), _pointer(capture.pointer)) for capture in step.captures
             ),
+            hides=tuple(name for name in kept if name != "df.session_token"),
             opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
             closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
             labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
@@ -322,6 +327,7 @@ class _Body:
             tuple(arguments),
             lookup.title,
             result=self._names.assigned(variable.name),
+            hides=(self._names.assigned(variable.name),) if variable.secret else (),
             labels=(f"find_{variable.name}", VariableKind.LOOKUP.value, lookup.resource),
         )
 

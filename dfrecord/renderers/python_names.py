@@ -42,9 +42,9 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     re.findall(
         r"\w+",
         """
-        parsed explain readable reason_of named whole changes row_change differs plain tear_down Unknown New
+        parsed explain readable reason_of named hidden forms_of form_of whole changes row_change differs plain tear_down Unknown New
         as_given number boolean main annotations
-        argparse html json os sys quote requests asdict dataclass field
+        argparse html json os re sys quote Callable requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
         isinstance type set dict list tuple next iter map filter any all len enumerate super str ValueError
         """,
@@ -55,7 +55,7 @@ _CLIENT_WORDS = frozenset(
         r"\w+",
         """
         base_url session_token logs_in timeout verbose http self call find ensure change remove
-        tear_down created created_file outcomes summary wrote planning planned plan_summary predicted secrets
+        tear_down created created_file outcomes summary wrote planning planned plan_summary predicted secrets hidden
         """,
     )
 )

@@ -24,7 +24,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.values import as_text, encoded, in_letters
 from dfrecord.normalise.body import json_text, parse_json
-from dfrecord.normalise.secrets import hidden_in
+from dfrecord.replaying import hiding
 
 Values = dict[str, Tree]
 """By variable name: a value without variables in it."""
@@ -103,7 +103,8 @@ def check_given(journey: Journey, values: Mapping[str, Tree], *, run: bool) -> N
 def hidden(text: str, journey: Journey, values: Mapping[str, Tree]) -> str:
     """A text without the secrets of a run, however they are written in it."""
     given = [values.get(variable.name) for variable in journey.variables if variable.secret]
-    return hidden_in(text, frozenset(v for v in given if isinstance(v, str) and v not in ("", UNKNOWN)))
+    secrets = [as_text(value) for value in given if value not in (None, "", UNKNOWN)]
+    return hiding.hidden(text, dict.fromkeys(secrets, "***"))
 
 
 def _typed(text: str, variable: Variable) -> Tree:
