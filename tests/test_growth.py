@@ -1,4 +1,4 @@
-"""Work grows with the length of a recording and no faster: counted in calls of functions, which no busy machine disturbs.
+"""Work grows with the length of a recording and no faster: counted in calls of functions, not in time.
 
 `benchmarks/run.py` measures the time and memory of up to 100,000 steps.
 """
