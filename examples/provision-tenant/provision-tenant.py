@@ -70,7 +70,7 @@ class DreamFactory:
         self.session_token = session_token
         self.logs_in = not session_token
         self.planning = planning
-        self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
+        self.planned = dict.fromkeys(PLAN_SIGNS, 0)
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
@@ -258,8 +258,8 @@ class DreamFactory:
             raise StepFailed(f"{title}: {status} {explain(text, reason)}")
         return record
 
-    def plan_summary(self) -> str:
-        """What the run would do, in a line."""
+    def told_plan(self) -> int:
+        """Say in a line what the run would do; the exit code, 3 when something would change."""
         counts = ", ".join(
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
@@ -269,27 +269,36 @@ class DreamFactory:
             f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
-            f", {self.planned['refused']} to be refused, being there already"
+            f", {self.planned['refused']} to be refused"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{more}{refused}"
+        print(f"Plan: {counts}{more}{refused}")
+        return (
+            3
+            if any(
+                count for action, count in self.planned.items() if action != "resend"
+            )
+            else 0
+        )
 
     def _plan(
-        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
+        self,
+        title: str,
+        action: str,
+        fields: list[tuple[str, Any, Any]] | None = None,
+        *,
+        why: str = "",
     ) -> None:
-        """Say what would be done, field by field: the name, the value now, the value then."""
+        """Say what would be done, field by field: the name, the value now, the value then.
+
+        A run stops at what is refused, and does not reach what comes after it.
+        """
+        if self.planned["refused"]:
+            action, fields, why = "unreached", None, "not reached"
         self.planned[action] += 1
-        sign = {
-            "create": "+",
-            "change": "~",
-            "delete": "-",
-            "call": ">",
-            "refused": "!",
-        }[action]
-        print(
-            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
-        )
+        sign = PLAN_SIGNS[action]
+        print(f"  {sign} {title}{f': {why}' if why else ''}")
         for name, old, new in fields or ():
             before = "" if action == "create" else f"{self._shown(old)} → "
             print(f"      {name}: {before}{self._shown(new)}")
@@ -319,9 +328,17 @@ class DreamFactory:
         )
         new = Unknown(f"(new {len(self.predicted) + 1})")
         own = path if named else f"{path}/{quote(new, safe='')}"
-        self.predicted[own] = created(record, rows)
+        self.predicted[own] = self._masked(created(record, rows))
         self.new.add(own)
         return New({**record, "id": new})
+
+    def _masked(self, value: Any) -> Any:
+        """A record as the instance would show it: without the secrets in its fields."""
+        if isinstance(value, dict):
+            return {name: self._masked(item) for name, item in value.items()}
+        return (
+            "**********" if isinstance(value, str) and value in self.secrets else value
+        )
 
     @property
     def wrote(self) -> bool:
@@ -414,7 +431,7 @@ class DreamFactory:
             return have
         if self.planning:
             self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
-            self.predicted[path] = written(have, changed, wanted["rows"])
+            self.predicted[path] = self._masked(written(have, changed, wanted["rows"]))
             return have
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
@@ -465,6 +482,8 @@ class DreamFactory:
             )  # nobody heard the answer to this create
             for row in found:
                 self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            if self.planning:
+                continue
             self._note(settled=path, key=key)
         for words, number in others.items():
             self._say(
@@ -472,6 +491,10 @@ class DreamFactory:
             )
 
     def _delete(self, path: str) -> None:
+        if self.planning:
+            if self._read(f"Delete {path}", path, None) is not None:
+                self._plan(f"Delete {path}", "delete")
+            return
         status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
         if status != 404 and not 200 <= status < 300:
             raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
@@ -612,6 +635,17 @@ def reason_of(error: Exception) -> str:
 def upper(text: str) -> str:
     """The text with its ASCII letters upper."""
     return "".join(c.upper() if c.isascii() else c for c in text)
+
+
+PLAN_SIGNS = {
+    "create": "+",
+    "change": "~",
+    "delete": "-",
+    "call": ">",
+    "resend": "=",
+    "refused": "!",
+    "unreached": "·",
+}
 
 
 class Unknown(str):
@@ -1133,7 +1167,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.teardown:
             tear_down(df, tenant=arguments.tenant)
-            return 0
+            return df.told_plan() if df.planning else 0
         result = provision_tenant(
             df,
             tenant=arguments.tenant,
@@ -1152,8 +1186,7 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     if df.planning:
-        print(df.plan_summary())
-        return 3 if any(df.planned.values()) else 0
+        return df.told_plan()
     print(df.summary(), file=sys.stderr)
     shown = {
         name: value

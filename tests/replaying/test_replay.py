@@ -34,7 +34,7 @@ from tests.test_journeys import (
 )
 from tests.test_journeys import prepare as prepare_made
 from tests.test_upsert import without_dates
-from tests.tools import FIXTURES, ROOT
+from tests.tools import FIXTURES, ROOT, rendered, run
 
 TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
 EDIT = FIXTURES / "03-edit-role" / "recording.har"
@@ -157,6 +157,28 @@ def test_upsert_twice_and_teardown(tmp_path: Path) -> None:
         undone = replay(TENANT, df, tmp_path, "--teardown")
         assert undone.returncode == 0, undone.stderr
         assert without_dates(df.state()) == without_dates(before)
+
+
+def test_a_plan_of_the_rest_and_of_a_teardown_change_nothing_either(tmp_path: Path) -> None:
+    script = rendered(TENANT, "python", tmp_path, "--upsert", "--teardown")
+    with DreamFactoryDouble(id_offset=1000) as df:
+        rest = replay(TENANT, df, tmp_path, "--upsert", "--from", "4", "--plan")
+        assert [line for line in rest.stdout.splitlines() if line.startswith("  + ")] == ["  + Create app acme-app"]
+        assert replay(TENANT, df, tmp_path, "--upsert").returncode == 0
+        made = [f"  - Delete /api/v2/system/{name}" for name in ("app", "role", "service")]
+        df.reset_log()
+        notes = {"DF_CREATED": str(tmp_path / "created.jsonl")}
+        planned = replay(TENANT, df, tmp_path, "--upsert", "--teardown", "--plan")
+        told = run(script, "python", {**environment(df), **notes}, options=["--plan", "--teardown"])
+        for done in (planned, told):
+            assert done.returncode == 3, done.stderr
+            *deletes, total = [line for line in done.stdout.splitlines() if line]
+            assert [line.rpartition("/")[0] for line in deletes] == made
+            assert total == "Plan: 0 to create, 0 to change, 3 to delete"
+        assert df.writes == []
+        assert replay(TENANT, df, tmp_path, "--upsert", "--teardown").returncode == 0
+        assert len(df.writes) == 3
+        assert replay(TENANT, df, tmp_path, "--upsert", "--teardown", "--plan").returncode == 0
 
 
 def test_tenant_of_another_name_is_no_difference(tmp_path: Path) -> None:
