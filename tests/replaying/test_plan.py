@@ -16,7 +16,9 @@ import dfrecord
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
 from dfrecord.replaying.plan import Action, Plan
+from dfrecord.replaying.told import plan_account, run_account
 from tests.doubles.server import DreamFactoryDouble, LoggedRequest
+from tests.published import assert_published_form
 from tests.recorder import RecordedSession
 from tests.states import portable
 from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
@@ -170,6 +172,8 @@ def test_plan_is_what_the_replay_then_does(
         assert replayed.ok, replayed.results
         assert counted(planned) == done(df)
         assert planned.writes == len(df.writes)
+        assert_published_form(plan_account(planned), "plan")
+        assert_published_form(run_account(replayed), "replay")
         if upsert:
             again = dfrecord.preview(journey, df.url, values)
             assert (counted(again), again.changes, again.writes) == ({}, False, 0)
