@@ -31,7 +31,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.writes import Write, Writes
+from dfrecord.journey.writes import Write, Writes, key_of
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Relation, Resource
 
@@ -79,7 +79,7 @@ class _Upsert:
         if not write.facts.numbered:
             return write.subject
         if write.step.kind is StepKind.CREATE:
-            return write.facts.name, self._plain(_key(write.facts, write.record))
+            return write.facts.name, self._plain(key_of(write.facts, write.record))
         lookup = self._variables[write.id].lookup if write.id else None
         return (write.facts.name, self._plain(lookup.match)) if lookup else write.subject
 
@@ -143,7 +143,7 @@ class _Upsert:
 
     def _keys(self, write: Write, follows: list[Write]) -> tuple[_Match, ...]:
         """The natural keys to look for a created record by: those that later updates give it first."""
-        key = _key(write.facts, write.record)
+        key = key_of(write.facts, write.record)
         renamed = [_renamed(key, write.facts, other.record) for other in reversed(follows)]
         return tuple(dict.fromkeys((*renamed, key)))
 
@@ -242,22 +242,15 @@ class _LaterWrites:
 _EMPTY: tuple[Tree, ...] = (None, "", False, Number("0"), Array(()), Object(()))
 
 
-def _key(facts: Resource, record: Object) -> _Match:
-    """The natural key of a record, of the parts that it shows; a dotted part stands for the foreign key."""
-    fields = [f"{part.split('.')[0]}_id" if "." in part else part for part in facts.natural_key]
-    shown = {field for field, _ in record.members}
-    return tuple((field, record.get(field)) for field in fields if field in shown)
-
-
 def _row_key(row: Object, relation: Relation, child: Resource) -> _Match:
     if child.nested_key != child.natural_key:
         return tuple((field, row.get(field)) for field in child.nested_key)
-    return tuple((field, value) for field, value in _key(child, row) if field != relation.parent_key)
+    return tuple((field, value) for field, value in key_of(child, row) if field != relation.parent_key)
 
 
 def _renamed(key: _Match, facts: Resource, record: Object) -> _Match:
     """The key with what an update sets of it."""
-    given = dict(_key(facts, record))
+    given = dict(key_of(facts, record))
     return tuple((field, given.get(field, value)) for field, value in key)
 
 

@@ -56,6 +56,13 @@ def path_text(target: Text) -> str:
     return text.partition("?")[0]
 
 
+def key_of(facts: Resource, record: Object) -> tuple[tuple[str, Tree], ...]:
+    """The natural key of a record, of the parts that it shows; a dotted part stands for the foreign key."""
+    fields = [f"{part.split('.')[0]}_id" if "." in part else part for part in facts.natural_key]
+    shown = {field for field, _ in record.members}
+    return tuple((field, record.get(field)) for field in fields if field in shown)
+
+
 @dataclass(frozen=True)
 class Writes:
     """Takes steps apart; `variables` are the journey's, and `names` knows the names of its steps."""
@@ -92,6 +99,10 @@ class Writes:
 
     def _creates(self, step: Step, facts: Resource) -> list[Write]:
         records = self._records(step)
+        if not all(
+            key_of(facts, record) for record in records
+        ):  # the server refuses it; without a key, any record fits
+            return []
         writes = []
         for position, record in enumerate(records):
             captures = tuple(

@@ -183,7 +183,9 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         rows=list(lookup.rows),
         pick=lookup.pick,
         keys=[[(field, js_tree(value, names)) for field, value in key] for key in keys],
-        secret=sorted({field for key in keys for field, value in key if any(map(shop.is_secret, variables_of_tree(value)))}),
+        secret=sorted(
+            {field for key in keys for field, value in key if any(map(shop.is_secret, variables_of_tree(value)))}
+        ),
         optional=lookup.optional,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],

@@ -53,7 +53,7 @@ def _by_shapes(source: str) -> str | None:
     shapes = [_shape(step) for step in steps]
     try:
         by_shape = _by_text(shape for shape, _ in shapes)
-        # Black also changes words (quotes become double ones), and looks into some comments: such steps it sees as they are.
+        # Where black also changes words (quotes become double ones), it sees the steps as they are.
         same = {shape for shape, done in by_shape.items() if _words(done) == _words(shape)}
         as_they_are = _by_text(step for step, (shape, _) in zip(steps, shapes, strict=True) if shape not in same)
         frame = once(start + end)

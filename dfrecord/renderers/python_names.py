@@ -42,7 +42,8 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
     re.findall(
         r"\w+",
         """
-        parsed explain readable reason_of named hidden forms_of form_of whole changes row_change differs plain tear_down Unknown New
+        parsed explain readable reason_of named hidden forms_of form_of
+        whole changes row_change differs plain tear_down Unknown New
         as_given number boolean main annotations
         argparse html json os re sys quote Callable requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value

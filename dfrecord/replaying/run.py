@@ -138,6 +138,17 @@ def tear_down(
     return _Run(journey, options, catalog, tell).tear_down()
 
 
+def left_to_undo(journey: Journey, options: ReplayOptions, catalog: Catalog) -> list[str]:
+    """The paths of what a teardown would delete now, in its order; only reads. Raises UsageError, WorkFailed."""
+    return _Run(journey, options, catalog, lambda result: None).left_to_undo()
+
+
+def check_first_step(journey: Journey, options: ReplayOptions) -> None:
+    """Raises UsageError when the journey has no such step."""
+    if not 1 <= options.first_step <= max(len(journey.steps), 1):
+        raise UsageError(f"--from {options.first_step}: the journey has steps 1 to {len(journey.steps)}")
+
+
 @dataclass
 class _Run:
     journey: Journey
@@ -216,16 +227,34 @@ class _Run:
                 return self._ended(interrupted=True)
         return self._ended()
 
+    def left_to_undo(self) -> list[str]:
+        signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
+        check_given(self.journey, self.values, run=False)
+        for step in signs:
+            if step.kind is StepKind.LOGIN and not self._run_one(step):
+                raise WorkFailed(f"{step.title}: {self.results[-1].message}")
+        headers = self._session_headers()
+        paths = [self._made_path(made) for made in reversed(self.created.made())]
+        there = [path for path in paths if path and self.client.send("GET", path, headers).status != 404]
+        for step in signs:
+            if step.kind is StepKind.LOGOUT:
+                self._run_one(step)
+        return there
+
+    def _made_path(self, made: Made) -> str:
+        """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
+        if made.key is None:
+            return made.path
+        row = self.target.row(made.path, made.key, self._session_headers())
+        return f"{made.path}/{row}" if row is not None else ""
+
     def _undo(self, made: Made) -> bool:
         """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
-        started, headers, path = time.monotonic(), self._session_headers(), made.path
-        if made.key is not None:  # nobody heard the answer to this create
-            row = self.target.row(path, made.key, headers)
-            if row is None:
-                self.created.note_settled(path, made.key)
-                return True
-            path = f"{path}/{row}"
-        answered = self.client.send("DELETE", path, headers)
+        started, path = time.monotonic(), self._made_path(made)
+        if made.key is not None and not path:
+            self.created.note_settled(made.path, made.key)
+            return True
+        answered = self.client.send("DELETE", path, self._session_headers())
         title = f"Delete {path}"
         if answered.status != 404 and not answered.succeeded:
             message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
@@ -243,8 +272,7 @@ class _Run:
         dangers = [f"{step.title}: {step.danger}" for step in self.journey.steps if step.danger]
         if dangers and not self.options.yes:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
-        if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
-            raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        check_first_step(self.journey, self.options)
         self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:

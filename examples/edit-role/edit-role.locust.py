@@ -36,11 +36,13 @@ Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was 
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import json
 import logging
 import os
+import re
 import secrets
 import sys
 import time
@@ -61,304 +63,6 @@ from locust import FastHttpUser, events, tag, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
-
-
-class StepFailed(Exception):
-    """A step was refused, or its answer is not what the next steps need."""
-
-
-class DreamFactory:
-    """One DreamFactory instance. With a session token given, nobody logs in."""
-
-    def __init__(
-        self,
-        base_url: str,
-        http: Any,
-        exact: Exact,
-        *,
-        email: str = "",
-        password: str = "",
-        session_token: str = "",
-        number: int = 1,
-        suffix: str = "",
-    ) -> None:
-        self.base_url = base_url.rstrip("/")
-        self.email = email
-        self.password = password
-        self.session_token = session_token
-        self.logs_in = not session_token
-        self.http, self.exact = http, exact
-        self.number, self.suffix = number, suffix
-        self.name, self.tags = "", tuple[str, ...]()
-        self.unsettled: Any = None
-
-    def step(self, name: str, *tags: str) -> None:
-        """What is sent from here on counts under this name."""
-        self.settle()
-        self.name, self.tags = name, tags
-
-    def settle(self, failure: str = "") -> None:
-        """Count the last request; as a failure when its step failed on the answer."""
-        answer, self.unsettled = self.unsettled, None
-        if answer is not None:
-            with answer:
-                if failure:
-                    answer.failure(self.counted(failure))
-                else:
-                    answer.success()
-
-    def counted(self, failure: str) -> str:
-        """The failure as it is counted: without what makes it differ from one iteration to the next."""
-        return failure.replace(self.suffix, "") if self.suffix else failure
-
-    def call(
-        self,
-        title: str,
-        method: str,
-        target: str,
-        *,
-        json: Any = None,
-        body: bytes | None = None,
-        headers: dict[str, str | None] | None = None,
-        signs_on: bool = False,
-    ) -> Any:
-        """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
-        self._say(f"- {title}")
-        content = to_json(json) if json is not None else body
-        return self._request(title, method, target, content, headers, json is not None)
-
-    def _request(
-        self,
-        title: str,
-        method: str,
-        target: str,
-        body: bytes | None,
-        headers: dict[str, str | None] | None,
-        is_json: bool = False,
-    ) -> Any:
-        """Send; the parsed answer. Raises StepFailed when the server refuses."""
-        status, text, reason = self._send(title, method, target, body, headers, is_json)
-        self._say(f"  {method} {target} -> {status}", detail=True)
-        if not 200 <= status < 300:
-            raise StepFailed(f"{title}: {status} {explain(text, reason, body)}")
-        return parsed(text)
-
-    def _send(
-        self,
-        title: str,
-        method: str,
-        target: str,
-        body: bytes | None,
-        headers: dict[str, str | None] | None,
-        is_json: bool = False,
-    ) -> tuple[int, str, str]:
-        """Send with the usual headers; status, text and reason of what comes back."""
-        usual: dict[str, str | None] = {"Accept": "application/json"}
-        if is_json:
-            usual["Content-Type"] = "application/json"
-        if self.session_token:
-            usual["X-DreamFactory-Session-Token"] = self.session_token
-        sent = [
-            (name, value)
-            for name, value in {**usual, **(headers or {})}.items()
-            if value is not None
-        ]
-        self.settle()
-        self.exact.given = (method, target, sent)
-        answer = self.unsettled = self.http.request(
-            method,
-            self.base_url + target,
-            name=self.name,
-            data=body,
-            catch_response=True,
-            context={"step": self.name, "tags": self.tags, "iteration": self.number},
-        )
-        if not answer.status_code:
-            raise StepFailed(
-                f"{title}: no answer from {self.base_url}: {reason_of(answer.error)}"
-            )
-        reason = responses.get(answer.status_code, "")
-        location = answer.headers.get("Location")
-        if 300 <= answer.status_code < 400 and location:
-            reason = f"redirected to {readable(str(location))}, which is not followed"
-        return (
-            answer.status_code,
-            (answer.content or b"").decode("utf-8", "replace"),
-            reason,
-        )
-
-    def _say(self, text: str, *, detail: bool = False) -> None:
-        """Thousands of runs are counted, not told one by one; `-L DEBUG` shows them."""
-        logging.debug("%d: %s", self.number, text)
-
-    def find(
-        self,
-        title: str,
-        resource: str,
-        path: str,
-        match: dict[str, Any],
-        *,
-        rows: tuple[str, ...] = ("resource",),
-        pick: str = "id",
-        headers: dict[str, str | None] | None = None,
-    ) -> Any:
-        """The field `pick` of the one record that has all these values.
-
-        Raises StepFailed when there is none, or several.
-        """
-        self._say(f"- {title}")
-        found = self._search(title, resource, path, match, rows, pick, headers)
-        if not found:
-            wanted = readable(json.dumps(match, ensure_ascii=False))
-            raise StepFailed(
-                f"{title}: there is no {resource} with {wanted} on {self.base_url}"
-            )
-        if found[0].get(pick) is None:
-            raise StepFailed(f"{title}: the {resource} that was found has no {pick}")
-        return found[0][pick]
-
-    def _search(
-        self,
-        title: str,
-        resource: str,
-        path: str,
-        match: dict[str, Any],
-        rows: tuple[str, ...] = ("resource",),
-        pick: str = "id",
-        headers: dict[str, str | None] | None = None,
-    ) -> list[dict[str, Any]]:
-        """The one record with all these values, or none. Raises StepFailed for several.
-
-        The server's filter has no escaping and may ignore case, so the values of what
-        comes back are compared, and where it finds nothing all records are listed.
-        """
-        found: list[dict[str, Any]] = []
-        field, value = next(iter(match.items()))
-        if len(match) == 1 and rows == ("resource",) and isinstance(value, str):
-            fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
-            path += "&" if "?" in path else "?"
-            if value and not set(value) & set('"\\(){},<>=!'):
-                wanted = quote(f'{field}="{value}"', safe="")
-                filtered = f"{path}filter={wanted}&fields={fields}"
-                found = self._matching("", filtered, match, rows, headers)
-            path += f"fields={fields}"
-        if not found:
-            found = self._matching(title, path, match, rows, headers)
-        if len(found) > 1:
-            wanted = readable(json.dumps(match, ensure_ascii=False))
-            raise StepFailed(
-                f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
-            )
-        return found
-
-    def _matching(
-        self,
-        title: str,
-        target: str,
-        match: dict[str, Any],
-        rows: tuple[str, ...],
-        headers: dict[str, str | None] | None,
-    ) -> list[dict[str, Any]]:
-        """The records under `rows` with all these values.
-
-        Without a title, there are none when the server refuses the request as such.
-        """
-        status, text, reason = self._send(
-            title or "look up", "GET", target, None, headers
-        )
-        self._say(f"  GET {target} -> {status}", detail=True)
-        if status == 400 and not title:
-            return []
-        if not 200 <= status < 300:
-            title = title or "look up"
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
-        records = parsed(text)
-        for row in rows:
-            records = records.get(row) if isinstance(records, dict) else None
-        return [
-            record
-            for record in (records if isinstance(records, list) else [])
-            if isinstance(record, dict)
-            and all(
-                json.dumps(record.get(name)) == json.dumps(value)
-                for name, value in match.items()
-            )
-        ]
-
-
-def parsed(text: str) -> Any:
-    """An answer's JSON, or the text itself when it is none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def explain(text: str, reason: str, sent: bytes | None = None) -> str:
-    """The server's own words for a refusal, with those about each record of a batch."""
-    answer = parsed(text)
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if not isinstance(error, dict):
-        first_line = next(iter(text.strip().splitlines()), "")[:200]
-        return readable(f"{reason or ''} {first_line}")
-    words = [readable(html.unescape(str(error.get("message", ""))))]
-    context = error.get("context")
-    records = context.get("resource") if isinstance(context, dict) else None
-    for number, record in enumerate(records if isinstance(records, list) else []):
-        if isinstance(record, dict) and "message" in record:
-            message = readable(html.unescape(str(record["message"])))
-            words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return "\n".join(words)
-
-
-def named(sent: bytes | None, number: int) -> str:
-    """The name of a record that was sent, to say which one the server refused."""
-    body = parsed((sent or b"").decode("utf-8", "replace"))
-    rows = body.get("resource") if isinstance(body, dict) else body
-    row = rows[number] if isinstance(rows, list) and number < len(rows) else None
-    name = (
-        next((row[key] for key in ("name", "email", "path") if key in row), "")
-        if isinstance(row, dict)
-        else ""
-    )
-    return f" ({readable(str(name))})" if name else ""
-
-
-def readable(text: str) -> str:
-    """A server's text on one line, without what would steer a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong, without the URL, in which a secret may stand."""
-    cause = getattr(error, "original", None) or error
-    if isinstance(cause, ConnectionError):
-        return type(cause).__name__
-    return readable(str(cause)) or type(cause).__name__
-
-
-def pick(answer: Any, *pointer: str | int) -> Any:
-    """The value at a place in an answer. Raises StepFailed when it has none there."""
-    for key in pointer:
-        try:
-            answer = answer[key]
-        except (KeyError, IndexError, TypeError):
-            answer = None
-    if answer is None:
-        place = "/".join(map(str, pointer))
-        raise StepFailed(f"the answer has no {place}, which a later step needs")
-    return answer
-
-
-def to_json(value: Any) -> bytes:
-    """Compact JSON in UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
-
-
-def uri(value: object) -> str:
-    """A value as part of a path or query."""
-    return quote(str(value), safe="")
 
 
 def edit_role(df: DreamFactory) -> None:
@@ -415,6 +119,380 @@ def edit_role(df: DreamFactory) -> None:
             ],
         },
     )
+
+
+# ---------------------------------------------------------------- how its calls are made
+
+
+class StepFailed(Exception):
+    """A step was refused, or its answer is not what the next steps need."""
+
+
+class DreamFactory:
+    """One DreamFactory instance. With a session token given, nobody logs in."""
+
+    def __init__(
+        self,
+        base_url: str,
+        http: Any,
+        exact: Exact,
+        *,
+        email: str = "",
+        password: str = "",
+        session_token: str = "",
+        number: int = 1,
+        suffix: str = "",
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.email = email
+        self.password = password
+        self.session_token = session_token
+        self.logs_in = not session_token
+        self.secrets: dict[str, Any] = {
+            "DF_PASSWORD": password,
+        }  # hidden in all that is told
+        self.http, self.exact = http, exact
+        self.number, self.suffix = number, suffix
+        self.name, self.tags = "", tuple[str, ...]()
+        self.unsettled: Any = None
+
+    def step(self, name: str, *tags: str) -> None:
+        """What is sent from here on counts under this name."""
+        self.settle()
+        self.name, self.tags = name, tags
+
+    def settle(self, failure: str = "") -> None:
+        """Count the last request; as a failure when its step failed on the answer."""
+        answer, self.unsettled = self.unsettled, None
+        if answer is not None:
+            with answer:
+                if failure:
+                    answer.failure(self.counted(failure))
+                else:
+                    answer.success()
+
+    def counted(self, failure: str) -> str:
+        """The failure as it is counted: without secrets, and what makes it differ from one iteration to the next."""
+        failure = self.hidden(failure)
+        return failure.replace(self.suffix, "") if self.suffix else failure
+
+    def call(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: dict[str, str | None] | None = None,
+        signs_on: bool = False,
+    ) -> Any:
+        """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
+        self._say(f"- {title}")
+        content = to_json(json) if json is not None else body
+        return self._request(title, method, target, content, headers, json is not None)
+
+    def _request(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str | None] | None,
+        is_json: bool = False,
+    ) -> Any:
+        """Send; the parsed answer. Raises StepFailed when the server refuses."""
+        status, text, reason = self._send(title, method, target, body, headers, is_json)
+        self._say(f"  {method} {target} -> {status}", detail=True)
+        if not 200 <= status < 300:
+            raise StepFailed(
+                f"{title}: {status} {explain(text, reason, self.hidden, sent=body)}"
+            )
+        return parsed(text)
+
+    def hidden(self, text: str) -> str:
+        """The text with the names of secrets in the places of their values."""
+        secrets = {**self.secrets, "DF_SESSION_TOKEN": self.session_token}
+        return hidden(
+            text, {str(value): f"({name})" for name, value in secrets.items() if value}
+        )
+
+    def _send(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: dict[str, str | None] | None,
+        is_json: bool = False,
+    ) -> tuple[int, str, str]:
+        """Send with the usual headers; status, text and reason of what comes back."""
+        usual: dict[str, str | None] = {"Accept": "application/json"}
+        if is_json:
+            usual["Content-Type"] = "application/json"
+        if self.session_token:
+            usual["X-DreamFactory-Session-Token"] = self.session_token
+        sent = [
+            (name, value)
+            for name, value in {**usual, **(headers or {})}.items()
+            if value is not None
+        ]
+        self.settle()
+        self.exact.given = (method, target, sent)
+        answer = self.unsettled = self.http.request(
+            method,
+            self.base_url + target,
+            name=self.name,
+            data=body,
+            catch_response=True,
+            context={"step": self.name, "tags": self.tags, "iteration": self.number},
+        )
+        if not answer.status_code:
+            raise StepFailed(
+                f"{title}: no answer from {self.base_url}: {reason_of(answer.error)}"
+            )
+        reason = responses.get(answer.status_code, "")
+        location = answer.headers.get("Location")
+        if 300 <= answer.status_code < 400 and location:
+            reason = f"redirected to {readable(str(location))}, which is not followed"
+        return (
+            answer.status_code,
+            (answer.content or b"").decode("utf-8", "replace"),
+            reason,
+        )
+
+    def _say(self, text: str, *, detail: bool = False) -> None:
+        """Thousands of runs are counted, not told one by one; `-L DEBUG` shows them."""
+        logging.debug("%d: %s", self.number, self.hidden(text))
+
+    def find(
+        self,
+        title: str,
+        resource: str,
+        path: str,
+        match: dict[str, Any],
+        *,
+        rows: tuple[str, ...] = ("resource",),
+        pick: str = "id",
+        headers: dict[str, str | None] | None = None,
+    ) -> Any:
+        """The field `pick` of the one record that has all these values.
+
+        Raises StepFailed when there is none, or several.
+        """
+        self._say(f"- {title}")
+        found = self._search(title, resource, path, match, rows, pick, headers)
+        if not found:
+            wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
+            raise StepFailed(
+                f"{title}: there is no {resource} with {wanted} on {self.base_url}"
+            )
+        if found[0].get(pick) is None:
+            raise StepFailed(f"{title}: the {resource} that was found has no {pick}")
+        return found[0][pick]
+
+    def _search(
+        self,
+        title: str,
+        resource: str,
+        path: str,
+        match: dict[str, Any],
+        rows: tuple[str, ...] = ("resource",),
+        pick: str = "id",
+        headers: dict[str, str | None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The one record with all these values, or none. Raises StepFailed for several.
+
+        The server's filter has no escaping and may ignore case, so the values of what
+        comes back are compared, and where it finds nothing all records are listed.
+        """
+        found: list[dict[str, Any]] = []
+        field, value = next(iter(match.items()))
+        if len(match) == 1 and rows == ("resource",) and isinstance(value, str):
+            fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
+            path += "&" if "?" in path else "?"
+            if value and not set(value) & set('"\\(){},<>=!'):
+                wanted = quote(f'{field}="{value}"', safe="")
+                filtered = f"{path}filter={wanted}&fields={fields}"
+                found = self._matching("", filtered, match, rows, headers)
+            path += f"fields={fields}"
+        if not found:
+            found = self._matching(title, path, match, rows, headers)
+        if len(found) > 1:
+            wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
+            raise StepFailed(
+                f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
+            )
+        return found
+
+    def _matching(
+        self,
+        title: str,
+        target: str,
+        match: dict[str, Any],
+        rows: tuple[str, ...],
+        headers: dict[str, str | None] | None,
+    ) -> list[dict[str, Any]]:
+        """The records under `rows` with all these values.
+
+        Without a title, there are none when the server refuses the request as such.
+        """
+        status, text, reason = self._send(
+            title or "look up", "GET", target, None, headers
+        )
+        self._say(f"  GET {target} -> {status}", detail=True)
+        if status == 400 and not title:
+            return []
+        if not 200 <= status < 300:
+            title = title or "look up"
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
+        records = parsed(text)
+        for row in rows:
+            records = records.get(row) if isinstance(records, dict) else None
+        return [
+            record
+            for record in (records if isinstance(records, list) else [])
+            if isinstance(record, dict)
+            and all(
+                json.dumps(record.get(name)) == json.dumps(value)
+                for name, value in match.items()
+            )
+        ]
+
+
+def parsed(text: str) -> Any:
+    """An answer's JSON, or the text itself when it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def explain(
+    text: str, reason: str, hidden: Callable[[str], str], *, sent: bytes | None = None
+) -> str:
+    """The server's own words for a refusal, with those about each record of a batch."""
+    answer = parsed(text)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        first_line = next(iter(text.strip().splitlines()), "")[:20000]
+        return readable(f"{reason or ''} {hidden(first_line)[:200]}")
+    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
+    context = error.get("context")
+    records = context.get("resource") if isinstance(context, dict) else None
+    for number, record in enumerate(records if isinstance(records, list) else []):
+        if isinstance(record, dict) and "message" in record:
+            message = readable(hidden(html.unescape(str(record["message"]))))
+            words.append(f"  record {number + 1}{named(sent, number)}: {message}")
+    return hidden("\n".join(words))
+
+
+def named(sent: bytes | None, number: int) -> str:
+    """The name of a record that was sent, to say which one the server refused."""
+    body = parsed((sent or b"").decode("utf-8", "replace"))
+    rows = body.get("resource") if isinstance(body, dict) else body
+    row = rows[number] if isinstance(rows, list) and number < len(rows) else None
+    name = (
+        next((row[key] for key in ("name", "email", "path") if key in row), "")
+        if isinstance(row, dict)
+        else ""
+    )
+    return f" ({readable(str(name))})" if name else ""
+
+
+def readable(text: str) -> str:
+    """A server's text on one line, without what would steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, without the URL, in which a secret may stand."""
+    cause = getattr(error, "original", None) or error
+    if isinstance(cause, ConnectionError):
+        return type(cause).__name__
+    return readable(str(cause)) or type(cause).__name__
+
+
+def hidden(text: str, secrets: dict[str, str]) -> str:
+    """The text with other words (`secrets`: value to words) for each secret, however it is written there.
+
+    One of fewer than four characters cannot be told from ordinary text: it is hidden where it is all there is.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret.strip()) > 3:
+            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+        elif secret and text == secret:
+            text = secrets[secret]
+    return text
+
+
+def forms_of(secret: str) -> str:
+    """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
+    forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
+    content = secret.encode("utf-8", "surrogatepass")
+    for shift in (
+        range(3) if len(content) > 5 else ()
+    ):  # the inside of a longer text, too
+        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+        inside = encoded[
+            4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
+        ]
+        if len(inside) > 7:
+            inside = (
+                re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
+            )
+            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    return "|".join(forms)
+
+
+def form_of(part: str) -> str:
+    """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
+    code = ord(part[0])
+    if part[0] == "\\":
+        return (
+            r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){"
+            + f"{len(part)},{8 * len(part)}}}"
+        )
+    if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
+        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+    if part.isascii() and part.isalnum():
+        return part
+    octets = "".join(
+        f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass")
+    )
+    units = part.encode("utf-16-be", "surrogatepass").hex()
+    escaped = "".join(
+        rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
+    )
+    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(
+        part, ""
+    )
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
+    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+
+
+def pick(answer: Any, *pointer: str | int) -> Any:
+    """The value at a place in an answer. Raises StepFailed when it has none there."""
+    for key in pointer:
+        try:
+            answer = answer[key]
+        except (KeyError, IndexError, TypeError):
+            answer = None
+    if answer is None:
+        place = "/".join(map(str, pointer))
+        raise StepFailed(f"the answer has no {place}, which a later step needs")
+    return answer
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def uri(value: object) -> str:
+    """A value as part of a path or query."""
+    return quote(str(value), safe="")
 
 
 @dataclass(frozen=True)
@@ -842,7 +920,11 @@ class EditRole(FastHttpUser):
             df.settle(failure)
             runner.send_message(
                 "dfrecord_end",
-                {"number": item["number"], "failure": failure, "told": told},
+                {
+                    "number": item["number"],
+                    "failure": df.counted(failure),
+                    "told": told,
+                },
             )
 
     def journey(self, df: DreamFactory, values: dict[str, Any]) -> str:

@@ -30,14 +30,72 @@ Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was 
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import json
 import os
+import re
 import sys
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import requests
+
+
+def edit_role(df: DreamFactory) -> None:
+    """edit role."""
+
+    # 1. Log in as an administrator
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Find role warehouse-reader
+    role_id = df.find(
+        "Find role warehouse-reader",
+        "role",
+        "/api/v2/system/role",
+        {"name": "warehouse-reader"},
+    )
+
+    # 3. Find service partner_api
+    service_id = df.find(
+        "Find service partner_api",
+        "service",
+        "/api/v2/system/service",
+        {"name": "partner_api"},
+    )
+
+    # 4. Update role warehouse-reader
+    # Note: left out: role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    df.call(
+        "Update role warehouse-reader",
+        "PUT",
+        f"/api/v2/system/role/{uri(role_id)}",
+        json={
+            "description": "Reads the warehouse and the partner API",
+            "role_service_access_by_role_id": [
+                {
+                    "service_id": service_id,
+                    "component": "*",
+                    "verb_mask": 5,
+                    "requestor_mask": 1,
+                    "filters": [],
+                }
+            ],
+        },
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
 
 
 class StepFailed(Exception):
@@ -64,14 +122,16 @@ class DreamFactory:
         self.session_token = session_token
         self.logs_in = not session_token
         self.planning = planning
-        self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
+        self.planned = dict.fromkeys(PLAN_SIGNS, 0)
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
         self.new: set[str] = (
             set()
         )  # of these paths, those of records that would be created
-        self.secrets: set[str] = set()
+        self.secrets: dict[str, Any] = {
+            "DF_PASSWORD": password,
+        }  # hidden in all that is told
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
@@ -112,8 +172,17 @@ class DreamFactory:
         status, text, reason = self._send(title, method, target, body, headers, is_json)
         self._say(f"  {method} {target} -> {status}", detail=True)
         if not 200 <= status < 300:
-            raise StepFailed(f"{title}: {status} {explain(text, reason, body)}")
+            raise StepFailed(
+                f"{title}: {status} {explain(text, reason, self.hidden, sent=body)}"
+            )
         return parsed(text)
+
+    def hidden(self, text: str) -> str:
+        """The text with the names of secrets in the places of their values."""
+        secrets = {**self.secrets, "DF_SESSION_TOKEN": self.session_token}
+        return hidden(
+            text, {str(value): f"({name})" for name, value in secrets.items() if value}
+        )
 
     def _send(
         self,
@@ -157,7 +226,7 @@ class DreamFactory:
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
         if self.verbose or not detail:
-            print(text, file=sys.stderr)
+            print(self.hidden(text), file=sys.stderr)
 
     def find(
         self,
@@ -182,7 +251,7 @@ class DreamFactory:
         self._say(f"- {title}")
         found = self._search(title, resource, path, match, rows, pick, headers)
         if not found:
-            wanted = readable(json.dumps(match, ensure_ascii=False))
+            wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
                 f"{title}: there is no {resource} with {wanted} on {self.base_url}"
             )
@@ -218,7 +287,7 @@ class DreamFactory:
         if not found:
             found = self._matching(title, path, match, rows, headers)
         if len(found) > 1:
-            wanted = readable(json.dumps(match, ensure_ascii=False))
+            wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
                 f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
             )
@@ -244,7 +313,7 @@ class DreamFactory:
             return []
         if not 200 <= status < 300:
             title = title or "look up"
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else None
@@ -271,11 +340,11 @@ class DreamFactory:
             return None
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         return record
 
-    def plan_summary(self) -> str:
-        """What the run would do, in a line."""
+    def told_plan(self) -> int:
+        """Say in a line what the run would do; the exit code, 3 when something would change."""
         counts = ", ".join(
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
@@ -285,37 +354,63 @@ class DreamFactory:
             f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
-            f", {self.planned['refused']} to be refused, being there already"
+            f", {self.planned['refused']} to be refused"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{more}{refused}"
+        print(f"Plan: {counts}{more}{refused}")
+        return (
+            3
+            if any(
+                count for action, count in self.planned.items() if action != "resend"
+            )
+            else 0
+        )
 
     def _plan(
-        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
+        self,
+        title: str,
+        action: str,
+        fields: list[tuple[str, Any, Any]] | None = None,
+        *,
+        why: str = "",
     ) -> None:
-        """Say what would be done, field by field: the name, the value now, the value then."""
+        """Say what would be done, field by field: the name, the value now, the value then.
+
+        A run stops at what is refused, and does not reach what comes after it.
+        """
+        if self.planned["refused"]:
+            action, fields, why = "unreached", None, "not reached"
         self.planned[action] += 1
-        sign = {
-            "create": "+",
-            "change": "~",
-            "delete": "-",
-            "call": ">",
-            "refused": "!",
-        }[action]
-        print(
-            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
-        )
+        title = self.hidden(title)
+        sign = PLAN_SIGNS[action]
+        print(f"  {sign} {title}{f': {why}' if why else ''}")
         for name, old, new in fields or ():
             before = "" if action == "create" else f"{self._shown(old)} → "
             print(f"      {name}: {before}{self._shown(new)}")
 
     def _shown(self, value: Any) -> str:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-        for secret in self.secrets:
-            text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "***")
-        text = readable(text)
+        text = readable(
+            json.dumps(self._without_secrets(value), ensure_ascii=False, default=str)
+        )
         return text if len(text) <= 200 else text[:199] + "…"
+
+    def _without_secrets(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                self._without_secrets(name): self._without_secrets(item)
+                for name, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._without_secrets(item) for item in value]
+        return (
+            hidden(
+                value,
+                {str(secret): "***" for secret in self.secrets.values() if secret},
+            )
+            if isinstance(value, str)
+            else value
+        )
 
     def _plan_create(
         self,
@@ -335,9 +430,19 @@ class DreamFactory:
         )
         new = Unknown(f"(new {len(self.predicted) + 1})")
         own = path if named else f"{path}/{quote(new, safe='')}"
-        self.predicted[own] = created(record, rows)
+        self.predicted[own] = self._masked(created(record, rows))
         self.new.add(own)
         return New({**record, "id": new})
+
+    def _masked(self, value: Any) -> Any:
+        """A record as the instance would show it: without the secrets in its fields."""
+        if isinstance(value, dict):
+            return {name: self._masked(item) for name, item in value.items()}
+        return (
+            "**********"
+            if isinstance(value, str) and value and value in self.secrets.values()
+            else value
+        )
 
     def _plan_call(
         self,
@@ -379,6 +484,10 @@ class DreamFactory:
             if method == "DELETE":
                 if self._read(name, each, headers) is not None:
                     self._plan(name, "delete")
+                else:
+                    self._plan(
+                        name, "refused", why="it is not there, and a run stops here"
+                    )
                 self.predicted[each] = None
             else:
                 record = bare[number] if len(bare) == len(paths) else bare[0]
@@ -421,7 +530,9 @@ class DreamFactory:
             )
             is not None
         ):
-            self._plan(title, "refused")
+            self._plan(
+                title, "refused", why="it is there already, and a run stops here"
+            )
             return {**record, **found[0]}
         return self._plan_create(title, path, record, relations_of(record))
 
@@ -461,7 +572,9 @@ class DreamFactory:
         ]
         if fields:
             self._plan(title, "change", fields)
-        self.predicted[path] = written(have, changed, rows)
+        else:
+            self._plan(title, "resend", why="sent again, changes nothing")
+        self.predicted[path] = self._masked(written(have, changed, rows))
 
     def _set_unseen(
         self, above: str, sent: dict[str, Any], have: Any
@@ -473,8 +586,8 @@ class DreamFactory:
             if isinstance(value, dict):
                 told += self._set_unseen(f"{above}{name}.", value, shown)
             elif (
-                isinstance(value, str)
-                and value in self.secrets
+                value
+                and value in self.secrets.values()
                 and shown in (None, "**********")
             ):
                 told.append((f"{above}{name}", shown, value))
@@ -489,21 +602,23 @@ def parsed(text: str) -> Any:
         return text
 
 
-def explain(text: str, reason: str, sent: bytes | None = None) -> str:
+def explain(
+    text: str, reason: str, hidden: Callable[[str], str], *, sent: bytes | None = None
+) -> str:
     """The server's own words for a refusal, with those about each record of a batch."""
     answer = parsed(text)
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        first_line = next(iter(text.strip().splitlines()), "")[:200]
-        return readable(f"{reason or ''} {first_line}")
-    words = [readable(html.unescape(str(error.get("message", ""))))]
+        first_line = next(iter(text.strip().splitlines()), "")[:20000]
+        return readable(f"{reason or ''} {hidden(first_line)[:200]}")
+    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
     for number, record in enumerate(records if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(html.unescape(str(record["message"])))
+            message = readable(hidden(html.unescape(str(record["message"]))))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return "\n".join(words)
+    return hidden("\n".join(words))
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -532,6 +647,75 @@ def reason_of(error: Exception) -> str:
     if isinstance(cause, requests.RequestException):
         return type(cause).__name__
     return readable(str(cause)) or type(cause).__name__
+
+
+def hidden(text: str, secrets: dict[str, str]) -> str:
+    """The text with other words (`secrets`: value to words) for each secret, however it is written there.
+
+    One of fewer than four characters cannot be told from ordinary text: it is hidden where it is all there is.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret.strip()) > 3:
+            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+        elif secret and text == secret:
+            text = secrets[secret]
+    return text
+
+
+def forms_of(secret: str) -> str:
+    """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
+    forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
+    content = secret.encode("utf-8", "surrogatepass")
+    for shift in (
+        range(3) if len(content) > 5 else ()
+    ):  # the inside of a longer text, too
+        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+        inside = encoded[
+            4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
+        ]
+        if len(inside) > 7:
+            inside = (
+                re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
+            )
+            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    return "|".join(forms)
+
+
+def form_of(part: str) -> str:
+    """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
+    code = ord(part[0])
+    if part[0] == "\\":
+        return (
+            r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){"
+            + f"{len(part)},{8 * len(part)}}}"
+        )
+    if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
+        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+    if part.isascii() and part.isalnum():
+        return part
+    octets = "".join(
+        f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass")
+    )
+    units = part.encode("utf-16-be", "surrogatepass").hex()
+    escaped = "".join(
+        rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
+    )
+    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(
+        part, ""
+    )
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
+    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+
+
+PLAN_SIGNS = {
+    "create": "+",
+    "change": "~",
+    "delete": "-",
+    "call": ">",
+    "resend": "=",
+    "refused": "!",
+    "unreached": "·",
+}
 
 
 class Unknown(str):
@@ -804,58 +988,6 @@ def uri(value: object) -> str:
     return quote(str(value), safe="")
 
 
-def edit_role(df: DreamFactory) -> None:
-    """edit role."""
-
-    # 1. Log in as an administrator
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Find role warehouse-reader
-    role_id = df.find(
-        "Find role warehouse-reader",
-        "role",
-        "/api/v2/system/role",
-        {"name": "warehouse-reader"},
-    )
-
-    # 3. Find service partner_api
-    service_id = df.find(
-        "Find service partner_api",
-        "service",
-        "/api/v2/system/service",
-        {"name": "partner_api"},
-    )
-
-    # 4. Update role warehouse-reader
-    # Note: left out: role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    df.call(
-        "Update role warehouse-reader",
-        "PUT",
-        f"/api/v2/system/role/{uri(role_id)}",
-        json={
-            "description": "Reads the warehouse and the partner API",
-            "role_service_access_by_role_id": [
-                {
-                    "service_id": service_id,
-                    "component": "*",
-                    "verb_mask": 5,
-                    "requestor_mask": 1,
-                    "filters": [],
-                }
-            ],
-        },
-    )
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the journey with options and environment. Returns the exit code."""
     environment = os.environ
@@ -929,21 +1061,13 @@ def main(argv: list[str] | None = None) -> int:
             df,
         )
     except StepFailed as error:
-        words = str(error)  # the server may repeat a secret
-        for name, secret in (
-            ("DF_SESSION_TOKEN", df.session_token),
-            ("DF_PASSWORD", environment.get("DF_PASSWORD")),
-        ):
-            if secret and len(secret) > 3:
-                words = words.replace(secret, f"({name})")
-        print(f"failed: {words}", file=sys.stderr)
+        print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     if df.planning:
-        print(df.plan_summary())
-        return 3 if any(df.planned.values()) else 0
+        return df.told_plan()
     return 0
 
 

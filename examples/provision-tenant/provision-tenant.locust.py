@@ -41,11 +41,13 @@ Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was 
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import json
 import logging
 import os
+import re
 import secrets
 import sys
 import time
@@ -66,6 +68,153 @@ from locust import FastHttpUser, events, tag, task
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+
+@dataclass(frozen=True)
+class ProvisionTenantResult:
+    """What the journey made."""
+
+    app_api_key: str = field(repr=False, kw_only=True)
+    service_id: int
+    role_id: int
+    app_id: int
+
+
+def provision_tenant(
+    df: DreamFactory, *, tenant: str = "acme"
+) -> ProvisionTenantResult:
+    """provision tenant."""
+    tenant_upper = upper(tenant)
+
+    # 1. Log in as an administrator
+    df.step("log_in", "login", "admin_session")
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Create service tenant_acme_files
+    df.step("create_service", "create", "service")
+    # Note: left out: id (made by the server)
+    answer = df.ensure(
+        f"Create service tenant_{tenant}_files",
+        "service",
+        "POST",
+        "/api/v2/system/service",
+        {
+            "keys": [{"name": f"tenant_{tenant}_files"}],
+            "record": {
+                "type": "local_file",
+                "name": f"tenant_{tenant}_files",
+                "label": f"{tenant_upper} files",
+                "description": f"File store of tenant {tenant_upper}",
+                "is_active": True,
+                "storage_service_id": None,
+                "config": {
+                    "public_path": None,
+                    "container": "uploads/",
+                    "excel_content": "",
+                },
+            },
+            "later": [],
+            "rows": {},
+            "needs": ["description"],
+        },
+        makes="/api/v2/system/service",
+    )
+    service_id = pick(answer, "id")
+
+    # 3. Create role acme-role
+    df.step("create_role", "create", "role")
+    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    answer = df.ensure(
+        f"Create role {tenant}-role",
+        "role",
+        "POST",
+        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-role"}],
+            "record": {
+                "name": f"{tenant}-role",
+                "description": f"Role of tenant {tenant_upper}",
+                "is_active": True,
+            },
+            "later": [],
+            "rows": {
+                "role_service_access_by_role_id": {
+                    "id": "id",
+                    "parent": "role_id",
+                    "may_differ": ["verb_mask"],
+                    "rows": [
+                        {
+                            "keys": [
+                                {
+                                    "service_id": service_id,
+                                    "component": "*",
+                                    "requestor_mask": 1,
+                                    "verb_mask": 3,
+                                }
+                            ],
+                            "row": {
+                                "service_id": service_id,
+                                "component": "*",
+                                "verb_mask": 3,
+                                "requestor_mask": 1,
+                                "filters": [],
+                            },
+                        }
+                    ],
+                }
+            },
+        },
+        makes="/api/v2/system/role",
+    )
+    role_id = pick(answer, "id")
+
+    # 4. Create app acme-app
+    df.step("create_app", "create", "app")
+    answer = df.ensure(
+        f"Create app {tenant}-app",
+        "app",
+        "POST",
+        "/api/v2/system/app?fields=*&related=role_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-app"}],
+            "record": {
+                "name": f"{tenant}-app",
+                "description": f"App of tenant {tenant_upper}",
+                "type": "0",
+                "role_id": role_id,
+                "is_active": True,
+                "url": None,
+                "storage_service_id": None,
+                "storage_container": None,
+                "path": None,
+            },
+            "later": [],
+            "rows": {},
+        },
+        makes="/api/v2/system/app",
+    )
+    app_api_key = pick(answer, "api_key")
+    app_id = pick(answer, "id")
+    df.secrets["app_api_key"] = app_api_key
+
+    return ProvisionTenantResult(
+        app_api_key=app_api_key,
+        service_id=service_id,
+        role_id=role_id,
+        app_id=app_id,
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
 
 
 class StepFailed(Exception):
@@ -103,6 +252,9 @@ class DreamFactory:
         self.made_for: dict[str, str] = {}
         self.creating: dict[str, Any] = {}  # what is sent and not answered yet
         self.note = note
+        self.secrets: dict[str, Any] = {
+            "DF_PASSWORD": password,
+        }  # hidden in all that is told
         self.http, self.exact = http, exact
         self.number, self.suffix = number, suffix
         self.name, self.tags = "", tuple[str, ...]()
@@ -124,7 +276,8 @@ class DreamFactory:
                     answer.success()
 
     def counted(self, failure: str) -> str:
-        """The failure as it is counted: without what makes it differ from one iteration to the next."""
+        """The failure as it is counted: without secrets, and what makes it differ from one iteration to the next."""
+        failure = self.hidden(failure)
         return failure.replace(self.suffix, "") if self.suffix else failure
 
     def call(
@@ -161,8 +314,17 @@ class DreamFactory:
         self._say(f"  {method} {target} -> {status}", detail=True)
         self._note_records(method, target, makes, status, parsed(text))
         if not 200 <= status < 300:
-            raise StepFailed(f"{title}: {status} {explain(text, reason, body)}")
+            raise StepFailed(
+                f"{title}: {status} {explain(text, reason, self.hidden, sent=body)}"
+            )
         return parsed(text)
+
+    def hidden(self, text: str) -> str:
+        """The text with the names of secrets in the places of their values."""
+        secrets = {**self.secrets, "DF_SESSION_TOKEN": self.session_token}
+        return hidden(
+            text, {str(value): f"({name})" for name, value in secrets.items() if value}
+        )
 
     def _send(
         self,
@@ -210,7 +372,7 @@ class DreamFactory:
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Thousands of runs are counted, not told one by one; `-L DEBUG` shows them."""
-        logging.debug("%d: %s", self.number, text)
+        logging.debug("%d: %s", self.number, self.hidden(text))
 
     def _search(
         self,
@@ -240,7 +402,7 @@ class DreamFactory:
         if not found:
             found = self._matching(title, path, match, rows, headers)
         if len(found) > 1:
-            wanted = readable(json.dumps(match, ensure_ascii=False))
+            wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
                 f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
             )
@@ -266,7 +428,7 @@ class DreamFactory:
             return []
         if not 200 <= status < 300:
             title = title or "look up"
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else None
@@ -290,7 +452,7 @@ class DreamFactory:
             return None
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         return record
 
     @property
@@ -420,7 +582,9 @@ class DreamFactory:
     def _delete(self, path: str) -> None:
         status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
         if status != 404 and not 200 <= status < 300:
-            raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+            raise StepFailed(
+                f"Delete {path}: {status} {explain(text, reason, self.hidden)}"
+            )
         self._note(deleted=path)
         self._say(
             f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
@@ -450,6 +614,8 @@ class DreamFactory:
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
+        if key and self.hidden(told := json.dumps(key)) != told:
+            return  # a secret names it
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
             **({"creating": path, "key": key} if key else {"created": path})
@@ -497,21 +663,23 @@ def parsed(text: str) -> Any:
         return text
 
 
-def explain(text: str, reason: str, sent: bytes | None = None) -> str:
+def explain(
+    text: str, reason: str, hidden: Callable[[str], str], *, sent: bytes | None = None
+) -> str:
     """The server's own words for a refusal, with those about each record of a batch."""
     answer = parsed(text)
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        first_line = next(iter(text.strip().splitlines()), "")[:200]
-        return readable(f"{reason or ''} {first_line}")
-    words = [readable(html.unescape(str(error.get("message", ""))))]
+        first_line = next(iter(text.strip().splitlines()), "")[:20000]
+        return readable(f"{reason or ''} {hidden(first_line)[:200]}")
+    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
     for number, record in enumerate(records if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(html.unescape(str(record["message"])))
+            message = readable(hidden(html.unescape(str(record["message"]))))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return "\n".join(words)
+    return hidden("\n".join(words))
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -538,6 +706,64 @@ def reason_of(error: Exception) -> str:
     if isinstance(cause, ConnectionError):
         return type(cause).__name__
     return readable(str(cause)) or type(cause).__name__
+
+
+def hidden(text: str, secrets: dict[str, str]) -> str:
+    """The text with other words (`secrets`: value to words) for each secret, however it is written there.
+
+    One of fewer than four characters cannot be told from ordinary text: it is hidden where it is all there is.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret.strip()) > 3:
+            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+        elif secret and text == secret:
+            text = secrets[secret]
+    return text
+
+
+def forms_of(secret: str) -> str:
+    """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
+    forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
+    content = secret.encode("utf-8", "surrogatepass")
+    for shift in (
+        range(3) if len(content) > 5 else ()
+    ):  # the inside of a longer text, too
+        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+        inside = encoded[
+            4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
+        ]
+        if len(inside) > 7:
+            inside = (
+                re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
+            )
+            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    return "|".join(forms)
+
+
+def form_of(part: str) -> str:
+    """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
+    code = ord(part[0])
+    if part[0] == "\\":
+        return (
+            r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){"
+            + f"{len(part)},{8 * len(part)}}}"
+        )
+    if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
+        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+    if part.isascii() and part.isalnum():
+        return part
+    octets = "".join(
+        f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass")
+    )
+    units = part.encode("utf-16-be", "surrogatepass").hex()
+    escaped = "".join(
+        rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
+    )
+    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(
+        part, ""
+    )
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
+    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
 
 
 def upper(text: str) -> str:
@@ -728,149 +954,6 @@ def to_json(value: Any) -> bytes:
     """Compact JSON in UTF-8."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")
-
-
-@dataclass(frozen=True)
-class ProvisionTenantResult:
-    """What the journey made."""
-
-    app_api_key: str = field(repr=False, kw_only=True)
-    service_id: int
-    role_id: int
-    app_id: int
-
-
-def provision_tenant(
-    df: DreamFactory, *, tenant: str = "acme"
-) -> ProvisionTenantResult:
-    """provision tenant."""
-    tenant_upper = upper(tenant)
-
-    # 1. Log in as an administrator
-    df.step("log_in", "login", "admin_session")
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Create service tenant_acme_files
-    df.step("create_service", "create", "service")
-    # Note: left out: id (made by the server)
-    answer = df.ensure(
-        f"Create service tenant_{tenant}_files",
-        "service",
-        "POST",
-        "/api/v2/system/service",
-        {
-            "keys": [{"name": f"tenant_{tenant}_files"}],
-            "record": {
-                "type": "local_file",
-                "name": f"tenant_{tenant}_files",
-                "label": f"{tenant_upper} files",
-                "description": f"File store of tenant {tenant_upper}",
-                "is_active": True,
-                "storage_service_id": None,
-                "config": {
-                    "public_path": None,
-                    "container": "uploads/",
-                    "excel_content": "",
-                },
-            },
-            "later": [],
-            "rows": {},
-            "needs": ["description"],
-        },
-        makes="/api/v2/system/service",
-    )
-    service_id = pick(answer, "id")
-
-    # 3. Create role acme-role
-    df.step("create_role", "create", "role")
-    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    answer = df.ensure(
-        f"Create role {tenant}-role",
-        "role",
-        "POST",
-        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-role"}],
-            "record": {
-                "name": f"{tenant}-role",
-                "description": f"Role of tenant {tenant_upper}",
-                "is_active": True,
-            },
-            "later": [],
-            "rows": {
-                "role_service_access_by_role_id": {
-                    "id": "id",
-                    "parent": "role_id",
-                    "may_differ": ["verb_mask"],
-                    "rows": [
-                        {
-                            "keys": [
-                                {
-                                    "service_id": service_id,
-                                    "component": "*",
-                                    "requestor_mask": 1,
-                                    "verb_mask": 3,
-                                }
-                            ],
-                            "row": {
-                                "service_id": service_id,
-                                "component": "*",
-                                "verb_mask": 3,
-                                "requestor_mask": 1,
-                                "filters": [],
-                            },
-                        }
-                    ],
-                }
-            },
-        },
-        makes="/api/v2/system/role",
-    )
-    role_id = pick(answer, "id")
-
-    # 4. Create app acme-app
-    df.step("create_app", "create", "app")
-    answer = df.ensure(
-        f"Create app {tenant}-app",
-        "app",
-        "POST",
-        "/api/v2/system/app?fields=*&related=role_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-app"}],
-            "record": {
-                "name": f"{tenant}-app",
-                "description": f"App of tenant {tenant_upper}",
-                "type": "0",
-                "role_id": role_id,
-                "is_active": True,
-                "url": None,
-                "storage_service_id": None,
-                "storage_container": None,
-                "path": None,
-            },
-            "later": [],
-            "rows": {},
-        },
-        makes="/api/v2/system/app",
-    )
-    app_api_key = pick(answer, "api_key")
-    app_id = pick(answer, "id")
-
-    return ProvisionTenantResult(
-        app_api_key=app_api_key,
-        service_id=service_id,
-        role_id=role_id,
-        app_id=app_id,
-    )
 
 
 def tear_down(df: DreamFactory) -> None:
@@ -1375,7 +1458,11 @@ class ProvisionTenant(FastHttpUser):
                 failure = self.undo(df) or failure
             runner.send_message(
                 "dfrecord_end",
-                {"number": item["number"], "failure": failure, "told": told},
+                {
+                    "number": item["number"],
+                    "failure": df.counted(failure),
+                    "told": told,
+                },
             )
 
     def journey(self, df: DreamFactory, values: dict[str, Any]) -> str:

@@ -34,15 +34,162 @@ Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was 
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import json
 import os
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 import requests
+
+
+@dataclass(frozen=True)
+class ProvisionTenantResult:
+    """What the journey made."""
+
+    app_api_key: str = field(repr=False, kw_only=True)
+    service_id: int
+    role_id: int
+    app_id: int
+
+
+def provision_tenant(
+    df: DreamFactory, *, tenant: str = "acme"
+) -> ProvisionTenantResult:
+    """provision tenant."""
+    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
+    tenant_upper = upper(tenant)
+
+    # 1. Log in as an administrator
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Create service tenant_acme_files
+    # Note: left out: id (made by the server)
+    answer = df.ensure(
+        f"Create service tenant_{tenant}_files",
+        "service",
+        "POST",
+        "/api/v2/system/service",
+        {
+            "keys": [{"name": f"tenant_{tenant}_files"}],
+            "record": {
+                "type": "local_file",
+                "name": f"tenant_{tenant}_files",
+                "label": f"{tenant_upper} files",
+                "description": f"File store of tenant {tenant_upper}",
+                "is_active": True,
+                "storage_service_id": None,
+                "config": {
+                    "public_path": None,
+                    "container": "uploads/",
+                    "excel_content": "",
+                },
+            },
+            "later": [],
+            "rows": {},
+            "needs": ["description"],
+        },
+        makes="/api/v2/system/service",
+    )
+    service_id = pick(answer, "id")
+
+    # 3. Create role acme-role
+    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    answer = df.ensure(
+        f"Create role {tenant}-role",
+        "role",
+        "POST",
+        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-role"}],
+            "record": {
+                "name": f"{tenant}-role",
+                "description": f"Role of tenant {tenant_upper}",
+                "is_active": True,
+            },
+            "later": [],
+            "rows": {
+                "role_service_access_by_role_id": {
+                    "id": "id",
+                    "parent": "role_id",
+                    "may_differ": ["verb_mask"],
+                    "rows": [
+                        {
+                            "keys": [
+                                {
+                                    "service_id": service_id,
+                                    "component": "*",
+                                    "requestor_mask": 1,
+                                    "verb_mask": 3,
+                                }
+                            ],
+                            "row": {
+                                "service_id": service_id,
+                                "component": "*",
+                                "verb_mask": 3,
+                                "requestor_mask": 1,
+                                "filters": [],
+                            },
+                        }
+                    ],
+                }
+            },
+        },
+        makes="/api/v2/system/role",
+    )
+    role_id = pick(answer, "id")
+
+    # 4. Create app acme-app
+    answer = df.ensure(
+        f"Create app {tenant}-app",
+        "app",
+        "POST",
+        "/api/v2/system/app?fields=*&related=role_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-app"}],
+            "record": {
+                "name": f"{tenant}-app",
+                "description": f"App of tenant {tenant_upper}",
+                "type": "0",
+                "role_id": role_id,
+                "is_active": True,
+                "url": None,
+                "storage_service_id": None,
+                "storage_container": None,
+                "path": None,
+            },
+            "later": [],
+            "rows": {},
+        },
+        makes="/api/v2/system/app",
+    )
+    app_api_key = pick(answer, "api_key")
+    app_id = pick(answer, "id")
+    df.secrets["app_api_key"] = app_api_key
+
+    return ProvisionTenantResult(
+        app_api_key=app_api_key,
+        service_id=service_id,
+        role_id=role_id,
+        app_id=app_id,
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
 
 
 class StepFailed(Exception):
@@ -70,14 +217,13 @@ class DreamFactory:
         self.session_token = session_token
         self.logs_in = not session_token
         self.planning = planning
-        self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
+        self.planned = dict.fromkeys(PLAN_SIGNS, 0)
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
         self.new: set[str] = (
             set()
         )  # of these paths, those of records that would be created
-        self.secrets: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
         self.fresh: set[str] = set()  # the paths of what this run created
         self.created_file = created_file
@@ -85,6 +231,9 @@ class DreamFactory:
             {}
         )  # the parameters that this run was given another value for
         self.creating: dict[str, Any] = {}  # what is sent and not answered yet
+        self.secrets: dict[str, Any] = {
+            "DF_PASSWORD": password,
+        }  # hidden in all that is told
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
@@ -127,8 +276,17 @@ class DreamFactory:
         self._say(f"  {method} {target} -> {status}", detail=True)
         self._note_records(method, target, makes, status, parsed(text))
         if not 200 <= status < 300:
-            raise StepFailed(f"{title}: {status} {explain(text, reason, body)}")
+            raise StepFailed(
+                f"{title}: {status} {explain(text, reason, self.hidden, sent=body)}"
+            )
         return parsed(text)
+
+    def hidden(self, text: str) -> str:
+        """The text with the names of secrets in the places of their values."""
+        secrets = {**self.secrets, "DF_SESSION_TOKEN": self.session_token}
+        return hidden(
+            text, {str(value): f"({name})" for name, value in secrets.items() if value}
+        )
 
     def _send(
         self,
@@ -172,7 +330,7 @@ class DreamFactory:
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
         if self.verbose or not detail:
-            print(text, file=sys.stderr)
+            print(self.hidden(text), file=sys.stderr)
 
     def _search(
         self,
@@ -202,7 +360,7 @@ class DreamFactory:
         if not found:
             found = self._matching(title, path, match, rows, headers)
         if len(found) > 1:
-            wanted = readable(json.dumps(match, ensure_ascii=False))
+            wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
                 f"{title}: {len(found)} {resource} records have {wanted} on {self.base_url}"
             )
@@ -228,7 +386,7 @@ class DreamFactory:
             return []
         if not 200 <= status < 300:
             title = title or "look up"
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else None
@@ -255,11 +413,11 @@ class DreamFactory:
             return None
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
-            raise StepFailed(f"{title}: {status} {explain(text, reason)}")
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         return record
 
-    def plan_summary(self) -> str:
-        """What the run would do, in a line."""
+    def told_plan(self) -> int:
+        """Say in a line what the run would do; the exit code, 3 when something would change."""
         counts = ", ".join(
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
@@ -269,37 +427,63 @@ class DreamFactory:
             f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
-            f", {self.planned['refused']} to be refused, being there already"
+            f", {self.planned['refused']} to be refused"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{more}{refused}"
+        print(f"Plan: {counts}{more}{refused}")
+        return (
+            3
+            if any(
+                count for action, count in self.planned.items() if action != "resend"
+            )
+            else 0
+        )
 
     def _plan(
-        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
+        self,
+        title: str,
+        action: str,
+        fields: list[tuple[str, Any, Any]] | None = None,
+        *,
+        why: str = "",
     ) -> None:
-        """Say what would be done, field by field: the name, the value now, the value then."""
+        """Say what would be done, field by field: the name, the value now, the value then.
+
+        A run stops at what is refused, and does not reach what comes after it.
+        """
+        if self.planned["refused"]:
+            action, fields, why = "unreached", None, "not reached"
         self.planned[action] += 1
-        sign = {
-            "create": "+",
-            "change": "~",
-            "delete": "-",
-            "call": ">",
-            "refused": "!",
-        }[action]
-        print(
-            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
-        )
+        title = self.hidden(title)
+        sign = PLAN_SIGNS[action]
+        print(f"  {sign} {title}{f': {why}' if why else ''}")
         for name, old, new in fields or ():
             before = "" if action == "create" else f"{self._shown(old)} → "
             print(f"      {name}: {before}{self._shown(new)}")
 
     def _shown(self, value: Any) -> str:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-        for secret in self.secrets:
-            text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "***")
-        text = readable(text)
+        text = readable(
+            json.dumps(self._without_secrets(value), ensure_ascii=False, default=str)
+        )
         return text if len(text) <= 200 else text[:199] + "…"
+
+    def _without_secrets(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                self._without_secrets(name): self._without_secrets(item)
+                for name, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._without_secrets(item) for item in value]
+        return (
+            hidden(
+                value,
+                {str(secret): "***" for secret in self.secrets.values() if secret},
+            )
+            if isinstance(value, str)
+            else value
+        )
 
     def _plan_create(
         self,
@@ -319,9 +503,19 @@ class DreamFactory:
         )
         new = Unknown(f"(new {len(self.predicted) + 1})")
         own = path if named else f"{path}/{quote(new, safe='')}"
-        self.predicted[own] = created(record, rows)
+        self.predicted[own] = self._masked(created(record, rows))
         self.new.add(own)
         return New({**record, "id": new})
+
+    def _masked(self, value: Any) -> Any:
+        """A record as the instance would show it: without the secrets in its fields."""
+        if isinstance(value, dict):
+            return {name: self._masked(item) for name, item in value.items()}
+        return (
+            "**********"
+            if isinstance(value, str) and value and value in self.secrets.values()
+            else value
+        )
 
     @property
     def wrote(self) -> bool:
@@ -414,7 +608,7 @@ class DreamFactory:
             return have
         if self.planning:
             self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
-            self.predicted[path] = written(have, changed, wanted["rows"])
+            self.predicted[path] = self._masked(written(have, changed, wanted["rows"]))
             return have
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
@@ -465,6 +659,8 @@ class DreamFactory:
             )  # nobody heard the answer to this create
             for row in found:
                 self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            if self.planning:
+                continue
             self._note(settled=path, key=key)
         for words, number in others.items():
             self._say(
@@ -472,9 +668,15 @@ class DreamFactory:
             )
 
     def _delete(self, path: str) -> None:
+        if self.planning:
+            if self._read(f"Delete {path}", path, None) is not None:
+                self._plan(f"Delete {path}", "delete")
+            return
         status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
         if status != 404 and not 200 <= status < 300:
-            raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
+            raise StepFailed(
+                f"Delete {path}: {status} {explain(text, reason, self.hidden)}"
+            )
         self._note(deleted=path)
         self._say(
             f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
@@ -517,6 +719,8 @@ class DreamFactory:
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
+        if key and self.hidden(told := json.dumps(key)) != told:
+            return  # a secret names it
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
             **({"creating": path, "key": key} if key else {"created": path})
@@ -564,21 +768,23 @@ def parsed(text: str) -> Any:
         return text
 
 
-def explain(text: str, reason: str, sent: bytes | None = None) -> str:
+def explain(
+    text: str, reason: str, hidden: Callable[[str], str], *, sent: bytes | None = None
+) -> str:
     """The server's own words for a refusal, with those about each record of a batch."""
     answer = parsed(text)
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        first_line = next(iter(text.strip().splitlines()), "")[:200]
-        return readable(f"{reason or ''} {first_line}")
-    words = [readable(html.unescape(str(error.get("message", ""))))]
+        first_line = next(iter(text.strip().splitlines()), "")[:20000]
+        return readable(f"{reason or ''} {hidden(first_line)[:200]}")
+    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
     for number, record in enumerate(records if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(html.unescape(str(record["message"])))
+            message = readable(hidden(html.unescape(str(record["message"]))))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return "\n".join(words)
+    return hidden("\n".join(words))
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -609,9 +815,78 @@ def reason_of(error: Exception) -> str:
     return readable(str(cause)) or type(cause).__name__
 
 
+def hidden(text: str, secrets: dict[str, str]) -> str:
+    """The text with other words (`secrets`: value to words) for each secret, however it is written there.
+
+    One of fewer than four characters cannot be told from ordinary text: it is hidden where it is all there is.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret.strip()) > 3:
+            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+        elif secret and text == secret:
+            text = secrets[secret]
+    return text
+
+
+def forms_of(secret: str) -> str:
+    """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
+    forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
+    content = secret.encode("utf-8", "surrogatepass")
+    for shift in (
+        range(3) if len(content) > 5 else ()
+    ):  # the inside of a longer text, too
+        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+        inside = encoded[
+            4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
+        ]
+        if len(inside) > 7:
+            inside = (
+                re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
+            )
+            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    return "|".join(forms)
+
+
+def form_of(part: str) -> str:
+    """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
+    code = ord(part[0])
+    if part[0] == "\\":
+        return (
+            r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){"
+            + f"{len(part)},{8 * len(part)}}}"
+        )
+    if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
+        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+    if part.isascii() and part.isalnum():
+        return part
+    octets = "".join(
+        f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass")
+    )
+    units = part.encode("utf-16-be", "surrogatepass").hex()
+    escaped = "".join(
+        rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
+    )
+    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(
+        part, ""
+    )
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
+    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+
+
 def upper(text: str) -> str:
     """The text with its ASCII letters upper."""
     return "".join(c.upper() if c.isascii() else c for c in text)
+
+
+PLAN_SIGNS = {
+    "create": "+",
+    "change": "~",
+    "delete": "-",
+    "call": ">",
+    "resend": "=",
+    "refused": "!",
+    "unreached": "·",
+}
 
 
 class Unknown(str):
@@ -879,146 +1154,6 @@ def to_json(value: Any) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True)
-class ProvisionTenantResult:
-    """What the journey made."""
-
-    app_api_key: str = field(repr=False, kw_only=True)
-    service_id: int
-    role_id: int
-    app_id: int
-
-
-def provision_tenant(
-    df: DreamFactory, *, tenant: str = "acme"
-) -> ProvisionTenantResult:
-    """provision tenant."""
-    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
-    tenant_upper = upper(tenant)
-
-    # 1. Log in as an administrator
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Create service tenant_acme_files
-    # Note: left out: id (made by the server)
-    answer = df.ensure(
-        f"Create service tenant_{tenant}_files",
-        "service",
-        "POST",
-        "/api/v2/system/service",
-        {
-            "keys": [{"name": f"tenant_{tenant}_files"}],
-            "record": {
-                "type": "local_file",
-                "name": f"tenant_{tenant}_files",
-                "label": f"{tenant_upper} files",
-                "description": f"File store of tenant {tenant_upper}",
-                "is_active": True,
-                "storage_service_id": None,
-                "config": {
-                    "public_path": None,
-                    "container": "uploads/",
-                    "excel_content": "",
-                },
-            },
-            "later": [],
-            "rows": {},
-            "needs": ["description"],
-        },
-        makes="/api/v2/system/service",
-    )
-    service_id = pick(answer, "id")
-
-    # 3. Create role acme-role
-    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    answer = df.ensure(
-        f"Create role {tenant}-role",
-        "role",
-        "POST",
-        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-role"}],
-            "record": {
-                "name": f"{tenant}-role",
-                "description": f"Role of tenant {tenant_upper}",
-                "is_active": True,
-            },
-            "later": [],
-            "rows": {
-                "role_service_access_by_role_id": {
-                    "id": "id",
-                    "parent": "role_id",
-                    "may_differ": ["verb_mask"],
-                    "rows": [
-                        {
-                            "keys": [
-                                {
-                                    "service_id": service_id,
-                                    "component": "*",
-                                    "requestor_mask": 1,
-                                    "verb_mask": 3,
-                                }
-                            ],
-                            "row": {
-                                "service_id": service_id,
-                                "component": "*",
-                                "verb_mask": 3,
-                                "requestor_mask": 1,
-                                "filters": [],
-                            },
-                        }
-                    ],
-                }
-            },
-        },
-        makes="/api/v2/system/role",
-    )
-    role_id = pick(answer, "id")
-
-    # 4. Create app acme-app
-    answer = df.ensure(
-        f"Create app {tenant}-app",
-        "app",
-        "POST",
-        "/api/v2/system/app?fields=*&related=role_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-app"}],
-            "record": {
-                "name": f"{tenant}-app",
-                "description": f"App of tenant {tenant_upper}",
-                "type": "0",
-                "role_id": role_id,
-                "is_active": True,
-                "url": None,
-                "storage_service_id": None,
-                "storage_container": None,
-                "path": None,
-            },
-            "later": [],
-            "rows": {},
-        },
-        makes="/api/v2/system/app",
-    )
-    app_api_key = pick(answer, "api_key")
-    app_id = pick(answer, "id")
-
-    return ProvisionTenantResult(
-        app_api_key=app_api_key,
-        service_id=service_id,
-        role_id=role_id,
-        app_id=app_id,
-    )
-
-
 def tear_down(df: DreamFactory, *, tenant: str = "acme") -> None:
     """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
     df.made_for = given_otherwise(
@@ -1133,27 +1268,19 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.teardown:
             tear_down(df, tenant=arguments.tenant)
-            return 0
+            return df.told_plan() if df.planning else 0
         result = provision_tenant(
             df,
             tenant=arguments.tenant,
         )
     except StepFailed as error:
-        words = str(error)  # the server may repeat a secret
-        for name, secret in (
-            ("DF_SESSION_TOKEN", df.session_token),
-            ("DF_PASSWORD", environment.get("DF_PASSWORD")),
-        ):
-            if secret and len(secret) > 3:
-                words = words.replace(secret, f"({name})")
-        print(f"failed: {words}", file=sys.stderr)
+        print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     if df.planning:
-        print(df.plan_summary())
-        return 3 if any(df.planned.values()) else 0
+        return df.told_plan()
     print(df.summary(), file=sys.stderr)
     shown = {
         name: value

@@ -226,14 +226,37 @@ die() {
   exit "$1"
 }
 
-# without_secrets TEXT: the text, with the name of each secret where the server repeats its value.
+# without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
 without_secrets() {
   local text=$1 name value names=(DF_PASSWORD DF_SESSION_TOKEN app_api_key)
   for name in "${names[@]}"; do
     value=${!name:-}
     if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
   done
-  printf '%s' "$text"
+  printf '%s' "$text" | jq --raw-input --slurp --join-output '
+    def hex: [. / 16, . % 16] | map(floor as $digit | "0123456789abcdef"[$digit:$digit + 1]) | join("");
+    def form: # of a character, of a run of blanks or of backslashes
+      . as $part | explode[0] as $code | "%(?:25){0,2}" as $percent
+      | if test("^[A-Za-z0-9]") then .
+        elif startswith("\\") then "(?:[\\\\]|(?i:\($percent)5c)){\(length),\(8 * length)}"
+        elif test("^\\s") then "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|[\\\\]{1,4}[bfnrt]){1,99}"
+        else
+          (if $code < 128 then $percent + ($code | hex) else @uri | split("%") | join($percent) end) as $octets
+          | (if $code < 65536 then [$code] else [55296 + (($code - 65536) / 1024 | floor), 56320 + $code % 1024] end
+              | map("[\\\\]{1,4}u\(. / 256 | floor | hex)\(. % 256 | hex)") | join("")) as $escaped
+          | ({"\"": "|quot", "&": "|amp", "\u0027": "|apos", "<": "|lt", ">": "|gt"}[.] // "") as $name
+          | "(?:(?i:\($octets)|\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)\($name));)"
+            + "|[\\\\]{0,4}\(if $code < 128 then "\\" + . else . end))"
+        end;
+    def forms:
+      ([scan("[\\\\]+|\\s+|.") | form] | join("")),
+      (select(utf8bytelength > 5) | ("", " ", "  ") as $before | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
+        | (if length % 4 == 0 then . else .[:length - length % 4] end) | if $before == "" then . else .[4:] end
+        | select(length > 7) | split("+") | join("[+-]") | split("/") | join("(?:[\\\\]?/|_)")
+        | "[\\w+/-]{0,4}\(.)[\\w+/-]*=*");
+    reduce ($ARGS.positional[] | {name: ., value: ($ENV[.] // "" | gsub("^\\s+|\\s+$"; ""))} | select(.value | length > 3))
+      as {$name, $value} (.; gsub([$value | forms] | join("|"); "(\($name))"))' --args "${names[@]}" 2>/dev/null ||
+    printf '%s' "$text"
 }
 
 usage() {
@@ -344,8 +367,11 @@ note_records() {
     ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
 }
 
+is_secret() { [ -n "$1" ] && [ "$(without_secrets "$1")" != "$1" ]; }
+
 # note_creating PATH [KEY]: notes before it is sent what a create makes: the run may be stopped before it hears the answer.
 note_creating() {
+  if is_secret "${2:-}"; then return; fi # a secret names it
   jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" --argjson made_for "$made_for" '
     {$base_url} + (if $made_for == {} then {} else {for: $made_for} end)
     + (if $key then {creating: $path, $key} else {created: $path} end)' >>"$DF_CREATED" ||
@@ -354,6 +380,7 @@ note_creating() {
 
 # note_answered PATH [KEY]: the create was answered; without a key, it was refused.
 note_answered() {
+  if is_secret "${2:-}"; then return; fi
   jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" '
     {$base_url} + (if $key then {settled: $path, $key} else {deleted: $path} end)' >>"$DF_CREATED" ||
     die 1 "$DF_CREATED: cannot be written"
@@ -536,6 +563,9 @@ expect_success() {
 
 # explain: the server's own words for a refusal, with those about each record of a batch.
 explain() {
+  if ! printf '%s' "$answer" | jq --exit-status '.error | objects' >/dev/null 2>&1; then
+    answer=$(without_secrets "${answer:0:4000}") # before it is cut
+  fi
   printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
     def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
     def plain:

@@ -51,7 +51,9 @@ def test_a_secret_is_hidden_however_it_is_written(form: str, secret: str) -> Non
         assert "***" in hidden(one_line(f"<< {written} >>"), {secret: "***"})
 
 
-@given(secret=values.filter(lambda text: len(text.strip().encode()) > 8), before=st.binary(max_size=9), url=st.booleans())
+@given(
+    secret=values.filter(lambda text: len(text.strip().encode()) > 8), before=st.binary(max_size=9), url=st.booleans()
+)
 def test_a_secret_is_hidden_in_base64(secret: str, before: bytes, url: bool) -> None:
     encode = base64.urlsafe_b64encode if url else base64.b64encode
     shown = hidden(encode(before + secret.strip().encode() + b"rest").decode(), {secret: "***"})

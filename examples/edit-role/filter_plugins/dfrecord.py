@@ -5,9 +5,12 @@ The same file serves all playbooks beside it.
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
+import re
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
@@ -197,36 +200,41 @@ def one(
 # ---------------------------------------------------------------- refusals
 
 
-def failure(result: dict[str, Any], rows: list[str]) -> str:
-    """Why a task failed, in the server's own words where it has any."""
+def failure(result: dict[str, Any], rows: list[str], secrets: dict[str, Any] | None = None) -> str:
+    """Why a task failed, in the server's own words where it has any, but for secrets that it repeats."""
+    names = {str(value): f"({name})" for name, value in (secrets or {}).items() if value}
+
+    def shown(text: str) -> str:
+        return readable(hidden(text, names))
+
     failed = next((item for item in result.get("results") or [] if item.get("failed")), result)
     status = failed.get("status", 0)
     message = str(failed.get("msg", ""))
     if status > 0:
-        return f"{status} {explain(failed, rows)}"
+        return f"{status} {explain(failed, rows, shown)}"
     if status < 0:
-        return f"no answer: {readable(message.rpartition(']: ')[2])}"
-    return readable(message.rpartition("' failed: ")[2] if "filter plugin '" in message else message)
+        return f"no answer: {shown(message.rpartition(']: ')[2])}"
+    return shown(message.rpartition("' failed: ")[2] if "filter plugin '" in message else message)
 
 
-def explain(failed: dict[str, Any], rows: list[str]) -> str:
+def explain(failed: dict[str, Any], rows: list[str], shown: Callable[..., str]) -> str:
     """The server's message, with those about each record of a batch."""
     told = answer({**failed, "status": 0})  # a record that is not there has its message, too
     error = told.get("error") if isinstance(told, dict) else None
     if not isinstance(error, dict):
         if 300 <= failed["status"] < 400:
-            return readable(f"redirected to {failed.get('location')}, which is not followed")
+            return shown(f"redirected to {failed.get('location')}, which is not followed")
         text = str(failed.get("msg", "")).rpartition("]: ")[2] if told is None else json.dumps(told, ensure_ascii=False)
-        return readable(text[:200])
-    words = [readable(html.unescape(str(error.get("message", ""))))]
+        return shown(text[:20000])[:200]
+    words = [shown(html.unescape(str(error.get("message", ""))))]
     for number, record in enumerate(listed(error.get("context"), rows)):
         if isinstance(record, dict) and "message" in record:
-            message = readable(html.unescape(str(record["message"])))
-            words.append(f"record {number + 1}{named(failed, rows, number)}: {message}")
+            message = shown(html.unescape(str(record["message"])))
+            words.append(f"record {number + 1}{named(failed, rows, number, shown)}: {message}")
     return "; ".join(words)
 
 
-def named(failed: dict[str, Any], rows: list[str], number: int) -> str:
+def named(failed: dict[str, Any], rows: list[str], number: int, shown: Callable[..., str]) -> str:
     """The name of a record that was sent, to say which one the server refused."""
     body = failed.get("invocation", {}).get("module_args", {}).get("body")
     if isinstance(body, str):
@@ -234,7 +242,7 @@ def named(failed: dict[str, Any], rows: list[str], number: int) -> str:
     sent = listed(body, rows)
     row = sent[number] if number < len(sent) else None
     name = next((row[key] for key in ("name", "email", "path") if key in row), "") if isinstance(row, dict) else ""
-    return f" ({readable(str(name))})" if name else ""
+    return f" ({shown(str(name))})" if name else ""
 
 
 def readable(text: str) -> str:
@@ -309,6 +317,50 @@ def apart(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: apart(item) for name, item in value.items()}
     return [apart(item) for item in value] if isinstance(value, list) else value
+
+
+def hidden(text: str, secrets: dict[str, str]) -> str:
+    """The text with other words (`secrets`: value to words) for each secret, however it is written there.
+
+    One of fewer than four characters cannot be told from ordinary text: it is hidden where it is all there is.
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret.strip()) > 3:
+            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+        elif secret and text == secret:
+            text = secrets[secret]
+    return text
+
+
+def forms_of(secret: str) -> str:
+    """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
+    forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
+    content = secret.encode("utf-8", "surrogatepass")
+    for shift in range(3) if len(content) > 5 else ():  # the inside of a longer text, too
+        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+        inside = encoded[4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None]
+        if len(inside) > 7:
+            inside = re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
+            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    return "|".join(forms)
+
+
+def form_of(part: str) -> str:
+    """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
+    code = ord(part[0])
+    if part[0] == "\\":
+        return r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){" + f"{len(part)},{8 * len(part)}}}"
+    if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
+        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+    if part.isascii() and part.isalnum():
+        return part
+    octets = "".join(f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass"))
+    units = part.encode("utf-16-be", "surrogatepass").hex()
+    escaped = "".join(rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(part, "")
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
+    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
