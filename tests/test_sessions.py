@@ -38,7 +38,7 @@ def test_a_path_that_only_holds_the_name_of_the_api_is_in_no_folder() -> None:
         assert catalog.at_root(url) == url
 
 
-def test_a_token_in_the_query_is_sent_in_the_header() -> None:
+def test_a_token_in_the_query_is_sent_in_the_header(tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)
         token, s._token = s._token, ""
@@ -47,7 +47,8 @@ def test_a_token_in_the_query_is_sent_in_the_header() -> None:
         create = dfrecord.plan(recording).steps[1]
         assert create.request.target.literal == "/api/v2/system/role?fields=*"
         journey = dfrecord.plan(recording, upsert=True)
-        assert dfrecord.replay(journey, target.url, {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}).ok
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
         assert portable(target.state()) == portable(recorded.state())
 
 
@@ -66,7 +67,7 @@ def test_what_two_accounts_did_is_verified_and_undone_with_an_open_session(tmp_p
         given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
         given |= {"DF_EMAIL_2": SECOND, "DF_PASSWORD_2": PASSWORD, "DF_BASE_URL": target.url}
         journey = dfrecord.plan(Recording("two.har", tuple(s.exchanges)), upsert=True)
-        assert dfrecord.replay(journey, target.url, given).ok
+        assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
         for role in target.state()["role"]:
             target.call("DELETE", f"/api/v2/system/role/{role['id']}")
         recording = tmp_path / "two.har"
@@ -78,14 +79,15 @@ def test_what_two_accounts_did_is_verified_and_undone_with_an_open_session(tmp_p
             assert [role["name"] for role in target.state()["role"]] == names
 
 
-def test_ones_own_profile_is_written_only_where_it_differs() -> None:
+def test_ones_own_profile_is_written_only_where_it_differs(tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)
         read = s.call("GET", "system/admin/profile")
         s.call("PUT", "system/admin/profile", {**read, "name": "Ada L."})
         journey = dfrecord.plan(Recording("profile.har", tuple(s.exchanges)), upsert=True)
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
         for writes in (["PATCH"], []):
             target.reset_log()
-            assert dfrecord.replay(journey, target.url, {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}).ok
+            assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
             assert [call.method for call in target.writes] == writes
         assert portable(target.state())["admin"][target.email]["name"] == "Ada L."
