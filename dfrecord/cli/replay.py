@@ -29,7 +29,7 @@ INTERRUPTED = 130
 @click.option("--plan", "plan_only", is_flag=True, help="Change nothing; tell what would be created, changed, deleted.")
 @click.option("--from", "first_step", default=1, metavar="STEP", show_default=True, help="Go on from this step.")
 @click.option("--yes", is_flag=True, envvar="DF_YES", help="Agree to dangerous steps (DF_YES=1).")
-@click.option("--json", "as_json", is_flag=True, help="The results as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON (docs/replay.schema.json, docs/plan.schema.json).")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML, too.")
 @click.option(
     "--created-file",

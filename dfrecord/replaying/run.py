@@ -485,7 +485,7 @@ class _Run:
         """Compare the records that were written with what was wanted; a step that already differs is not told twice."""
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
-        states = self._states()
+        states = self._readable(self._states())
         last = {self._about(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
@@ -498,6 +498,20 @@ class _Run:
             if differences:
                 title = f"{self._title(state)}, read again"
                 self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _readable(self, states: list[Step]) -> list[Step]:
+        """The states, those of a session that was closed in between with the session of the last one."""
+        closed = {name for step in self.journey.steps if step.kind is StepKind.LOGOUT for name in self._tokens_of(step)}
+        now = set(self._tokens_of(states[-1])) if states else set()
+        headers = states[-1].request.headers if states else ()
+        return [
+            (
+                replace(state, request=replace(state.request, headers=headers))
+                if now and now.isdisjoint(self._tokens_of(state)) and closed.intersection(self._tokens_of(state))
+                else state
+            )
+            for state in states
+        ]
 
     def _about(self, state: Step) -> str:
         """What names the record of a state: the variable of its id, or its path."""

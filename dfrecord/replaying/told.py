@@ -1,6 +1,7 @@
 """Runs and plans told: lines for a terminal, JSON for programs, JUnit XML for pipelines.
 
-The JSON forms are versioned: `dfrecord-replay/1` and `dfrecord-plan/1`.
+The JSON forms are versioned: `dfrecord-replay/1` and `dfrecord-plan/1`, described by docs/replay.schema.json and
+docs/plan.schema.json. Within version 1 members may be added, never changed or taken away.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ import dfrecord
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
 from dfrecord.replaying.plan import Action, Plan
+from dfrecord.replaying.told import plan_account, run_account
 from tests.doubles.server import DreamFactoryDouble, LoggedRequest
+from tests.published import assert_published_form
 from tests.recorder import RecordedSession
 from tests.states import portable
 from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
@@ -139,14 +141,13 @@ def records(call: LoggedRequest) -> list[Any]:
 
 
 def done(df: DreamFactoryDouble) -> dict[str, int]:
-    """The records that the logged requests wrote; a cache and the own profile are no records."""
+    """The records that the logged requests wrote; a cache is no record."""
     verbs = {"POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
     counts: Counter[str] = Counter()
     for call in df.writes:
         rows = records(call)
         named = [part[4:].split(",") for part in call.query.split("&") if part.startswith("ids=")]
-        is_record = "/cache/" not in call.path and not call.path.endswith("/profile")
-        counts[verbs[call.verb] if is_record else "call"] += len((named or [rows])[0])
+        counts["call" if "/cache/" in call.path else verbs[call.verb]] += len((named or [rows])[0])
     return dict(counts)
 
 
@@ -170,6 +171,8 @@ def test_plan_is_what_the_replay_then_does(
         assert replayed.ok, replayed.results
         assert counted(planned) == done(df)
         assert planned.writes == len(df.writes)
+        assert_published_form(plan_account(planned), "plan")
+        assert_published_form(run_account(replayed), "replay")
         if upsert:
             again = dfrecord.preview(journey, df.url, values)
             assert (counted(again), again.changes, again.writes) == ({}, False, 0)

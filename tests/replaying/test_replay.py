@@ -22,6 +22,7 @@ import dfrecord
 from dfrecord.journey.model import StepKind
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
+from tests.published import assert_published_form
 from tests.recorder import RecordedSession
 from tests.replaying.test_plan import given, recorded
 from tests.states import portable
@@ -101,7 +102,9 @@ def test_exactly_the_fault_is_reported(
             setattr(df, name, value)
         done = replay(recording, df, tmp_path, "--yes", "--json", "--junit", "results.xml")
         assert done.returncode == 1
-        steps = [step for step in json.loads(done.stdout)["steps"] if step["differences"]]
+        account = json.loads(done.stdout)
+        assert_published_form(account, "replay")
+        steps = [step for step in account["steps"] if step["differences"]]
         if fault.get("ignores") and recording == TENANT:  # the fault is in three creates
             steps = [step for step in steps if step["name"] == "create_role"]
         found = [(d["place"].rpartition(".")[2], d["recorded"].strip('"')) for s in steps for d in s["differences"]]
@@ -120,6 +123,7 @@ def test_plan_tells_what_the_replay_then_does(case: str, options: list[str], tmp
         assert planned.returncode == 3, planned.stderr
         assert df.writes == []
         plan = json.loads(planned.stdout)
+        assert_published_form(plan, "plan")
         assert replay(FIXTURES / case / "recording.har", df, tmp_path, "--yes", *options).returncode == 0
         verbs = [call.verb for call in df.writes]
         assert plan["create"] == verbs.count("POST")
