@@ -21,18 +21,21 @@ from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
+    Object,
     Step,
     StepKind,
+    Text,
     Tree,
     Variable,
     Wanted,
     variables_of_lookup,
     variables_of_step,
 )
+from dfrecord.journey.teardown import teardown
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import reconcile, undoing
 from dfrecord.replaying.client import Answered, Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference, shortened
 from dfrecord.replaying.created import CreatedFile, Made
@@ -40,6 +43,7 @@ from dfrecord.replaying.stopping import stopping
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     Values,
+    as_json,
     check_given,
     filled,
     filled_body,
@@ -150,6 +154,8 @@ class _Run:
     """The id variables, or else the paths, of what this run created."""
 
     def __post_init__(self) -> None:
+        if self.journey.upsert and not self.journey.teardown:  # a later run may be asked to undo this one
+            self.journey = teardown(self.journey, self.catalog)
         self.client = Client(self.options.base_url, self.options.connection, self.options.say)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
         self.target = Target(self.client, self.values, self.journey.conventions)
@@ -217,7 +223,11 @@ class _Run:
         return self._ended()
 
     def _undo(self, made: Made) -> bool:
-        """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
+        """Undo one thing that was noted; False when the server refuses. Raises WorkFailed."""
+        if made.change is not None:
+            return self._put_back(made, made.change)
+        if made.key is not None and made.record is not None:
+            return self._make_anew(made, made.key, made.record)
         started, headers, path = time.monotonic(), self._session_headers(), made.path
         if made.key is not None:  # nobody heard the answer to this create
             row = self.target.row(path, made.key, headers)
@@ -236,6 +246,45 @@ class _Run:
         self.created.note_deleted(path)
         if made.key is not None:
             self.created.note_settled(made.path, made.key)
+        return True
+
+    def _put_back(self, made: Made, change: dict[str, Any]) -> bool:
+        """Give a changed record its old values where it still has the new ones; False when the server refuses."""
+        started, headers, title = time.monotonic(), self._session_headers(), f"Put back {made.path}"
+        related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
+        sent_to_read = tuple((name, Text((value,))) for name, value in headers)
+        record = self.target.record(made.path + related, sent_to_read)
+        back = undoing.taken_back(change, as_json(record)) if isinstance(record, Object) else {}
+        if back:
+            sent = [*headers, ("Content-Type", "application/json")]
+            answered = self.client.send("PATCH", made.path, sent, _json_bytes(back))
+            if not answered.succeeded:
+                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+                return False
+        outcome = Outcome.CHANGED if back else Outcome.UNCHANGED
+        message = ", ".join(back) if back else "already absent" if record is None else "nothing to put back"
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started, message))
+        self.created.note_undone(made)
+        return True
+
+    def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> bool:
+        """Create a record that was deleted, unless there is one; False when the server refuses."""
+        started, headers = time.monotonic(), self._session_headers()
+        title = f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
+        there = self.target.row(made.path, key, headers) is not None
+        if not there:
+            wrapper = self.journey.conventions.wrapper
+            body = _json_bytes({wrapper: [record]} if wrapper else record)
+            sent = [*headers, ("Content-Type", "application/json")]
+            answered = self.client.send("POST", made.path, sent, body)
+            if not answered.succeeded:
+                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+                return False
+        outcome = Outcome.UNCHANGED if there else Outcome.CREATED
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        self.created.note_undone(made)
         return True
 
     def _check(self) -> None:
@@ -390,9 +439,7 @@ class _Run:
             place = path or filled_text(step.request.target, self.values).partition("?")[0]
             key = state["keys"][-1] if state["keys"] else None
             wrapper = self.journey.conventions.wrapper if key else ""
-            told = json.dumps(key)
-            shows_a_secret = hidden(told, self.journey, self.values) != told
-            creating = None if shows_a_secret else (place, key)
+            creating = (place, key) if self._has_no_secret(key) else None
             if creating:
                 self.created.note_creating(*creating)
             answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
@@ -403,15 +450,31 @@ class _Run:
         changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
             return replace(result, outcome=Outcome.UNCHANGED)
+        if "undo" in state and (wanted.record or path) not in self.made:
+            self._note_changing(path, undoing.remembered(changed, record, state))
         query = filled_text(step.request.target, self.values).partition("?")
         answered = self._send(step, _json_bytes(changed), path + query[1] + query[2], "PATCH")
         result = replace(result, message=", ".join(changed))
         return self._done(result, Outcome.CHANGED, step if step.kind is StepKind.UPDATE else None, answered)
 
+    def _note_changing(self, path: str, change: dict[str, Any]) -> None:
+        if change and self._has_no_secret(change):
+            self.created.note_changing(path, change)
+
+    def _has_no_secret(self, noted: Any) -> bool:
+        told = json.dumps(noted)
+        return hidden(told, self.journey, self.values) == told
+
     def _remove(self, step: Step, wanted: Wanted, result: StepResult) -> StepResult:
+        state = document(wanted, self.values)
+        again = state.get("again") or {}
         known = not wanted.record or self.values.get(wanted.record) is not None
-        if not known or self.target.existing(step, wanted)[1] is None:
+        path, record = self.target.existing(step, wanted, tuple(again.get("rows", ()))) if known else ("", None)
+        if record is None:
             return replace(result, outcome=Outcome.UNCHANGED, message="already absent")
+        removal = undoing.removed(record, again)
+        if removal and self._has_no_secret(removal):
+            self.created.note_removing(path.rpartition("/")[0], removal)
         return self._done(result, Outcome.DELETED, step, self._send(step, None))
 
     def _done(self, result: StepResult, outcome: Outcome, like: Step | None, answered: Answered) -> StepResult:
