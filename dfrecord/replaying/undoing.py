@@ -21,23 +21,23 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
     was: dict[str, Any] = {}
     now: dict[str, Any] = {}
     rows: dict[str, Any] = {}
-    for field, value in changed.items():
-        if field in wanted["rows"]:
-            own = wanted["rows"][field]["id"]
-            rows[field] = [own, wanted["rows"][field]["parent"]]
+    for place, value in changed.items():
+        if place in wanted["rows"]:
+            own = wanted["rows"][place]["id"]
+            rows[place] = [own, wanted["rows"][place]["parent"]]
             sent = [row.get(own) for row in value]
-            there = [row for row in have.get(field) or [] if isinstance(row, dict)]
-            whole_rows = [row[own] in sent and notable(row, hidden, f"{field}[]") == row for row in there]
-            was[field] = [row if whole else {own: row[own]} for row, whole in zip(there, whole_rows, strict=True)]
-            now[field] = [notable(row, hidden, f"{field}[]") for row in value]
-        elif field in have and field not in hidden:
-            old, new = have[field], value
-            if field in merged and isinstance(old, dict) and isinstance(new, dict):
-                old, new = notable(old, hidden, field), notable(new, hidden, field)
+            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
+            whole_rows = [row[own] in sent and notable(row, hidden, f"{place}[]") == row for row in there]
+            was[place] = [row if whole else {own: row[own]} for row, whole in zip(there, whole_rows, strict=True)]
+            now[place] = [notable(row, hidden, f"{place}[]") for row in value]
+        elif place in have and place not in hidden:
+            old, new = have[place], value
+            if place in merged and isinstance(old, dict) and isinstance(new, dict):
+                old, new = notable(old, hidden, place), notable(new, hidden, place)
                 old, new = [{name: part[name] for name in new if name in old} for part in (old, new)]
             if "**********" not in str(old) and (old, new) != ({}, {}):
-                was[field], now[field] = old, new
-    return {"was": was, "now": now, "rows": rows, "merged": [field for field in merged if field in was]} if was else {}
+                was[place], now[place] = old, new
+    return {"was": was, "now": now, "rows": rows, "merged": [place for place in merged if place in was]} if was else {}
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
@@ -67,18 +67,18 @@ def notable(record: dict[str, Any], hidden: list[str], place: str) -> dict[str, 
 def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
     """What to send so that a noted change is undone; what has been changed again since stays as it is."""
     back: dict[str, Any] = {}
-    for field, was in note["was"].items():
-        now = note["now"][field]
-        if field in note["rows"]:
-            there = [row for row in have.get(field) or [] if isinstance(row, dict)]
-            sent: Any = rows_taken_back(was, now, there, *note["rows"][field])
-        elif field in note["merged"]:
-            sent = values_taken_back(was, now, have.get(field) or {})
+    for place, was in note["was"].items():
+        now = note["now"][place]
+        if place in note["rows"]:
+            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
+            sent: Any = rows_taken_back(was, now, there, *note["rows"][place])
+        elif place in note["merged"]:
+            sent = values_taken_back(was, now, have.get(place) or {})
         else:
-            back |= values_taken_back({field: was}, {field: now}, have)
+            back |= values_taken_back({place: was}, {place: now}, have)
             continue
         if sent:
-            back[field] = sent
+            back[place] = sent
     return back
 
 
