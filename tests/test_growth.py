@@ -13,9 +13,11 @@ import pytest
 import dfrecord
 from benchmarks.journeys import made
 from dfrecord.journey.account import account
+from dfrecord.journey.model import Journey
+from dfrecord.recording.exchange import Recording
 from dfrecord.reporting.page import report
 
-WORKS: dict[str, Callable[[dfrecord.Recording, dfrecord.Journey], object]] = {
+WORKS: dict[str, Callable[[Recording, Journey], object]] = {
     "plan": lambda recording, journey: dfrecord.plan(recording),
     "upsert": lambda recording, journey: dfrecord.plan(recording, upsert=True),
     "curl": lambda recording, journey: dfrecord.render(journey, "curl"),
@@ -27,12 +29,12 @@ WORKS: dict[str, Callable[[dfrecord.Recording, dfrecord.Journey], object]] = {
 
 
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-def test_a_step_of_a_long_journey_costs_no_more(work: Callable[[dfrecord.Recording, dfrecord.Journey], object]) -> None:
+def test_a_step_of_a_long_journey_costs_no_more(work: Callable[[Recording, Journey], object]) -> None:
     short, long = (_calls_for_each_step(work, steps) for steps in (100, 1000))
     assert long < 1.2 * short
 
 
-def _calls_for_each_step(work: Callable[[dfrecord.Recording, dfrecord.Journey], object], steps: int) -> float:
+def _calls_for_each_step(work: Callable[[Recording, Journey], object], steps: int) -> float:
     recording = made(steps)
     journey = dfrecord.plan(recording)
     work(recording, journey)  # what is loaded and built only once is not counted

@@ -142,6 +142,20 @@ def tear_down(
     return _Run(journey, options, catalog, tell).tear_down()
 
 
+def left_to_undo(journey: Journey, options: ReplayOptions, catalog: Catalog) -> list[tuple[str, str]]:
+    """What a teardown would do now, in its order: create, change or delete, and the title; only reads.
+
+    Raises UsageError, WorkFailed.
+    """
+    return _Run(journey, options, catalog, lambda result: None).left_to_undo()
+
+
+def check_first_step(journey: Journey, options: ReplayOptions) -> None:
+    """Raises UsageError when the journey has no such step."""
+    if not 1 <= options.first_step <= max(len(journey.steps), 1):
+        raise UsageError(f"--from {options.first_step}: the journey has steps 1 to {len(journey.steps)}")
+
+
 @dataclass
 class _Run:
     journey: Journey
@@ -222,20 +236,47 @@ class _Run:
                 return self._ended(interrupted=True)
         return self._ended()
 
+    def left_to_undo(self) -> list[tuple[str, str]]:
+        signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
+        check_given(self.journey, self.values, run=False)
+        for step in signs:
+            if step.kind is StepKind.LOGIN and not self._run_one(step):
+                raise WorkFailed(f"{step.title}: {self.results[-1].message}")
+        left = [told for made in reversed(self.created.made()) if (told := self._would_undo(made))]
+        for step in signs:
+            if step.kind is StepKind.LOGOUT:
+                self._run_one(step)
+        return left
+
+    def _would_undo(self, made: Made) -> tuple[str, str] | None:
+        headers = self._session_headers()
+        if made.change is not None:
+            return ("change", f"Put back {made.path}") if self._taken_back(made, made.change)[0] else None
+        if made.key is not None and made.record is not None:
+            there = self.target.row(made.path, made.key, headers) is not None
+            return None if there else ("create", _title_anew(made, made.key))
+        path = self._made_path(made)
+        there = bool(path) and self.client.send("GET", path, headers).status != 404
+        return ("delete", f"Delete {path}") if there else None
+
+    def _made_path(self, made: Made) -> str:
+        """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
+        if made.key is None:
+            return made.path
+        row = self.target.row(made.path, made.key, self._session_headers())
+        return f"{made.path}/{row}" if row is not None else ""
+
     def _undo(self, made: Made) -> bool:
         """Undo one thing that was noted; False when the server refuses. Raises WorkFailed."""
         if made.change is not None:
             return self._put_back(made, made.change)
         if made.key is not None and made.record is not None:
             return self._make_anew(made, made.key, made.record)
-        started, headers, path = time.monotonic(), self._session_headers(), made.path
-        if made.key is not None:  # nobody heard the answer to this create
-            row = self.target.row(path, made.key, headers)
-            if row is None:
-                self.created.note_settled(path, made.key)
-                return True
-            path = f"{path}/{row}"
-        answered = self.client.send("DELETE", path, headers)
+        started, path = time.monotonic(), self._made_path(made)
+        if made.key is not None and not path:
+            self.created.note_settled(made.path, made.key)
+            return True
+        answered = self.client.send("DELETE", path, self._session_headers())
         title = f"Delete {path}"
         if answered.status != 404 and not answered.succeeded:
             message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
@@ -251,10 +292,7 @@ class _Run:
     def _put_back(self, made: Made, change: dict[str, Any]) -> bool:
         """Give a changed record its old values where it still has the new ones; False when the server refuses."""
         started, headers, title = time.monotonic(), self._session_headers(), f"Put back {made.path}"
-        related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
-        sent_to_read = tuple((name, Text((value,))) for name, value in headers)
-        record = self.target.record(made.path + related, sent_to_read)
-        back = undoing.taken_back(change, as_json(record)) if isinstance(record, Object) else {}
+        back, there = self._taken_back(made, change)
         if back:
             sent = [*headers, ("Content-Type", "application/json")]
             answered = self.client.send("PATCH", made.path, sent, _json_bytes(back))
@@ -263,15 +301,22 @@ class _Run:
                 self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
                 return False
         outcome = Outcome.CHANGED if back else Outcome.UNCHANGED
-        message = ", ".join(back) if back else "already absent" if record is None else "nothing to put back"
+        message = ", ".join(back) if back else "nothing to put back" if there else "already absent"
         self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started, message))
         self.created.note_undone(made)
         return True
 
+    def _taken_back(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """What to send so that a change is taken back, and whether its record is there. Raises WorkFailed."""
+        related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
+        headers = tuple((name, Text((value,))) for name, value in self._session_headers())
+        record = self.target.record(made.path + related, headers)
+        return (undoing.taken_back(change, as_json(record)), True) if isinstance(record, Object) else ({}, False)
+
     def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> bool:
         """Create a record that was deleted, unless there is one; False when the server refuses."""
         started, headers = time.monotonic(), self._session_headers()
-        title = f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
+        title = _title_anew(made, key)
         there = self.target.row(made.path, key, headers) is not None
         if not there:
             wrapper = self.journey.conventions.wrapper
@@ -292,8 +337,7 @@ class _Run:
         dangers = [f"{step.title}: {step.danger}" for step in self.journey.steps if step.danger]
         if dangers and not self.options.yes:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
-        if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
-            raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        check_first_step(self.journey, self.options)
         self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
@@ -574,6 +618,10 @@ class _Run:
 
     def _hidden(self, text: str) -> str:
         return hidden(text, self.journey, self.values)
+
+
+def _title_anew(made: Made, key: Mapping[str, Any]) -> str:
+    return f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
 
 
 def _logs_out(item: Step | Variable) -> bool:
