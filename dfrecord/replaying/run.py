@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
@@ -33,6 +34,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.upsert import upsert
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile, undoing
@@ -564,7 +566,7 @@ class _Run:
         """Compare the records that were written with what was wanted; a step that already differs is not told twice."""
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
-        states = self._states()
+        states = self._readable(self._states())
         last = {self._about(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
@@ -577,6 +579,20 @@ class _Run:
             if differences:
                 title = f"{self._title(state)}, read again"
                 self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _readable(self, states: list[Step]) -> list[Step]:
+        """The states, those of a session that was closed in between with the session of the last one."""
+        closed = {name for step in self.journey.steps if step.kind is StepKind.LOGOUT for name in self._tokens_of(step)}
+        now = set(self._tokens_of(states[-1])) if states else set()
+        headers = states[-1].request.headers if states else ()
+        return [
+            (
+                replace(state, request=replace(state.request, headers=headers))
+                if now and now.isdisjoint(self._tokens_of(state)) and closed.intersection(self._tokens_of(state))
+                else state
+            )
+            for state in states
+        ]
 
     def _about(self, state: Step) -> str:
         """What names the record of a state: the variable of its id, or its path."""
@@ -591,10 +607,13 @@ class _Run:
             if self.target.existing(state, wanted)[1] is not None:
                 yield Difference("record", "deleted", "still there")
             return
-        _, record = self.target.existing(state, wanted)
+        path, record = self.target.existing(state, wanted)
         if record is None:
             yield Difference("record", "there", "absent")
             return
+        answered, own = self.values.get(wanted.record), path.rpartition("/")[2]
+        if wanted.keyed and answered is not None and quote(as_text(answered), safe="") != own:
+            yield Difference("id", f"{as_text(answered)}, as its create was answered", own)  # a batch out of order, say
         told = document(wanted, self.values)
         changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
         for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
