@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
@@ -30,6 +31,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.upsert import upsert
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
@@ -526,10 +528,13 @@ class _Run:
             if self.target.existing(state, wanted)[1] is not None:
                 yield Difference("record", "deleted", "still there")
             return
-        _, record = self.target.existing(state, wanted)
+        path, record = self.target.existing(state, wanted)
         if record is None:
             yield Difference("record", "there", "absent")
             return
+        answered, own = self.values.get(wanted.record), path.rpartition("/")[2]
+        if wanted.keyed and answered is not None and quote(as_text(answered), safe="") != own:
+            yield Difference("id", f"{as_text(answered)}, as its create was answered", own)  # a batch out of order, say
         told = document(wanted, self.values)
         changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
         for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
