@@ -20,6 +20,7 @@ import pytest
 
 import dfrecord
 from dfrecord.journey.model import StepKind
+from dfrecord.recording.exchange import Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
 from tests.published import assert_published_form
@@ -186,6 +187,24 @@ def test_a_plan_of_the_rest_and_of_a_teardown_change_nothing_either(tmp_path: Pa
         assert replay(TENANT, df, tmp_path, "--upsert", "--teardown").returncode == 0
         assert len(df.writes) == 3
         assert replay(TENANT, df, tmp_path, "--upsert", "--teardown", "--plan").returncode == 0
+
+
+def test_record_deleted_made_anew_and_deleted_again_is_gone(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as df:
+        for each in (recorded, df):
+            RecordedSession(each).create("role", {"name": "old", "is_active": True})
+        session = RecordedSession(recorded)
+        [own] = [row["id"] for row in session.call("GET", "system/role")["resource"] if row["name"] == "old"]
+        session.call("DELETE", f"system/role/{own}")
+        [again] = session.create("role", {"name": "old", "is_active": True})
+        session.call("DELETE", f"system/role/{again}")
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), upsert=True)
+        for writes in (1, 0):
+            df.reset_log()
+            file = tmp_path / "created.jsonl"
+            assert dfrecord.replay(journey, df.url, environment(df), yes=True, created_file=file).ok
+            assert len([call for call in df.writes if "session" not in call.path]) == writes
+        assert "old" not in portable(df.state())["role"]
 
 
 def test_tenant_of_another_name_is_no_difference(tmp_path: Path) -> None:
