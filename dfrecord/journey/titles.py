@@ -53,7 +53,10 @@ def title_of(
     resource = label(location.resource or "")
     method = exchange.request.method
     if kind is StepKind.CALL or not resource:
-        shown = f"{method} {exchange.request.decoded_path}"
+        path = exchange.request.decoded_path
+        if (location.record or "").isdecimal() and not with_ids:  # an id of the recorded instance says nothing
+            path = f"{path.removesuffix(location.record or '')}…"
+        shown = f"{method} {path}"
         return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
     keys = _keys(exchange, location, kind, sightings, entry, catalog, with_ids)
     if kind is StepKind.READ:
