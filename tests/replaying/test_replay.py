@@ -34,7 +34,7 @@ from tests.test_journeys import (
     session_refreshed_on_the_way,
 )
 from tests.test_journeys import prepare as prepare_made
-from tests.test_upsert import without_dates
+from tests.test_upsert import restored
 from tests.tools import FIXTURES, ROOT, rendered, run
 
 TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
@@ -149,18 +149,21 @@ def test_plan_shows_which_ids_are_not_known_yet(tmp_path: Path) -> None:
         assert '      role_id: "(known after create)"\n' in planned.stdout
 
 
-def test_upsert_twice_and_teardown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_upsert_twice_and_teardown(case: str, tmp_path: Path) -> None:
+    recording = FIXTURES / case / "recording.har"
     with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
         before = df.state()
-        assert replay(TENANT, df, tmp_path, "--upsert").returncode == 0
+        assert replay(recording, df, tmp_path, "--upsert").returncode == 0
         df.reset_log()
-        again = replay(TENANT, df, tmp_path, "--upsert")
+        again = replay(recording, df, tmp_path, "--upsert")
         assert again.returncode == 0, again.stderr
         assert df.writes == []
         assert "unchanged" in again.stderr
-        undone = replay(TENANT, df, tmp_path, "--teardown")
+        undone = replay(recording, df, tmp_path, "--teardown")
         assert undone.returncode == 0, undone.stderr
-        assert without_dates(df.state()) == without_dates(before)
+        assert restored(df.state(), case) == restored(before, case)
 
 
 def test_a_plan_of_the_rest_and_of_a_teardown_change_nothing_either(tmp_path: Path) -> None:
