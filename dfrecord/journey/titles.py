@@ -89,6 +89,8 @@ def _keys(
         seen = [sightings.of(facts.name, i, entry) for i in ids]
         unnamed = ids if with_ids else [None] * len(ids)
         keys = [s.row.get(field_name) if s else own for s, own in zip(seen, unnamed, strict=True)]
+    elif location.record and not facts.numbered:
+        keys = [location.record]  # the path names the record
     else:
         keys = [record.get(field_name) for record in records] or list(ids)
     return [key if isinstance(key, str) else "?" for key in keys]
