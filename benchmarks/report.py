@@ -7,43 +7,18 @@ Opening is measured in the page: from the start of the navigation to the second 
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import dfrecord
-from dfrecord.recording.exchange import Body, Exchange, Headers, Recording, Request, Response
+from benchmarks.journeys import made
 from dfrecord.reporting.page import report
 from tests.report.chromium import chromium, opened
 from tests.tools import FIXTURES
 
-_JSON = Headers((("Content-Type", "application/json"), ("X-DreamFactory-Session-Token", "token-of-the-benchmark")))
 _OPENED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"
-
-
-def made(steps: int) -> Recording:
-    """A recording of so many steps: roles, and apps that use them, with a dropped read after each."""
-    exchanges: list[Exchange] = []
-
-    def add(method: str, path: str, body: object, answer: object, status: int) -> None:
-        sent = Body.recorded(json.dumps(body).encode()) if body is not None else Body()
-        response = Response(status, Headers(_JSON.fields[:1]), Body.recorded(json.dumps(answer).encode()), "OK")
-        url = f"https://df.example.com/api/v2/system/{path}"
-        exchanges.append(Exchange(len(exchanges), Request(method, url, _JSON, sent), response))
-
-    for number in range(1, steps + 1):
-        role = f"role-{number - number % 2}"
-        if number % 2:
-            record = {"name": f"role-{number}", "description": "made by the benchmark", "is_active": True}
-            path = "role?fields=*"
-        else:
-            record = {"name": f"app-{number}", "role_id": number - 1, "type": 0, "description": role}
-            path = "app?fields=*"
-        add("POST", path, {"resource": [record]}, {"resource": [{"id": number, **record}]}, 201)
-        add("GET", "role?limit=50", None, {"resource": [{"id": n, "name": f"role-{n}"} for n in (1, 2, 3)]}, 200)
-    return Recording("made.har", tuple(exchanges))
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-import dfrecord
 from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
 from dfrecord.cli.progress import display
 from dfrecord.errors import UsageError
@@ -29,7 +29,7 @@ INTERRUPTED = 130
 @click.option("--plan", "plan_only", is_flag=True, help="Change nothing; tell what would be created, changed, deleted.")
 @click.option("--from", "first_step", default=1, metavar="STEP", show_default=True, help="Go on from this step.")
 @click.option("--yes", is_flag=True, envvar="DF_YES", help="Agree to dangerous steps (DF_YES=1).")
-@click.option("--json", "as_json", is_flag=True, help="The results as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON (docs/replay.schema.json, docs/plan.schema.json).")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML, too.")
 @click.option(
     "--created-file",
@@ -90,6 +90,7 @@ def command(
     from dfrecord.renderers.curl_command import pasted_line
     from dfrecord.replaying import run, told
     from dfrecord.replaying.client import Connection
+    from dfrecord.replaying.plan import plan, teardown_plan
 
     if not base_url:
         raise UsageError("set DF_BASE_URL or give --base-url: the instance to run against; nothing was sent")
@@ -98,13 +99,13 @@ def command(
     if journey.literal:
         raise UsageError("--literal: a replay links what it sends; render the literal requests instead")
     connection = Connection(timeout, retries, insecure, ca_file or "", proxy)
+    options = run.ReplayOptions(base_url, os.environ, connection, yes, first_step, created_file)
     if plan_only:
-        _tell_plan(dfrecord.preview(journey, base_url, os.environ, catalog=catalog, connection=connection), as_json)
+        make_plan = teardown_plan if journey.teardown else plan
+        _tell_plan(make_plan(journey, options, catalog), as_json)
     total = len(journey.steps)
     with display(total, lines=not as_json, quiet=quiet) as shown:
-        options = run.ReplayOptions(
-            base_url, os.environ, connection, yes, first_step, created_file, shown.begin, shown.say
-        )
+        options = replace(options, begin=shown.begin, say=shown.say)
         start = run.tear_down if journey.teardown else run.replay
         replayed = start(journey, options, catalog, lambda result: shown.show(told.result_lines(result, total)))
     if junit is not None:

@@ -24,6 +24,8 @@ def kind_of(exchange: Exchange, location: Location, catalog: Catalog) -> StepKin
     if catalog.is_session(exchange.request.decoded_path):
         return {"POST": StepKind.LOGIN, "DELETE": StepKind.LOGOUT}.get(method, StepKind.CALL)
     facts = catalog.resources.get(location.resource or "")
+    if facts is not None and facts.single and method in ("PUT", "PATCH"):
+        return StepKind.UPDATE
     if facts is None or facts.id_field is None or facts.actions:
         return StepKind.CALL
     kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
@@ -72,6 +74,8 @@ def _keys(
 ) -> list[str]:
     """The natural keys of the records a request is about; "?" or the id where the recording does not show the key."""
     facts = catalog.resources[location.resource or ""]
+    if facts.single:
+        return []
     tree = json_of(exchange.request.body)
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
     ids = [location.record] if location.record else []

@@ -112,7 +112,7 @@ class Secrets:
     def _forms(self) -> dict[bytes, tuple[Secret, bool]]:
         forms: dict[bytes, tuple[Secret, bool]] = {}
         for secret in self.by_value.values():
-            for form, is_base64 in _written_forms(secret.value):
+            for form, is_base64 in written_forms(secret.value):
                 if not is_base64 or secret.everywhere:
                     forms.setdefault(form, (secret, is_base64))
         return forms
@@ -181,7 +181,7 @@ class SecretFinder:
 
     def _forms_of(self, value: str) -> list[bytes]:
         if value not in self._forms:
-            self._forms[value] = [form for form, _ in _written_forms(value)]
+            self._forms[value] = [form for form, _ in written_forms(value)]
         return self._forms[value]
 
     def _secret(self, value: str) -> Secret:
@@ -218,7 +218,7 @@ def hidden_in(text: str, values: frozenset[str]) -> str:
 
 @lru_cache(maxsize=32)
 def _any_of(values: frozenset[str]) -> re.Pattern[bytes]:
-    return re.compile(_trie_pattern([form for value in values for form, _ in _written_forms(value)]))
+    return re.compile(_trie_pattern([form for value in values for form, _ in written_forms(value)]))
 
 
 def is_console_key(value: str, catalog: Catalog) -> bool:
@@ -282,7 +282,7 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
             if catalog.is_secret_parameter(name):
                 yield _identifier(name), name, value
                 written = pair.partition("=")[2]
-                if written.encode("utf-8", "surrogatepass") not in dict(_written_forms(value)):  # `%73ecret`
+                if written.encode("utf-8", "surrogatepass") not in dict(written_forms(value)):  # `%73ecret`
                     yield _identifier(name), name, written
     yield from _in_body(request.body, request.headers, resource, catalog)
     yield from _in_body(response.body, response.headers, resource, catalog)
@@ -411,7 +411,7 @@ def _uri(value: str) -> bytes:
     return quote(value, safe="", errors="surrogatepass").encode()
 
 
-def _written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
+def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     """Every way the value may stand in a text, with whether that is base64."""
     plain = value.encode("utf-8", "surrogatepass")
     escaped = {*_percent_forms(value), value.replace('"', '""').encode("utf-8", "surrogatepass")}  # the latter in CSV

@@ -85,7 +85,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     before = []
     if shop.journey.is_sign_on(step):
         before += shop.script("session")
-    elif shop.journey.teardown:
+    if shop.journey.teardown and (not shop.journey.is_sign_on(step) or _signs_off_midway(step, shop.journey)):
         before += SKIPPED_IN_TEARDOWN
     if step.only_after_changes:
         before += NEEDS_CHANGES
@@ -105,6 +105,12 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if notes:
         item["request"] = item["request"] | {"description": "\n".join(f"- {markdown(note, 1000)}" for note in notes)}
     return item
+
+
+def _signs_off_midway(step: Step, journey: Journey) -> bool:
+    """Whether the journey goes on after this logout, with another login: a teardown still needs the session."""
+    after = journey.steps[journey.steps.index(step) + 1 :] if step.kind is StepKind.LOGOUT else ()
+    return any(other.kind is not StepKind.LOGOUT for other in after)
 
 
 def _captures(step: Step, shop: Workshop) -> list[dict[str, Any]]:

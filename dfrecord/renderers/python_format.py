@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from keyword import iskeyword
 
@@ -23,7 +23,7 @@ LONG = 250_000
 MANY = 12
 """From this many steps on, looking for equal shapes pays."""
 
-_STEP = re.compile(r"(?m)^(?=    # \d+\. )")
+_STEP = re.compile(r"(?m)^(?=    # \d+\.(?: |$))")
 _WORD = re.compile(
     r"""(?P<prefix>(?:\b[A-Za-z]{1,2})?)(?:"(?P<text>[ !#-\[\]-~]*)"|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
     r"""|(?P<comment>\#[^\n]*)|(?P<name>\b[^\W\d]\w*)|(?P<number>\d[\w.]*)""",
@@ -51,19 +51,28 @@ def _by_shapes(source: str) -> str | None:
         return None
     *steps, end = steps
     shapes = [_shape(step) for step in steps]
-    distinct = list(dict.fromkeys(shape for shape, _ in shapes))
     try:
-        done = list(_formatted_steps(distinct))
+        by_shape = _by_text(shape for shape, _ in shapes)
+        # Where black also changes words (quotes become double ones), it sees the steps as they are.
+        same = {shape for shape, done in by_shape.items() if _words(done) == _words(shape)}
+        as_they_are = _by_text(step for step, (shape, _) in zip(steps, shapes, strict=True) if shape not in same)
         frame = once(start + end)
     except UsageError:
         return None  # `once` says where it is no Python, in the words of the template
     last = _STEP.search(frame)
-    # Black also changes words: quotes become double ones, and a comment without a title loses its last space.
-    if last is None or list(map(_words, done)) != list(map(_words, distinct)):
+    if last is None:
         return None
-    by_shape = dict(zip(distinct, done, strict=True))
-    filled = (f"{_filled(by_shape[shape], words)}\n\n" for shape, words in shapes)
-    return "".join([frame[: last.start()], *filled, frame[last.start() :]])
+    filled = (
+        _filled(by_shape[shape], words) if shape in same else as_they_are[step]
+        for step, (shape, words) in zip(steps, shapes, strict=True)
+    )
+    return "".join([frame[: last.start()], *(f"{step}\n\n" for step in filled), frame[last.start() :]])
+
+
+def _by_text(steps: Iterable[str]) -> dict[str, str]:
+    """Each step with what black makes of it."""
+    distinct = list(dict.fromkeys(steps))
+    return dict(zip(distinct, _formatted_steps(distinct), strict=True)) if distinct else {}
 
 
 def once(source: str) -> str:
@@ -84,8 +93,6 @@ def once(source: str) -> str:
 def _shape(step: str) -> tuple[str, list[str]]:
     """The step with meaningless words, and its own words in their order."""
     words: list[str] = []
-    if '"""' in step or "'''" in step:
-        return step, words
 
     def meaningless(word: re.Match[str]) -> str:
         other = _meaningless(word)

@@ -27,10 +27,11 @@ from dfrecord.journey.model import (
     variables_of_tree,
 )
 from dfrecord.journey.upsert import upsert
+from dfrecord.normalise.body import field_path
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import predicted, reconcile
 from dfrecord.replaying.client import Client
-from dfrecord.replaying.run import ReplayOptions
+from dfrecord.replaying.run import ReplayOptions, check_first_step, left_to_undo
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     UNKNOWN,
@@ -52,12 +53,16 @@ class Action(StrEnum):
     CHANGE = "change"
     DELETE = "delete"
     CALL = "call"  # a request that is no record's write and would be sent
-    REFUSED = "refused"  # a create of what is there already, without an upsert
-    NONE = "unchanged"
+    RESEND = "resend"  # a write that a run without an upsert sends, though the record is like that already
+    REFUSED = "refused"  # a create of what is there already, or a delete of what is not, without an upsert
+    UNREACHED = "not reached"  # after what is refused: a run stops there
+    NONE = "unchanged"  # nothing is sent
 
 
 _KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKind.DELETE: Action.DELETE}
 """What a step does whose record cannot be read."""
+IS_THERE = "it is there already, and a run stops here (use --upsert)"
+IS_NOT_THERE = "it is not there, and a run stops here (use --upsert)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +76,15 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What one step would do."""
+    """What one step would do with one record. `step` is its number (from 1, as `dfrecord show` counts; 0 in a
+    teardown); the records of a batch have the same one. `reason` says why it is refused.
+    """
 
+    step: int
     action: Action
     title: str
     fields: tuple[FieldChange, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,13 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether the run would change anything (or fail)."""
-        return any(step.action is not Action.NONE for step in self.steps)
+        return any(step.action not in (Action.NONE, Action.RESEND) for step in self.steps)
+
+    @property
+    def writes(self) -> int:
+        """How many requests other than reads and the session's own the run would send; a batch is one."""
+        sent = [step for step in self.steps if step.action not in (Action.NONE, Action.UNREACHED)]
+        return len({step.step or step.title for step in sent})
 
     @property
     def summary(self) -> str:
@@ -101,13 +116,19 @@ class Plan:
         if calls := self.count(Action.CALL):
             counts.append(f"{calls} other call{'s' if calls > 1 else ''} to send")
         if refused := self.count(Action.REFUSED):
-            counts.append(f"{refused} to be refused, being there already")
+            counts.append(f"{refused} to be refused")
         return f"Plan: {', '.join(counts)}"
 
 
 def plan(journey: Journey, options: ReplayOptions, catalog: Catalog) -> Plan:
     """The plan of a run with these options. Raises UsageError before anything is sent, WorkFailed."""
     return _Planner(journey, options, catalog).run()
+
+
+def teardown_plan(journey: Journey, options: ReplayOptions, catalog: Catalog) -> Plan:
+    """The plan of a teardown. Raises UsageError before anything is sent, WorkFailed."""
+    paths = left_to_undo(journey, options, catalog)
+    return Plan(options.base_url.rstrip("/"), tuple(Planned(0, Action.DELETE, f"Delete {path}") for path in paths))
 
 
 class _Planner:
@@ -120,6 +141,11 @@ class _Planner:
         self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values, run=True)
+        check_first_step(journey, options)
+        self._first_step = options.first_step
+        self._plain = {variable.name: variable for variable in journey.variables}
+        numbers = {step.entry if not journey.upsert else step.name: n for n, step in enumerate(journey.steps, 1)}
+        self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
         self._new: set[str] = set()
         self._planned: list[Planned] = []
@@ -137,12 +163,21 @@ class _Planner:
             elif item.kind in (StepKind.LOGIN, StepKind.LOGOUT):
                 self._sign_on_or_off(item)
             elif item.wanted is not None:
-                self._planned.append(self._state(item, item.wanted))
+                self._add(self._state(item, item.wanted))
             elif item.request.method not in ("GET", "HEAD"):
                 self._call(item)
         return Plan(self._client.base_url, tuple(self._planned))
 
+    def _add(self, planned: Planned) -> None:
+        """A run stops at what is refused; a plan tells what is left then. What is before `first_step` is done."""
+        if planned.step < self._first_step:
+            return
+        if planned.action is not Action.NONE and any(step.action is Action.REFUSED for step in self._planned):
+            planned = Planned(planned.step, Action.UNREACHED, planned.title)
+        self._planned.append(planned)
+
     def _look_up(self, variable: Variable) -> None:
+        variable = variable if self._upserts else self._plain.get(variable.name, variable)
         lookup = variable.lookup
         assert lookup is not None
         needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
@@ -165,11 +200,14 @@ class _Planner:
     def _call(self, step: Step) -> None:
         for capture in step.captures:
             self._values.setdefault(capture.variable, self._kept_token(step, capture) or UNKNOWN)
+        if self._catalog.is_session(filled_text(step.request.target, self._values).partition("?")[0]):
+            return
+        number, title = self._numbers[step.name], self._title(step)
         if step.only_after_changes and self._upserts and not self._would_write():
-            self._planned.append(Planned(Action.NONE, self._title(step)))
+            self._add(Planned(number, Action.NONE, title))
         else:
             kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)
-            self._planned += [Planned(kind, self._title(step))] if not step.captures or step.kind in _KINDS else []
+            self._add(Planned(number, kind, title))
 
     def _kept_token(self, step: Step, capture: Capture) -> Tree:
         """Where the answer would give a new session token: the one in use, as a plan does not end its session."""
@@ -189,33 +227,51 @@ class _Planner:
         state = document(wanted, self._values)
         if not self._upserts:
             state = _with_all(state)
-        title = self._title(step)
+        number, title = self._numbers[step.name], self._title(step)
         own, record = self._record(step, wanted)
         if step.kind is StepKind.DELETE:
             self._predicted[own] = None
-            return Planned(Action.DELETE if record is not None else Action.NONE, title)
+            if record is None and not self._upserts:
+                return Planned(number, Action.REFUSED, title, reason=IS_NOT_THERE)
+            return Planned(number, Action.DELETE if record is not None else Action.NONE, title)
         if record is None:
             whole = reconcile.whole(state)
             self._new.add(own)
-            self._predicted[own] = predicted.created(whole, state["rows"])
+            self._predicted[own] = self._as_shown(step, predicted.created(whole, state["rows"]))
             for capture in step.captures:
                 self._values[capture.variable] = UNKNOWN
-            return Planned(Action.CREATE, title, tuple(self._fields(step, [(n, None, v) for n, v in whole.items()])))
+            fields = self._fields(step, [(name, None, value) for name, value in whole.items()])
+            return Planned(number, Action.CREATE, title, tuple(fields))
         for capture in step.captures:
             self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
         if step.kind is StepKind.CREATE and not self._upserts:
-            return Planned(Action.REFUSED, title)
+            return Planned(number, Action.REFUSED, title, reason=IS_THERE)
         if own in self._new:
             record = predicted.completed(record, state["record"])
         changed = reconcile.changes(state, record, fresh=own in self._new)
         told = reconcile.field_changes(changed, record, state["rows"])
-        if not self._upserts:  # an upsert leaves alone what it cannot compare, a plain run sends it again
-            places = {place for place, _, _ in told}
-            told += [each for each in self._set_unseen(step, "", state["record"], record) if each[0] not in places]
-        self._predicted[own] = predicted.written(record, changed, state["rows"])
+        sent = changed if self._upserts else state["record"]  # an upsert leaves alone what it cannot compare
+        places = {place for place, _, _ in told}
+        told += [each for each in self._set_unseen(step, "", sent, record) if each[0] not in places]
+        self._predicted[own] = self._as_shown(step, predicted.written(record, changed, state["rows"]))
         if not told:
-            return Planned(Action.NONE, title)
-        return Planned(Action.CHANGE, title, tuple(self._fields(step, told)))
+            return Planned(number, Action.NONE if self._upserts else Action.RESEND, title)
+        return Planned(number, Action.CHANGE, title, tuple(self._fields(step, told)))
+
+    def _as_shown(self, step: Step, record: dict[str, Any]) -> dict[str, Any]:
+        """A record as the instance would show it: secrets masked, but for those that it makes and shows itself."""
+        facts = self._catalog.resources[step.resource or ""]
+
+        def shown(place: str, value: Any, beside: dict[str, Any]) -> Any:
+            if isinstance(value, dict):
+                return {name: shown(field_path(place, name), item, value) for name, item in value.items()}
+            rule = self._catalog.secret_rule(facts.name, place)
+            if rule is None or value is None or place in facts.made_secrets or not rule.applies(beside):
+                return value
+            return self._catalog.mask
+
+        masked: dict[str, Any] = shown("", record, {})
+        return masked
 
     def _record(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
         """The record that a step is about, as it would be by then, and what names it in the plan: its path once it is

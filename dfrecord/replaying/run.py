@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
@@ -30,6 +31,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.upsert import upsert
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile
@@ -138,6 +140,17 @@ def tear_down(
     return _Run(journey, options, catalog, tell).tear_down()
 
 
+def left_to_undo(journey: Journey, options: ReplayOptions, catalog: Catalog) -> list[str]:
+    """The paths of what a teardown would delete now, in its order; only reads. Raises UsageError, WorkFailed."""
+    return _Run(journey, options, catalog, lambda result: None).left_to_undo()
+
+
+def check_first_step(journey: Journey, options: ReplayOptions) -> None:
+    """Raises UsageError when the journey has no such step."""
+    if not 1 <= options.first_step <= max(len(journey.steps), 1):
+        raise UsageError(f"--from {options.first_step}: the journey has steps 1 to {len(journey.steps)}")
+
+
 @dataclass
 class _Run:
     journey: Journey
@@ -216,16 +229,34 @@ class _Run:
                 return self._ended(interrupted=True)
         return self._ended()
 
+    def left_to_undo(self) -> list[str]:
+        signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
+        check_given(self.journey, self.values, run=False)
+        for step in signs:
+            if step.kind is StepKind.LOGIN and not self._run_one(step):
+                raise WorkFailed(f"{step.title}: {self.results[-1].message}")
+        headers = self._session_headers()
+        paths = [self._made_path(made) for made in reversed(self.created.made())]
+        there = [path for path in paths if path and self.client.send("GET", path, headers).status != 404]
+        for step in signs:
+            if step.kind is StepKind.LOGOUT:
+                self._run_one(step)
+        return there
+
+    def _made_path(self, made: Made) -> str:
+        """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
+        if made.key is None:
+            return made.path
+        row = self.target.row(made.path, made.key, self._session_headers())
+        return f"{made.path}/{row}" if row is not None else ""
+
     def _undo(self, made: Made) -> bool:
         """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
-        started, headers, path = time.monotonic(), self._session_headers(), made.path
-        if made.key is not None:  # nobody heard the answer to this create
-            row = self.target.row(path, made.key, headers)
-            if row is None:
-                self.created.note_settled(path, made.key)
-                return True
-            path = f"{path}/{row}"
-        answered = self.client.send("DELETE", path, headers)
+        started, path = time.monotonic(), self._made_path(made)
+        if made.key is not None and not path:
+            self.created.note_settled(made.path, made.key)
+            return True
+        answered = self.client.send("DELETE", path, self._session_headers())
         title = f"Delete {path}"
         if answered.status != 404 and not answered.succeeded:
             message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
@@ -243,8 +274,7 @@ class _Run:
         dangers = [f"{step.title}: {step.danger}" for step in self.journey.steps if step.danger]
         if dangers and not self.options.yes:
             raise UsageError(f"nothing was sent; these steps need your consent (--yes): {'; '.join(dangers)}")
-        if not 1 <= self.options.first_step <= max(len(self.journey.steps), 1):
-            raise UsageError(f"--from {self.options.first_step}: the journey has steps 1 to {len(self.journey.steps)}")
+        check_first_step(self.journey, self.options)
         self.created.check()
 
     def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
@@ -457,7 +487,7 @@ class _Run:
         """Compare the records that were written with what was wanted; a step that already differs is not told twice."""
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
-        states = self._states()
+        states = self._readable(self._states())
         last = {self._about(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
@@ -470,6 +500,20 @@ class _Run:
             if differences:
                 title = f"{self._title(state)}, read again"
                 self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _readable(self, states: list[Step]) -> list[Step]:
+        """The states, those of a session that was closed in between with the session of the last one."""
+        closed = {name for step in self.journey.steps if step.kind is StepKind.LOGOUT for name in self._tokens_of(step)}
+        now = set(self._tokens_of(states[-1])) if states else set()
+        headers = states[-1].request.headers if states else ()
+        return [
+            (
+                replace(state, request=replace(state.request, headers=headers))
+                if now and now.isdisjoint(self._tokens_of(state)) and closed.intersection(self._tokens_of(state))
+                else state
+            )
+            for state in states
+        ]
 
     def _about(self, state: Step) -> str:
         """What names the record of a state: the variable of its id, or its path."""
@@ -484,10 +528,13 @@ class _Run:
             if self.target.existing(state, wanted)[1] is not None:
                 yield Difference("record", "deleted", "still there")
             return
-        _, record = self.target.existing(state, wanted)
+        path, record = self.target.existing(state, wanted)
         if record is None:
             yield Difference("record", "there", "absent")
             return
+        answered, own = self.values.get(wanted.record), path.rpartition("/")[2]
+        if wanted.keyed and answered is not None and quote(as_text(answered), safe="") != own:
+            yield Difference("id", f"{as_text(answered)}, as its create was answered", own)  # a batch out of order, say
         told = document(wanted, self.values)
         changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
         for place, have, want in reconcile.field_changes(changed, record, told["rows"]):

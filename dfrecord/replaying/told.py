@@ -1,6 +1,7 @@
 """Runs and plans told: lines for a terminal, JSON for programs, JUnit XML for pipelines.
 
-The JSON forms are versioned: `dfrecord-replay/1` and `dfrecord-plan/1`.
+The JSON forms are versioned: `dfrecord-replay/1` and `dfrecord-plan/1`, described by docs/replay.schema.json and
+docs/plan.schema.json. Within version 1 members may be added, never changed or taken away.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ _SIGNS = {
     Action.CHANGE: "~",
     Action.DELETE: "-",
     Action.CALL: ">",
+    Action.RESEND: "=",
     Action.REFUSED: "!",
-    Action.NONE: " ",
+    Action.UNREACHED: "·",
 }
 _PLAN_COLOURS = {
     Action.CREATE: "green",
@@ -37,6 +39,7 @@ _PLAN_COLOURS = {
     Action.CALL: "cyan",
     Action.REFUSED: "red",
 }
+_WHY = {Action.RESEND: "sent again, changes nothing", Action.UNREACHED: "not reached"}
 
 
 def result_lines(result: StepResult, total: int) -> Iterator[tuple[str, str | None]]:
@@ -107,11 +110,16 @@ def plan_account(plan: Plan) -> dict[str, Any]:
         "change": plan.count(Action.CHANGE),
         "delete": plan.count(Action.DELETE),
         "call": plan.count(Action.CALL),
+        "resend": plan.count(Action.RESEND),
         "refused": plan.count(Action.REFUSED),
+        "not_reached": plan.count(Action.UNREACHED),
+        "writes": plan.writes,
         "steps": [
             {
+                "number": step.step,
                 "action": step.action.value,
                 "title": step.title,
+                "reason": step.reason,
                 "fields": [{"name": f.name, "old": f.old, "new": f.new} for f in step.fields],
             }
             for step in plan.steps
@@ -125,12 +133,13 @@ def plan_lines(plan: Plan) -> list[tuple[str, str | None]]:
     for step in plan.steps:
         if step.action is Action.NONE:
             continue
-        already = ": it is there already (use --upsert)" if step.action is Action.REFUSED else ""
-        lines.append((f"  {_SIGNS[step.action]} {plain(step.title)}{already}", _PLAN_COLOURS[step.action]))
+        why = step.reason or _WHY.get(step.action, "")
+        line = f"  {_SIGNS[step.action]} {plain(step.title)}{f': {why}' if why else ''}"
+        lines.append((line, _PLAN_COLOURS.get(step.action)))
         for change in step.fields:
             old = "" if step.action is Action.CREATE else f"{_shown(change.old)} → "
             lines.append((f"      {plain(change.name)}: {old}{_shown(change.new)}", None))
-    return [*lines, ("" if lines else "Nothing to change.", None), (plan.summary, None)]
+    return [*lines, ("" if plan.changes else "Nothing to change.", None), (plan.summary, None)]
 
 
 def _shown(value: Any) -> str:

@@ -63,6 +63,65 @@ from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 
+def edit_role(df: DreamFactory) -> None:
+    """edit role."""
+
+    # 1. Log in as an administrator
+    df.step("log_in", "login", "admin_session")
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Find role warehouse-reader
+    df.step("find_role_id", "lookup", "role")
+    role_id = df.find(
+        "Find role warehouse-reader",
+        "role",
+        "/api/v2/system/role",
+        {"name": "warehouse-reader"},
+    )
+
+    # 3. Find service partner_api
+    df.step("find_service_id", "lookup", "service")
+    service_id = df.find(
+        "Find service partner_api",
+        "service",
+        "/api/v2/system/service",
+        {"name": "partner_api"},
+    )
+
+    # 4. Update role warehouse-reader
+    df.step("update_role", "update", "role")
+    # Note: left out: role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    df.call(
+        "Update role warehouse-reader",
+        "PUT",
+        f"/api/v2/system/role/{uri(role_id)}",
+        json={
+            "description": "Reads the warehouse and the partner API",
+            "role_service_access_by_role_id": [
+                {
+                    "service_id": service_id,
+                    "component": "*",
+                    "verb_mask": 5,
+                    "requestor_mask": 1,
+                    "filters": [],
+                }
+            ],
+        },
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
+
+
 class StepFailed(Exception):
     """A step was refused, or its answer is not what the next steps need."""
 
@@ -359,62 +418,6 @@ def to_json(value: Any) -> bytes:
 def uri(value: object) -> str:
     """A value as part of a path or query."""
     return quote(str(value), safe="")
-
-
-def edit_role(df: DreamFactory) -> None:
-    """edit role."""
-
-    # 1. Log in as an administrator
-    df.step("log_in", "login", "admin_session")
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Find role warehouse-reader
-    df.step("find_role_id", "lookup", "role")
-    role_id = df.find(
-        "Find role warehouse-reader",
-        "role",
-        "/api/v2/system/role",
-        {"name": "warehouse-reader"},
-    )
-
-    # 3. Find service partner_api
-    df.step("find_service_id", "lookup", "service")
-    service_id = df.find(
-        "Find service partner_api",
-        "service",
-        "/api/v2/system/service",
-        {"name": "partner_api"},
-    )
-
-    # 4. Update role warehouse-reader
-    df.step("update_role", "update", "role")
-    # Note: left out: role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    df.call(
-        "Update role warehouse-reader",
-        "PUT",
-        f"/api/v2/system/role/{uri(role_id)}",
-        json={
-            "description": "Reads the warehouse and the partner API",
-            "role_service_access_by_role_id": [
-                {
-                    "service_id": service_id,
-                    "component": "*",
-                    "verb_mask": 5,
-                    "requestor_mask": 1,
-                    "filters": [],
-                }
-            ],
-        },
-    )
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,61 @@ from urllib.parse import quote
 import requests
 
 
+def edit_role(df: DreamFactory) -> None:
+    """edit role."""
+
+    # 1. Log in as an administrator
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Find role warehouse-reader
+    role_id = df.find(
+        "Find role warehouse-reader",
+        "role",
+        "/api/v2/system/role",
+        {"name": "warehouse-reader"},
+    )
+
+    # 3. Find service partner_api
+    service_id = df.find(
+        "Find service partner_api",
+        "service",
+        "/api/v2/system/service",
+        {"name": "partner_api"},
+    )
+
+    # 4. Update role warehouse-reader
+    # Note: left out: role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    df.call(
+        "Update role warehouse-reader",
+        "PUT",
+        f"/api/v2/system/role/{uri(role_id)}",
+        json={
+            "description": "Reads the warehouse and the partner API",
+            "role_service_access_by_role_id": [
+                {
+                    "service_id": service_id,
+                    "component": "*",
+                    "verb_mask": 5,
+                    "requestor_mask": 1,
+                    "filters": [],
+                }
+            ],
+        },
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
+
+
 class StepFailed(Exception):
     """A step was refused, or its answer is not what the next steps need."""
 
@@ -64,7 +119,7 @@ class DreamFactory:
         self.session_token = session_token
         self.logs_in = not session_token
         self.planning = planning
-        self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
+        self.planned = dict.fromkeys(PLAN_SIGNS, 0)
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
@@ -274,8 +329,8 @@ class DreamFactory:
             raise StepFailed(f"{title}: {status} {explain(text, reason)}")
         return record
 
-    def plan_summary(self) -> str:
-        """What the run would do, in a line."""
+    def told_plan(self) -> int:
+        """Say in a line what the run would do; the exit code, 3 when something would change."""
         counts = ", ".join(
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
@@ -285,27 +340,36 @@ class DreamFactory:
             f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
-            f", {self.planned['refused']} to be refused, being there already"
+            f", {self.planned['refused']} to be refused"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{more}{refused}"
+        print(f"Plan: {counts}{more}{refused}")
+        return (
+            3
+            if any(
+                count for action, count in self.planned.items() if action != "resend"
+            )
+            else 0
+        )
 
     def _plan(
-        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
+        self,
+        title: str,
+        action: str,
+        fields: list[tuple[str, Any, Any]] | None = None,
+        *,
+        why: str = "",
     ) -> None:
-        """Say what would be done, field by field: the name, the value now, the value then."""
+        """Say what would be done, field by field: the name, the value now, the value then.
+
+        A run stops at what is refused, and does not reach what comes after it.
+        """
+        if self.planned["refused"]:
+            action, fields, why = "unreached", None, "not reached"
         self.planned[action] += 1
-        sign = {
-            "create": "+",
-            "change": "~",
-            "delete": "-",
-            "call": ">",
-            "refused": "!",
-        }[action]
-        print(
-            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
-        )
+        sign = PLAN_SIGNS[action]
+        print(f"  {sign} {title}{f': {why}' if why else ''}")
         for name, old, new in fields or ():
             before = "" if action == "create" else f"{self._shown(old)} → "
             print(f"      {name}: {before}{self._shown(new)}")
@@ -335,9 +399,17 @@ class DreamFactory:
         )
         new = Unknown(f"(new {len(self.predicted) + 1})")
         own = path if named else f"{path}/{quote(new, safe='')}"
-        self.predicted[own] = created(record, rows)
+        self.predicted[own] = self._masked(created(record, rows))
         self.new.add(own)
         return New({**record, "id": new})
+
+    def _masked(self, value: Any) -> Any:
+        """A record as the instance would show it: without the secrets in its fields."""
+        if isinstance(value, dict):
+            return {name: self._masked(item) for name, item in value.items()}
+        return (
+            "**********" if isinstance(value, str) and value in self.secrets else value
+        )
 
     def _plan_call(
         self,
@@ -379,6 +451,10 @@ class DreamFactory:
             if method == "DELETE":
                 if self._read(name, each, headers) is not None:
                     self._plan(name, "delete")
+                else:
+                    self._plan(
+                        name, "refused", why="it is not there, and a run stops here"
+                    )
                 self.predicted[each] = None
             else:
                 record = bare[number] if len(bare) == len(paths) else bare[0]
@@ -421,7 +497,9 @@ class DreamFactory:
             )
             is not None
         ):
-            self._plan(title, "refused")
+            self._plan(
+                title, "refused", why="it is there already, and a run stops here"
+            )
             return {**record, **found[0]}
         return self._plan_create(title, path, record, relations_of(record))
 
@@ -461,7 +539,9 @@ class DreamFactory:
         ]
         if fields:
             self._plan(title, "change", fields)
-        self.predicted[path] = written(have, changed, rows)
+        else:
+            self._plan(title, "resend", why="sent again, changes nothing")
+        self.predicted[path] = self._masked(written(have, changed, rows))
 
     def _set_unseen(
         self, above: str, sent: dict[str, Any], have: Any
@@ -532,6 +612,17 @@ def reason_of(error: Exception) -> str:
     if isinstance(cause, requests.RequestException):
         return type(cause).__name__
     return readable(str(cause)) or type(cause).__name__
+
+
+PLAN_SIGNS = {
+    "create": "+",
+    "change": "~",
+    "delete": "-",
+    "call": ">",
+    "resend": "=",
+    "refused": "!",
+    "unreached": "·",
+}
 
 
 class Unknown(str):
@@ -804,58 +895,6 @@ def uri(value: object) -> str:
     return quote(str(value), safe="")
 
 
-def edit_role(df: DreamFactory) -> None:
-    """edit role."""
-
-    # 1. Log in as an administrator
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Find role warehouse-reader
-    role_id = df.find(
-        "Find role warehouse-reader",
-        "role",
-        "/api/v2/system/role",
-        {"name": "warehouse-reader"},
-    )
-
-    # 3. Find service partner_api
-    service_id = df.find(
-        "Find service partner_api",
-        "service",
-        "/api/v2/system/service",
-        {"name": "partner_api"},
-    )
-
-    # 4. Update role warehouse-reader
-    # Note: left out: role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    df.call(
-        "Update role warehouse-reader",
-        "PUT",
-        f"/api/v2/system/role/{uri(role_id)}",
-        json={
-            "description": "Reads the warehouse and the partner API",
-            "role_service_access_by_role_id": [
-                {
-                    "service_id": service_id,
-                    "component": "*",
-                    "verb_mask": 5,
-                    "requestor_mask": 1,
-                    "filters": [],
-                }
-            ],
-        },
-    )
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the journey with options and environment. Returns the exit code."""
     environment = os.environ
@@ -942,8 +981,7 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     if df.planning:
-        print(df.plan_summary())
-        return 3 if any(df.planned.values()) else 0
+        return df.told_plan()
     return 0
 
 

@@ -68,6 +68,152 @@ from locust.exception import CatchResponseError, StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 
+@dataclass(frozen=True)
+class ProvisionTenantResult:
+    """What the journey made."""
+
+    app_api_key: str = field(repr=False, kw_only=True)
+    service_id: int
+    role_id: int
+    app_id: int
+
+
+def provision_tenant(
+    df: DreamFactory, *, tenant: str = "acme"
+) -> ProvisionTenantResult:
+    """provision tenant."""
+    tenant_upper = upper(tenant)
+
+    # 1. Log in as an administrator
+    df.step("log_in", "login", "admin_session")
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Create service tenant_acme_files
+    df.step("create_service", "create", "service")
+    # Note: left out: id (made by the server)
+    answer = df.ensure(
+        f"Create service tenant_{tenant}_files",
+        "service",
+        "POST",
+        "/api/v2/system/service",
+        {
+            "keys": [{"name": f"tenant_{tenant}_files"}],
+            "record": {
+                "type": "local_file",
+                "name": f"tenant_{tenant}_files",
+                "label": f"{tenant_upper} files",
+                "description": f"File store of tenant {tenant_upper}",
+                "is_active": True,
+                "storage_service_id": None,
+                "config": {
+                    "public_path": None,
+                    "container": "uploads/",
+                    "excel_content": "",
+                },
+            },
+            "later": [],
+            "rows": {},
+            "needs": ["description"],
+        },
+        makes="/api/v2/system/service",
+    )
+    service_id = pick(answer, "id")
+
+    # 3. Create role acme-role
+    df.step("create_role", "create", "role")
+    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    answer = df.ensure(
+        f"Create role {tenant}-role",
+        "role",
+        "POST",
+        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-role"}],
+            "record": {
+                "name": f"{tenant}-role",
+                "description": f"Role of tenant {tenant_upper}",
+                "is_active": True,
+            },
+            "later": [],
+            "rows": {
+                "role_service_access_by_role_id": {
+                    "id": "id",
+                    "parent": "role_id",
+                    "may_differ": ["verb_mask"],
+                    "rows": [
+                        {
+                            "keys": [
+                                {
+                                    "service_id": service_id,
+                                    "component": "*",
+                                    "requestor_mask": 1,
+                                    "verb_mask": 3,
+                                }
+                            ],
+                            "row": {
+                                "service_id": service_id,
+                                "component": "*",
+                                "verb_mask": 3,
+                                "requestor_mask": 1,
+                                "filters": [],
+                            },
+                        }
+                    ],
+                }
+            },
+        },
+        makes="/api/v2/system/role",
+    )
+    role_id = pick(answer, "id")
+
+    # 4. Create app acme-app
+    df.step("create_app", "create", "app")
+    answer = df.ensure(
+        f"Create app {tenant}-app",
+        "app",
+        "POST",
+        "/api/v2/system/app?fields=*&related=role_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-app"}],
+            "record": {
+                "name": f"{tenant}-app",
+                "description": f"App of tenant {tenant_upper}",
+                "type": "0",
+                "role_id": role_id,
+                "is_active": True,
+                "url": None,
+                "storage_service_id": None,
+                "storage_container": None,
+                "path": None,
+            },
+            "later": [],
+            "rows": {},
+        },
+        makes="/api/v2/system/app",
+    )
+    app_api_key = pick(answer, "api_key")
+    app_id = pick(answer, "id")
+
+    return ProvisionTenantResult(
+        app_api_key=app_api_key,
+        service_id=service_id,
+        role_id=role_id,
+        app_id=app_id,
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
+
+
 class StepFailed(Exception):
     """A step was refused, or its answer is not what the next steps need."""
 
@@ -728,149 +874,6 @@ def to_json(value: Any) -> bytes:
     """Compact JSON in UTF-8."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")
-
-
-@dataclass(frozen=True)
-class ProvisionTenantResult:
-    """What the journey made."""
-
-    app_api_key: str = field(repr=False, kw_only=True)
-    service_id: int
-    role_id: int
-    app_id: int
-
-
-def provision_tenant(
-    df: DreamFactory, *, tenant: str = "acme"
-) -> ProvisionTenantResult:
-    """provision tenant."""
-    tenant_upper = upper(tenant)
-
-    # 1. Log in as an administrator
-    df.step("log_in", "login", "admin_session")
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Create service tenant_acme_files
-    df.step("create_service", "create", "service")
-    # Note: left out: id (made by the server)
-    answer = df.ensure(
-        f"Create service tenant_{tenant}_files",
-        "service",
-        "POST",
-        "/api/v2/system/service",
-        {
-            "keys": [{"name": f"tenant_{tenant}_files"}],
-            "record": {
-                "type": "local_file",
-                "name": f"tenant_{tenant}_files",
-                "label": f"{tenant_upper} files",
-                "description": f"File store of tenant {tenant_upper}",
-                "is_active": True,
-                "storage_service_id": None,
-                "config": {
-                    "public_path": None,
-                    "container": "uploads/",
-                    "excel_content": "",
-                },
-            },
-            "later": [],
-            "rows": {},
-            "needs": ["description"],
-        },
-        makes="/api/v2/system/service",
-    )
-    service_id = pick(answer, "id")
-
-    # 3. Create role acme-role
-    df.step("create_role", "create", "role")
-    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    answer = df.ensure(
-        f"Create role {tenant}-role",
-        "role",
-        "POST",
-        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-role"}],
-            "record": {
-                "name": f"{tenant}-role",
-                "description": f"Role of tenant {tenant_upper}",
-                "is_active": True,
-            },
-            "later": [],
-            "rows": {
-                "role_service_access_by_role_id": {
-                    "id": "id",
-                    "parent": "role_id",
-                    "may_differ": ["verb_mask"],
-                    "rows": [
-                        {
-                            "keys": [
-                                {
-                                    "service_id": service_id,
-                                    "component": "*",
-                                    "requestor_mask": 1,
-                                    "verb_mask": 3,
-                                }
-                            ],
-                            "row": {
-                                "service_id": service_id,
-                                "component": "*",
-                                "verb_mask": 3,
-                                "requestor_mask": 1,
-                                "filters": [],
-                            },
-                        }
-                    ],
-                }
-            },
-        },
-        makes="/api/v2/system/role",
-    )
-    role_id = pick(answer, "id")
-
-    # 4. Create app acme-app
-    df.step("create_app", "create", "app")
-    answer = df.ensure(
-        f"Create app {tenant}-app",
-        "app",
-        "POST",
-        "/api/v2/system/app?fields=*&related=role_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-app"}],
-            "record": {
-                "name": f"{tenant}-app",
-                "description": f"App of tenant {tenant_upper}",
-                "type": "0",
-                "role_id": role_id,
-                "is_active": True,
-                "url": None,
-                "storage_service_id": None,
-                "storage_container": None,
-                "path": None,
-            },
-            "later": [],
-            "rows": {},
-        },
-        makes="/api/v2/system/app",
-    )
-    app_api_key = pick(answer, "api_key")
-    app_id = pick(answer, "id")
-
-    return ProvisionTenantResult(
-        app_api_key=app_api_key,
-        service_id=service_id,
-        role_id=role_id,
-        app_id=app_id,
-    )
 
 
 def tear_down(df: DreamFactory) -> None:

@@ -45,6 +45,149 @@ from urllib.parse import quote
 import requests
 
 
+@dataclass(frozen=True)
+class ProvisionTenantResult:
+    """What the journey made."""
+
+    app_api_key: str = field(repr=False, kw_only=True)
+    service_id: int
+    role_id: int
+    app_id: int
+
+
+def provision_tenant(
+    df: DreamFactory, *, tenant: str = "acme"
+) -> ProvisionTenantResult:
+    """provision tenant."""
+    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
+    tenant_upper = upper(tenant)
+
+    # 1. Log in as an administrator
+    if df.logs_in:
+        answer = df.call(
+            "Log in as an administrator",
+            "POST",
+            "/api/v2/system/admin/session",
+            json={"password": df.password, "email": df.email},
+            signs_on=True,
+        )
+        df.session_token = pick(answer, "session_token")
+
+    # 2. Create service tenant_acme_files
+    # Note: left out: id (made by the server)
+    answer = df.ensure(
+        f"Create service tenant_{tenant}_files",
+        "service",
+        "POST",
+        "/api/v2/system/service",
+        {
+            "keys": [{"name": f"tenant_{tenant}_files"}],
+            "record": {
+                "type": "local_file",
+                "name": f"tenant_{tenant}_files",
+                "label": f"{tenant_upper} files",
+                "description": f"File store of tenant {tenant_upper}",
+                "is_active": True,
+                "storage_service_id": None,
+                "config": {
+                    "public_path": None,
+                    "container": "uploads/",
+                    "excel_content": "",
+                },
+            },
+            "later": [],
+            "rows": {},
+            "needs": ["description"],
+        },
+        makes="/api/v2/system/service",
+    )
+    service_id = pick(answer, "id")
+
+    # 3. Create role acme-role
+    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
+    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
+    answer = df.ensure(
+        f"Create role {tenant}-role",
+        "role",
+        "POST",
+        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-role"}],
+            "record": {
+                "name": f"{tenant}-role",
+                "description": f"Role of tenant {tenant_upper}",
+                "is_active": True,
+            },
+            "later": [],
+            "rows": {
+                "role_service_access_by_role_id": {
+                    "id": "id",
+                    "parent": "role_id",
+                    "may_differ": ["verb_mask"],
+                    "rows": [
+                        {
+                            "keys": [
+                                {
+                                    "service_id": service_id,
+                                    "component": "*",
+                                    "requestor_mask": 1,
+                                    "verb_mask": 3,
+                                }
+                            ],
+                            "row": {
+                                "service_id": service_id,
+                                "component": "*",
+                                "verb_mask": 3,
+                                "requestor_mask": 1,
+                                "filters": [],
+                            },
+                        }
+                    ],
+                }
+            },
+        },
+        makes="/api/v2/system/role",
+    )
+    role_id = pick(answer, "id")
+
+    # 4. Create app acme-app
+    answer = df.ensure(
+        f"Create app {tenant}-app",
+        "app",
+        "POST",
+        "/api/v2/system/app?fields=*&related=role_by_role_id",
+        {
+            "keys": [{"name": f"{tenant}-app"}],
+            "record": {
+                "name": f"{tenant}-app",
+                "description": f"App of tenant {tenant_upper}",
+                "type": "0",
+                "role_id": role_id,
+                "is_active": True,
+                "url": None,
+                "storage_service_id": None,
+                "storage_container": None,
+                "path": None,
+            },
+            "later": [],
+            "rows": {},
+        },
+        makes="/api/v2/system/app",
+    )
+    app_api_key = pick(answer, "api_key")
+    app_id = pick(answer, "id")
+
+    return ProvisionTenantResult(
+        app_api_key=app_api_key,
+        service_id=service_id,
+        role_id=role_id,
+        app_id=app_id,
+    )
+
+
+# ---------------------------------------------------------------- how its calls are made
+
+
 class StepFailed(Exception):
     """A step was refused, or its answer is not what the next steps need."""
 
@@ -70,7 +213,7 @@ class DreamFactory:
         self.session_token = session_token
         self.logs_in = not session_token
         self.planning = planning
-        self.planned = {"create": 0, "change": 0, "delete": 0, "call": 0, "refused": 0}
+        self.planned = dict.fromkeys(PLAN_SIGNS, 0)
         self.predicted: dict[str, dict[str, Any] | None] = (
             {}
         )  # by path, in a plan; None: deleted
@@ -258,8 +401,8 @@ class DreamFactory:
             raise StepFailed(f"{title}: {status} {explain(text, reason)}")
         return record
 
-    def plan_summary(self) -> str:
-        """What the run would do, in a line."""
+    def told_plan(self) -> int:
+        """Say in a line what the run would do; the exit code, 3 when something would change."""
         counts = ", ".join(
             f"{self.planned[action]} to {action}"
             for action in ("create", "change", "delete")
@@ -269,27 +412,36 @@ class DreamFactory:
             f", {calls} other call{'s' if calls > 1 else ''} to send" if calls else ""
         )
         refused = (
-            f", {self.planned['refused']} to be refused, being there already"
+            f", {self.planned['refused']} to be refused"
             if self.planned["refused"]
             else ""
         )
-        return f"Plan: {counts}{more}{refused}"
+        print(f"Plan: {counts}{more}{refused}")
+        return (
+            3
+            if any(
+                count for action, count in self.planned.items() if action != "resend"
+            )
+            else 0
+        )
 
     def _plan(
-        self, title: str, action: str, fields: list[tuple[str, Any, Any]] | None = None
+        self,
+        title: str,
+        action: str,
+        fields: list[tuple[str, Any, Any]] | None = None,
+        *,
+        why: str = "",
     ) -> None:
-        """Say what would be done, field by field: the name, the value now, the value then."""
+        """Say what would be done, field by field: the name, the value now, the value then.
+
+        A run stops at what is refused, and does not reach what comes after it.
+        """
+        if self.planned["refused"]:
+            action, fields, why = "unreached", None, "not reached"
         self.planned[action] += 1
-        sign = {
-            "create": "+",
-            "change": "~",
-            "delete": "-",
-            "call": ">",
-            "refused": "!",
-        }[action]
-        print(
-            f"  {sign} {title}{': it is there already' if action == 'refused' else ''}"
-        )
+        sign = PLAN_SIGNS[action]
+        print(f"  {sign} {title}{f': {why}' if why else ''}")
         for name, old, new in fields or ():
             before = "" if action == "create" else f"{self._shown(old)} → "
             print(f"      {name}: {before}{self._shown(new)}")
@@ -319,9 +471,17 @@ class DreamFactory:
         )
         new = Unknown(f"(new {len(self.predicted) + 1})")
         own = path if named else f"{path}/{quote(new, safe='')}"
-        self.predicted[own] = created(record, rows)
+        self.predicted[own] = self._masked(created(record, rows))
         self.new.add(own)
         return New({**record, "id": new})
+
+    def _masked(self, value: Any) -> Any:
+        """A record as the instance would show it: without the secrets in its fields."""
+        if isinstance(value, dict):
+            return {name: self._masked(item) for name, item in value.items()}
+        return (
+            "**********" if isinstance(value, str) and value in self.secrets else value
+        )
 
     @property
     def wrote(self) -> bool:
@@ -414,7 +574,7 @@ class DreamFactory:
             return have
         if self.planning:
             self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
-            self.predicted[path] = written(have, changed, wanted["rows"])
+            self.predicted[path] = self._masked(written(have, changed, wanted["rows"]))
             return have
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
@@ -465,6 +625,8 @@ class DreamFactory:
             )  # nobody heard the answer to this create
             for row in found:
                 self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+            if self.planning:
+                continue
             self._note(settled=path, key=key)
         for words, number in others.items():
             self._say(
@@ -472,6 +634,10 @@ class DreamFactory:
             )
 
     def _delete(self, path: str) -> None:
+        if self.planning:
+            if self._read(f"Delete {path}", path, None) is not None:
+                self._plan(f"Delete {path}", "delete")
+            return
         status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
         if status != 404 and not 200 <= status < 300:
             raise StepFailed(f"Delete {path}: {status} {explain(text, reason)}")
@@ -612,6 +778,17 @@ def reason_of(error: Exception) -> str:
 def upper(text: str) -> str:
     """The text with its ASCII letters upper."""
     return "".join(c.upper() if c.isascii() else c for c in text)
+
+
+PLAN_SIGNS = {
+    "create": "+",
+    "change": "~",
+    "delete": "-",
+    "call": ">",
+    "resend": "=",
+    "refused": "!",
+    "unreached": "·",
+}
 
 
 class Unknown(str):
@@ -879,146 +1056,6 @@ def to_json(value: Any) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True)
-class ProvisionTenantResult:
-    """What the journey made."""
-
-    app_api_key: str = field(repr=False, kw_only=True)
-    service_id: int
-    role_id: int
-    app_id: int
-
-
-def provision_tenant(
-    df: DreamFactory, *, tenant: str = "acme"
-) -> ProvisionTenantResult:
-    """provision tenant."""
-    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
-    tenant_upper = upper(tenant)
-
-    # 1. Log in as an administrator
-    if df.logs_in:
-        answer = df.call(
-            "Log in as an administrator",
-            "POST",
-            "/api/v2/system/admin/session",
-            json={"password": df.password, "email": df.email},
-            signs_on=True,
-        )
-        df.session_token = pick(answer, "session_token")
-
-    # 2. Create service tenant_acme_files
-    # Note: left out: id (made by the server)
-    answer = df.ensure(
-        f"Create service tenant_{tenant}_files",
-        "service",
-        "POST",
-        "/api/v2/system/service",
-        {
-            "keys": [{"name": f"tenant_{tenant}_files"}],
-            "record": {
-                "type": "local_file",
-                "name": f"tenant_{tenant}_files",
-                "label": f"{tenant_upper} files",
-                "description": f"File store of tenant {tenant_upper}",
-                "is_active": True,
-                "storage_service_id": None,
-                "config": {
-                    "public_path": None,
-                    "container": "uploads/",
-                    "excel_content": "",
-                },
-            },
-            "later": [],
-            "rows": {},
-            "needs": ["description"],
-        },
-        makes="/api/v2/system/service",
-    )
-    service_id = pick(answer, "id")
-
-    # 3. Create role acme-role
-    # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
-    # Note: left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
-    answer = df.ensure(
-        f"Create role {tenant}-role",
-        "role",
-        "POST",
-        "/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-role"}],
-            "record": {
-                "name": f"{tenant}-role",
-                "description": f"Role of tenant {tenant_upper}",
-                "is_active": True,
-            },
-            "later": [],
-            "rows": {
-                "role_service_access_by_role_id": {
-                    "id": "id",
-                    "parent": "role_id",
-                    "may_differ": ["verb_mask"],
-                    "rows": [
-                        {
-                            "keys": [
-                                {
-                                    "service_id": service_id,
-                                    "component": "*",
-                                    "requestor_mask": 1,
-                                    "verb_mask": 3,
-                                }
-                            ],
-                            "row": {
-                                "service_id": service_id,
-                                "component": "*",
-                                "verb_mask": 3,
-                                "requestor_mask": 1,
-                                "filters": [],
-                            },
-                        }
-                    ],
-                }
-            },
-        },
-        makes="/api/v2/system/role",
-    )
-    role_id = pick(answer, "id")
-
-    # 4. Create app acme-app
-    answer = df.ensure(
-        f"Create app {tenant}-app",
-        "app",
-        "POST",
-        "/api/v2/system/app?fields=*&related=role_by_role_id",
-        {
-            "keys": [{"name": f"{tenant}-app"}],
-            "record": {
-                "name": f"{tenant}-app",
-                "description": f"App of tenant {tenant_upper}",
-                "type": "0",
-                "role_id": role_id,
-                "is_active": True,
-                "url": None,
-                "storage_service_id": None,
-                "storage_container": None,
-                "path": None,
-            },
-            "later": [],
-            "rows": {},
-        },
-        makes="/api/v2/system/app",
-    )
-    app_api_key = pick(answer, "api_key")
-    app_id = pick(answer, "id")
-
-    return ProvisionTenantResult(
-        app_api_key=app_api_key,
-        service_id=service_id,
-        role_id=role_id,
-        app_id=app_id,
-    )
-
-
 def tear_down(df: DreamFactory, *, tenant: str = "acme") -> None:
     """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
     df.made_for = given_otherwise(
@@ -1133,7 +1170,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.teardown:
             tear_down(df, tenant=arguments.tenant)
-            return 0
+            return df.told_plan() if df.planning else 0
         result = provision_tenant(
             df,
             tenant=arguments.tenant,
@@ -1152,8 +1189,7 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     if df.planning:
-        print(df.plan_summary())
-        return 3 if any(df.planned.values()) else 0
+        return df.told_plan()
     print(df.summary(), file=sys.stderr)
     shown = {
         name: value

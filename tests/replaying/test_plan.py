@@ -16,9 +16,12 @@ import dfrecord
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
 from dfrecord.replaying.plan import Action, Plan
+from dfrecord.replaying.told import plan_account, run_account
 from tests.doubles.server import DreamFactoryDouble, LoggedRequest
+from tests.published import assert_published_form
 from tests.recorder import RecordedSession
-from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, twelve_users
+from tests.states import portable
+from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
 from tests.tools import run
 
 RELATED = "related=role_service_access_by_role_id,lookup_by_role_id"
@@ -78,6 +81,25 @@ def password_of_a_user_set(s: RecordedSession) -> None:
     s.call("PUT", f"system/user/{own}", {"password": f"{PASSWORD}-2"})
 
 
+def records_updated_to_what_they_are(s: RecordedSession) -> None:
+    s.call("PATCH", f"system/role/{ids(s, 'role')['bystander']}", {"is_active": True})
+    [made] = s.create("role", {"name": "made", "is_active": True})
+    s.call("PUT", f"system/role/{made}", {"name": "made", "is_active": True})
+
+
+def secrets_set_again(s: RecordedSession) -> None:
+    [user] = s.create("user", {"email": "x@example.com", "name": "X", "password": PASSWORD})
+    s.call("PUT", f"system/user/{user}", {"password": PASSWORD})
+    [lookup] = s.create("lookup", {"name": "pw", "value": "Lookup-Secret-1", "private": True})
+    s.call("PUT", f"system/lookup/{lookup}", {"value": "Lookup-Secret-1", "private": True})
+    [app] = s.create("app", {"name": "k", "type": "0", "is_active": True})
+    s.call("PUT", f"system/app/{app}", {"api_key": "ab" * 32})
+    s.call("PUT", f"system/app/{app}", {"api_key": "ab" * 32})
+    record = {"name": "pg", "label": "pg", "description": "d", "type": "pgsql", "is_active": True}
+    [service] = s.create("service", {**record, "config": {"host": "h", "password": "Db-Secret-12345"}})
+    s.call("PUT", f"system/service/{service}", {"config": {"host": "h", "password": "Db-Secret-12345"}})
+
+
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
     service_edited_and_its_cache_cleared,
@@ -85,6 +107,8 @@ MADE: list[Callable[[RecordedSession], None]] = [
     several_roles_changed_and_deleted_at_once,
     record_deleted_and_made_anew,
     password_of_a_user_set,
+    records_updated_to_what_they_are,
+    secrets_set_again,
 ]
 
 
@@ -102,7 +126,10 @@ def given(df: DreamFactoryDouble, journey: Journey) -> dict[str, str]:
 
 
 def counted(plan: Plan) -> dict[str, int]:
-    return {action.value: plan.count(action) for action in Action if plan.count(action) and action is not Action.NONE}
+    """The records that would be written; a change and what is sent again alike look like updates in a log."""
+    counts = Counter(step.action for step in plan.steps if step.action is not Action.NONE)
+    counts[Action.CHANGE] += counts.pop(Action.RESEND, 0)
+    return {action.value: count for action, count in counts.items() if count}
 
 
 def records(call: LoggedRequest) -> list[Any]:
@@ -114,14 +141,13 @@ def records(call: LoggedRequest) -> list[Any]:
 
 
 def done(df: DreamFactoryDouble) -> dict[str, int]:
-    """The records that the logged requests wrote; a cache and the own profile are no records."""
+    """The records that the logged requests wrote; a cache is no record."""
     verbs = {"POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
     counts: Counter[str] = Counter()
     for call in df.writes:
         rows = records(call)
         named = [part[4:].split(",") for part in call.query.split("&") if part.startswith("ids=")]
-        is_record = "/cache/" not in call.path and not call.path.endswith("/profile")
-        counts[verbs[call.verb] if is_record else "call"] += len((named or [rows])[0])
+        counts["call" if "/cache/" in call.path else verbs[call.verb]] += len((named or [rows])[0])
     return dict(counts)
 
 
@@ -144,8 +170,64 @@ def test_plan_is_what_the_replay_then_does(
         replayed = dfrecord.replay(journey, df.url, values, yes=True, created_file=tmp_path / "created.jsonl")
         assert replayed.ok, replayed.results
         assert counted(planned) == done(df)
+        assert planned.writes == len(df.writes)
+        assert_published_form(plan_account(planned), "plan")
+        assert_published_form(run_account(replayed), "replay")
         if upsert:
-            assert counted(dfrecord.preview(journey, df.url, values)) == {}
+            again = dfrecord.preview(journey, df.url, values)
+            assert (counted(again), again.changes, again.writes) == ({}, False, 0)
+
+
+def test_what_a_plain_run_sends_again_is_told_and_is_no_change(tmp_path: Path) -> None:
+    journey = dfrecord.plan(recorded(records_updated_to_what_they_are))
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        planned = dfrecord.preview(journey, df.url, given(df, journey))
+        actions = [(step.step, step.action) for step in planned.steps]
+        assert actions == [(2, Action.RESEND), (3, Action.CREATE), (4, Action.RESEND)]
+        assert planned.summary == "Plan: 1 to create, 0 to change, 0 to delete"
+        before = portable(df.state())["role"]
+        dfrecord.replay(journey, df.url, given(df, journey), created_file=tmp_path / "created.jsonl")
+        assert [call.verb for call in df.writes] == ["PATCH", "POST", "PUT"]
+        after = portable(df.state())["role"]
+        assert {name: role for name, role in after.items() if name != "made"} == before
+
+
+def role_event_script_and_role(s: RecordedSession) -> None:
+    s.create("role", {"name": "first", "is_active": True})
+    s.call("DELETE", "system/event_script/db._table.get.pre_process")
+    s.create("role", {"name": "last", "is_active": True})
+
+
+@pytest.mark.parametrize("there", [0, 1], ids=["create", "delete"])
+def test_a_plan_ends_where_the_run_would(there: int, tmp_path: Path) -> None:
+    """A create of what is there and a delete of what is not are refused, and nothing after them is reached."""
+    path = "system/event_script/db._table.get.pre_process"
+    with DreamFactoryDouble(installed=INSTALLED) as df:
+        session = RecordedSession(df)
+        df.call("POST", f"/api/v2/{path}", b'{"type": "nodejs", "content": "// 1", "is_active": true}')
+        role_event_script_and_role(session)
+    journey = dfrecord.plan(Recording("made.har", tuple(session.exchanges)))
+    script = tmp_path / "script.py"
+    script.write_bytes(dfrecord.render(journey, "python")[0].content)
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        if there == 0:
+            RecordedSession(df).create("role", {"name": "first", "is_active": True})
+        df.reset_log()
+        planned = dfrecord.preview(journey, df.url, given(df, journey))
+        told = run(script, "python", {**given(df, journey), "DF_BASE_URL": df.url, "DF_YES": "1"}, options=["--plan"])
+        assert df.writes == []
+        replayed = dfrecord.replay(journey, df.url, given(df, journey), yes=True, created_file=tmp_path / "c.jsonl")
+    assert [step.action for step in planned.steps] == [
+        *[Action.CREATE] * there,
+        Action.REFUSED,
+        *[Action.UNREACHED] * (2 - there),
+    ]
+    assert planned.steps[there].step == replayed.stopped_at
+    assert planned.writes == len(df.writes)
+    assert told.returncode == 3
+    assert told.stdout.splitlines()[-1] == planned.summary
+    assert told.stdout.count(": not reached") == 2 - there
 
 
 @pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])

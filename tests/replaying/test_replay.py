@@ -22,6 +22,7 @@ import dfrecord
 from dfrecord.journey.model import StepKind
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
+from tests.published import assert_published_form
 from tests.recorder import RecordedSession
 from tests.replaying.test_plan import given, recorded
 from tests.states import portable
@@ -34,7 +35,7 @@ from tests.test_journeys import (
 )
 from tests.test_journeys import prepare as prepare_made
 from tests.test_upsert import without_dates
-from tests.tools import FIXTURES, ROOT
+from tests.tools import FIXTURES, ROOT, rendered, run
 
 TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
 EDIT = FIXTURES / "03-edit-role" / "recording.har"
@@ -101,7 +102,9 @@ def test_exactly_the_fault_is_reported(
             setattr(df, name, value)
         done = replay(recording, df, tmp_path, "--yes", "--json", "--junit", "results.xml")
         assert done.returncode == 1
-        steps = [step for step in json.loads(done.stdout)["steps"] if step["differences"]]
+        account = json.loads(done.stdout)
+        assert_published_form(account, "replay")
+        steps = [step for step in account["steps"] if step["differences"]]
         if fault.get("ignores") and recording == TENANT:  # the fault is in three creates
             steps = [step for step in steps if step["name"] == "create_role"]
         found = [(d["place"].rpartition(".")[2], d["recorded"].strip('"')) for s in steps for d in s["differences"]]
@@ -120,6 +123,7 @@ def test_plan_tells_what_the_replay_then_does(case: str, options: list[str], tmp
         assert planned.returncode == 3, planned.stderr
         assert df.writes == []
         plan = json.loads(planned.stdout)
+        assert_published_form(plan, "plan")
         assert replay(FIXTURES / case / "recording.har", df, tmp_path, "--yes", *options).returncode == 0
         verbs = [call.verb for call in df.writes]
         assert plan["create"] == verbs.count("POST")
@@ -157,6 +161,28 @@ def test_upsert_twice_and_teardown(tmp_path: Path) -> None:
         undone = replay(TENANT, df, tmp_path, "--teardown")
         assert undone.returncode == 0, undone.stderr
         assert without_dates(df.state()) == without_dates(before)
+
+
+def test_a_plan_of_the_rest_and_of_a_teardown_change_nothing_either(tmp_path: Path) -> None:
+    script = rendered(TENANT, "python", tmp_path, "--upsert", "--teardown")
+    with DreamFactoryDouble(id_offset=1000) as df:
+        rest = replay(TENANT, df, tmp_path, "--upsert", "--from", "4", "--plan")
+        assert [line for line in rest.stdout.splitlines() if line.startswith("  + ")] == ["  + Create app acme-app"]
+        assert replay(TENANT, df, tmp_path, "--upsert").returncode == 0
+        made = [f"  - Delete /api/v2/system/{name}" for name in ("app", "role", "service")]
+        df.reset_log()
+        notes = {"DF_CREATED": str(tmp_path / "created.jsonl")}
+        planned = replay(TENANT, df, tmp_path, "--upsert", "--teardown", "--plan")
+        told = run(script, "python", {**environment(df), **notes}, options=["--plan", "--teardown"])
+        for done in (planned, told):
+            assert done.returncode == 3, done.stderr
+            *deletes, total = [line for line in done.stdout.splitlines() if line]
+            assert [line.rpartition("/")[0] for line in deletes] == made
+            assert total == "Plan: 0 to create, 0 to change, 3 to delete"
+        assert df.writes == []
+        assert replay(TENANT, df, tmp_path, "--upsert", "--teardown").returncode == 0
+        assert len(df.writes) == 3
+        assert replay(TENANT, df, tmp_path, "--upsert", "--teardown", "--plan").returncode == 0
 
 
 def test_tenant_of_another_name_is_no_difference(tmp_path: Path) -> None:

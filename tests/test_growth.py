@@ -1,0 +1,52 @@
+"""Work grows with the length of a recording and no faster: counted in calls of functions, not in time.
+
+`benchmarks/run.py` measures the time and memory of up to 100,000 steps.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+import dfrecord
+from benchmarks.journeys import made
+from dfrecord.journey.account import account
+from dfrecord.journey.model import Journey
+from dfrecord.recording.exchange import Recording
+from dfrecord.reporting.page import report
+
+WORKS: dict[str, Callable[[Recording, Journey], object]] = {
+    "plan": lambda recording, journey: dfrecord.plan(recording),
+    "upsert": lambda recording, journey: dfrecord.plan(recording, upsert=True),
+    "curl": lambda recording, journey: dfrecord.render(journey, "curl"),
+    "python": lambda recording, journey: dfrecord.render(journey, "python"),
+    "postman": lambda recording, journey: dfrecord.render(journey, "postman"),
+    "report": lambda recording, journey: report(recording, journey),
+    "show": lambda recording, journey: account(journey),
+}
+
+
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
+def test_a_step_of_a_long_journey_costs_no_more(work: Callable[[Recording, Journey], object]) -> None:
+    short, long = (_calls_for_each_step(work, steps) for steps in (100, 1000))
+    assert long < 1.2 * short
+
+
+def _calls_for_each_step(work: Callable[[Recording, Journey], object], steps: int) -> float:
+    recording = made(steps)
+    journey = dfrecord.plan(recording)
+    work(recording, journey)  # what is loaded and built only once is not counted
+    count = 0
+
+    def counted(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        work(recording, journey)
+    finally:
+        sys.setprofile(None)
+    return count / steps
