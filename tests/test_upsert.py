@@ -20,6 +20,9 @@ from tests.tools import EVERY_OPTION, FAILED, FIXTURES, FORMATS, dfrecord, rende
 
 LOGIN = "/api/v2/system/admin/session"
 
+PUTS_BACK = ("curl", "python", "postman")
+"""The formats whose teardown also puts back what an upsert changed of records that it found."""
+
 
 @pytest.mark.parametrize(("case", "format"), [pair for pair in GRID if pair[1] in EVERY_OPTION])
 def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, format: str, tmp_path: Path) -> None:
@@ -39,8 +42,11 @@ def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, fo
         assert "unchanged" in again.stdout + again.stderr
         undone = torn_down(script, format, environment(df))
         assert undone.returncode == 0, undone.stdout + undone.stderr
-        assert made_records(df.state(), before) == []
         assert made == set() or df.writes != []
+        if format in PUTS_BACK:
+            assert restored(df.state(), case) == restored(before, case)
+        else:
+            assert made_records(df.state(), before) == []
 
 
 @pytest.mark.parametrize("format", EVERY_OPTION)
@@ -209,10 +215,15 @@ def made_records(state: dict[str, Any], before: dict[str, Any]) -> list[tuple[st
     return [record for record in records(state) if record not in known]
 
 
+def restored(state: dict[str, Any], case: str) -> Any:
+    """What a teardown has to restore: all; of an app that was deleted, all but its id and its API key."""
+    return portable(state) if case == "06-messy" else without_dates(state)
+
+
 def without_dates(value: Any) -> Any:
-    """The state without what every login changes."""
+    """The state without what every login and every write changes."""
     if isinstance(value, dict):
-        dates = ("last_login_date", "last_modified_date")
+        dates = ("last_login_date", "last_modified_date", "last_modified_by_id")
         return {key: without_dates(item) for key, item in value.items() if key not in dates}
     return [without_dates(item) for item in value] if isinstance(value, list) else value
 

@@ -53,7 +53,10 @@ def title_of(
     resource = label(location.resource or "")
     method = exchange.request.method
     if kind is StepKind.CALL or not resource:
-        shown = f"{method} {exchange.request.decoded_path}"
+        path = exchange.request.decoded_path
+        if (location.record or "").isdecimal() and not with_ids:  # an id of the recorded instance says nothing
+            path = f"{path.removesuffix(location.record or '')}…"
+        shown = f"{method} {path}"
         return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
     keys = _keys(exchange, location, kind, sightings, entry, catalog, with_ids)
     if kind is StepKind.READ:
@@ -86,6 +89,8 @@ def _keys(
         seen = [sightings.of(facts.name, i, entry) for i in ids]
         unnamed = ids if with_ids else [None] * len(ids)
         keys = [s.row.get(field_name) if s else own for s, own in zip(seen, unnamed, strict=True)]
+    elif location.record and not facts.numbered:
+        keys = [location.record]  # the path names the record
     else:
         keys = [record.get(field_name) for record in records] or list(ids)
     return [key if isinstance(key, str) else "?" for key in keys]

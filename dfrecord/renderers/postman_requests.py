@@ -139,24 +139,26 @@ def _wanted_body(step: Step, wanted: Wanted, shop: Workshop) -> JsonBody:
 
 
 def teardown_item(shop: Workshop) -> dict[str, Any]:
-    """The request that deletes, one after the other, what runs of the collection created."""
+    """The request that undoes, one after the other, what runs of the collection did."""
     base = shop.names[_base(shop)]
     headers = [
         header for step in shop.journey.steps for header in step.request.headers if sent_token(header, shop.journey)
     ]
     request = RequestTemplate("DELETE", Text(("/",)), (("Accept", Text(("application/json",))), *headers[:1]))
     item = _request_item(
-        "Delete what earlier runs created",
+        "Undo what earlier runs did",
         request,
         shop.script(
             "teardown",
             base=base,
+            upsert=shop.journey.upsert,
             token=shop.names[shop.token] if shop.token else "",
             token_header=shop.journey.conventions.token_header,
         ),
         shop.script("torn", base=base),
         shop,
     )
+    item["request"]["body"] = {"mode": "raw", "raw": ""}
     item["request"]["url"] = {
         "raw": f"{{{{{base}}}}}{{{{dfrecord_path}}}}",
         "host": [f"{{{{{base}}}}}{{{{dfrecord_path}}}}"],
