@@ -326,7 +326,7 @@ UPSERTED_GRID = [
     for format in EVERY_OPTION
     if format != "ansible" or scenario in UPSERTED_BY_ANSIBLE
 ]
-"""Every scenario in every format. An upsert by Ansible starts a program for each of its many tasks: some telling ones."""
+"""Every scenario in every format. Ansible starts a program for each of many tasks: some telling ones."""
 
 
 def prepare(df: DreamFactoryDouble, other: str) -> None:

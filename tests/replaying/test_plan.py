@@ -21,7 +21,7 @@ from tests.doubles.server import DreamFactoryDouble, LoggedRequest
 from tests.published import assert_published_form
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
+from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, twelve_users
 from tests.tools import run
 
 RELATED = "related=role_service_access_by_role_id,lookup_by_role_id"
