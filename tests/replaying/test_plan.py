@@ -21,7 +21,7 @@ from tests.doubles.server import DreamFactoryDouble, LoggedRequest
 from tests.published import assert_published_form
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, thirty_users
+from tests.test_journeys import ACCESS, INSTALLED, PASSWORD, SCENARIOS, prepare, twelve_users
 from tests.tools import run
 
 RELATED = "related=role_service_access_by_role_id,lookup_by_role_id"
@@ -154,7 +154,7 @@ def done(df: DreamFactoryDouble) -> dict[str, int]:
 @pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
 @pytest.mark.parametrize(
     "scenario",
-    [*(each for each in SCENARIOS if each is not thirty_users), *MADE],
+    [*(each for each in SCENARIOS if each is not twelve_users), *MADE],
     ids=lambda scenario: scenario.__name__,
 )
 def test_plan_is_what_the_replay_then_does(
