@@ -89,6 +89,11 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 """Ways in which a HAR is no JSON, or more than a parser takes: what it is called, and a function that damages one."""
 
 
+def damage(how: str, whole: str, broken: str) -> None:
+    """Writes the file `broken`, which is `whole` damaged in one of these ways."""
+    Path(broken).write_bytes(BROKEN[how](Path(whole).read_bytes()))
+
+
 def _write(path: Path, entries: Iterator[bytes], enough: Callable[[int, int], bool]) -> None:
     with path.open("wb") as file:
         written = file.write(

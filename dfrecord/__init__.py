@@ -66,14 +66,17 @@ def read(
     `source` is a path, a folder, a binary stream, or `-` for standard input. Only exchanges under one of the path
     prefixes `filters` (after the host; the catalog's own when none are given), and logins, are decoded; the others are
     counted. `catalog` is another platform's, or an extended one (`load_catalog`). `progress` is told the bytes done and
-    the bytes in all. Raises UnreadableInput.
+    the bytes in all. A folder of its host that the API lies under is left out of the URLs: it belongs into the base
+    URL. Raises UnreadableInput.
     """
+    from dfrecord.normalise.folders import at_root
     from dfrecord.normalise.select import wanted_by
     from dfrecord.recording.reader import read as read_source
     from dfrecord.system_api.catalog import load
 
     catalog = catalog or load()
-    return read_source(source, wanted_by(filters or catalog.default_filters, catalog), progress)
+    wanted, root = wanted_by(filters or catalog.default_filters, catalog), catalog.at_root
+    return at_root(read_source(source, lambda url: wanted(root(url)), progress), catalog)
 
 
 def plan(

@@ -93,6 +93,16 @@ def test_ids_in_filter_texts(text: str, linked: str) -> None:
     assert "".join(part if isinstance(part, str) else f"<{part.name}>" for part in parts) == linked
 
 
+def test_the_title_of_a_call_names_no_recorded_id() -> None:
+    with DreamFactoryDouble(installed=("limit",)) as df:
+        s = RecordedSession(df)
+        [limit] = s.create("limit", {"name": "l", "type": "instance", "rate": "1", "period": "day", "is_active": True})
+        s.call("DELETE", f"system/limit_cache/{limit}")
+        step = planned(s.exchanges).steps[-1]
+        assert step.title == "DELETE /api/v2/system/limit_cache/…"
+        assert [var.name for var in step.request.target.variables] == ["limit_id"]
+
+
 def test_tunnelled_read_names_no_recorded_id() -> None:
     with console() as s:
         roles = s.create("role", {"name": "a"}, {"name": "b"})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from tests.tools import FIXTURES, ROOT
+from dfrecord.renderers.registry import GROUP, built_in
+from tests.tools import FIXTURES, FORMATS, ROOT
 
 RECORDING = FIXTURES / "02-provision-tenant" / "recording.har"
 
@@ -42,6 +44,12 @@ def test_example_plug_in_is_installed_listed_and_run(tmp_path: Path) -> None:
     done = dfrecord("render", RECORDING, "-f", "runbook", "-o", output, packages=packages)
     assert done.returncode == 0, done.stderr
     assert "3. [ ] Create role acme\\-role: POST /api/v2/system/role?" in output.read_text()
+
+
+def test_built_in_formats_are_entry_points_as_those_of_plug_ins_are() -> None:
+    installed = metadata.distribution("dfrecord").entry_points.select(group=GROUP)  # from `make`, or `pip install -e .`
+    assert {point.name: point.value for point in installed} == {f.name: f.reference for f in built_in().values()}
+    assert list(built_in()) == list(FORMATS)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.tools import FORMATS
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "provision-tenant.har"
 HEAVY = {"black", "haralyzer", "jinja2", "mitmproxy", "requests", "rich"}
@@ -45,3 +48,23 @@ def test_a_command_loads_nothing_heavy(arguments: list[str]) -> None:
     modules = loaded(*arguments)
     assert {name.partition(".")[0] for name in modules} & HEAVY == set()
     assert "importlib.metadata" not in modules or arguments == ["formats"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", str(EXAMPLE)],
+        ["show", str(EXAMPLE), "--json"],
+        ["report", str(EXAMPLE), "-o", "out.html"],
+        *(["render", str(EXAMPLE), "-f", format, "-o", f"out.{format}"] for format in FORMATS),
+    ],
+    ids=lambda arguments: "-".join(word for word in arguments if word != str(EXAMPLE)),
+)
+def test_nothing_depends_on_the_encoding_of_the_system(arguments: list[str], tmp_path: Path) -> None:
+    """As on Windows, whose code pages know few characters; a file opened without its encoding is an error here."""
+    told = {"PYTHONWARNDEFAULTENCODING": "1", "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-W", "error::EncodingWarning", "-m", "dfrecord", *arguments]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env={**os.environ, **told})
+    assert done.returncode == 0, done.stderr
+    for file in filter(Path.is_file, tmp_path.rglob("*")):
+        assert b"\r" not in file.read_bytes()

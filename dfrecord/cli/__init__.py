@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -67,6 +68,9 @@ def main() -> None:
 
 
 def _run() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a code page of Windows has no arrow, nor what a recording may hold
+            stream.reconfigure(errors="replace")
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
         if sys.stdout is not None:

@@ -45,7 +45,7 @@ from dfrecord.journey.teardown import teardown
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_of, json_text, parse_json, records_of
-from dfrecord.normalise.headers import sent_headers
+from dfrecord.normalise.headers import sent_headers, token_in_header
 from dfrecord.normalise.secrets import Secrets, find
 from dfrecord.normalise.select import (
     DEFAULT_FILTER,
@@ -84,6 +84,8 @@ def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journ
     decisions, kept = select(recording, options.filters, options.reads, catalog)
     secrets = find(recording.exchanges, catalog)
     decisions += passed_over(recording)
+    if not options.literal:
+        kept = [replace(e, request=token_in_header(e.request, catalog)) for e in kept]
     journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
     if options.literal:
         return journey

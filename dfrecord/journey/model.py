@@ -274,8 +274,12 @@ class Wanted:
                        "may_differ": ["verb_mask"],      a lone row that differs only there is changed, not added to
                        "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}},
          "needs":   ["description"],               sent along with a change while the server has no value there
-         "secrets": ["password"]}                  not to be compared: sent along with another change
-
+         "secrets": ["password"],                  not to be compared: sent along with another change
+         "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, and the fields that
+                     "merged": ["config"]},        the server merges member by member (`replaying.undoing`)
+         "again":   {"key": ["name"],              with a teardown, of a delete: how to make the record anew, if it can
+                     "made": ["id"],               be: its natural key, what the server makes, and its rows
+                     "rows": {"lookup_by_role_id": ["id", "role_id"]}}}
 
     `record` is the variable of the record's id, empty when a name in the target takes its place.
     """
@@ -289,6 +293,11 @@ class Wanted:
         """Whether the record is looked for by its natural keys; else the target names it."""
         keys = self.document.get("keys")
         return isinstance(keys, Array) and bool(keys.items)
+
+    @property
+    def compared(self) -> Object:
+        """The document without what a teardown notes."""
+        return Object(tuple(member for member in self.document.members if member[0] not in ("undo", "again")))
 
     @property
     def relations(self) -> tuple[str, ...]:

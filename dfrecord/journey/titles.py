@@ -24,6 +24,8 @@ def kind_of(exchange: Exchange, location: Location, catalog: Catalog) -> StepKin
     if catalog.is_session(exchange.request.decoded_path):
         return {"POST": StepKind.LOGIN, "DELETE": StepKind.LOGOUT}.get(method, StepKind.CALL)
     facts = catalog.resources.get(location.resource or "")
+    if facts is not None and facts.single and method in ("PUT", "PATCH"):
+        return StepKind.UPDATE
     if facts is None or facts.id_field is None or facts.actions:
         return StepKind.CALL
     kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
@@ -51,7 +53,10 @@ def title_of(
     resource = label(location.resource or "")
     method = exchange.request.method
     if kind is StepKind.CALL or not resource:
-        shown = f"{method} {exchange.request.decoded_path}"
+        path = exchange.request.decoded_path
+        if (location.record or "").isdecimal() and not with_ids:  # an id of the recorded instance says nothing
+            path = f"{path.removesuffix(location.record or '')}…"
+        shown = f"{method} {path}"
         return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
     keys = _keys(exchange, location, kind, sightings, entry, catalog, with_ids)
     if kind is StepKind.READ:
@@ -72,6 +77,8 @@ def _keys(
 ) -> list[str]:
     """The natural keys of the records a request is about; "?" or the id where the recording does not show the key."""
     facts = catalog.resources[location.resource or ""]
+    if facts.single:
+        return []
     tree = json_of(exchange.request.body)
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
     ids = [location.record] if location.record else []
@@ -82,6 +89,8 @@ def _keys(
         seen = [sightings.of(facts.name, i, entry) for i in ids]
         unnamed = ids if with_ids else [None] * len(ids)
         keys = [s.row.get(field_name) if s else own for s, own in zip(seen, unnamed, strict=True)]
+    elif location.record and not facts.numbered:
+        keys = [location.record]  # the path names the record
     else:
         keys = [record.get(field_name) for record in records] or list(ids)
     return [key if isinstance(key, str) else "?" for key in keys]

@@ -53,8 +53,9 @@ class Unneeded:
         """Without the delete of a record whose key a later create uses again."""
         left: list[Part] = []
         remade: set[object] = set()
+        gone = {part.subject for part in parts if isinstance(part, Write) and part.step.kind is StepKind.DELETE}
         for part in reversed(parts):
-            if isinstance(part, Write) and part.step.kind is StepKind.CREATE:
+            if isinstance(part, Write) and part.step.kind is StepKind.CREATE and part.subject not in gone:
                 remade.add(self.key(part))
             if isinstance(part, Write) and part.step.kind is StepKind.DELETE and self.key(part) in remade:
                 self._tell(REPLACED, part.step)

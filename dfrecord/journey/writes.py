@@ -74,6 +74,8 @@ class Writes:
     def of(self, step: Step) -> Iterable[Step | Write]:
         """The writes of a step, or the step itself when it writes no record that can be found again."""
         facts = self.catalog.resources.get(step.resource or "")
+        if facts is not None and facts.single and step.kind is StepKind.UPDATE and not step.captures:
+            return [self._single(step, facts)]
         if facts is None or facts.path is None or not facts.natural_key:
             return [step]
         if facts.create_by_name:
@@ -85,6 +87,11 @@ class Writes:
         if step.kind in (StepKind.UPDATE, StepKind.DELETE):
             return self._changes(step, facts) or [step]
         return [step]
+
+    def _single(self, step: Step, facts: Resource) -> Step | Write:
+        """The one record of a resource, at the resource's own path: the profile of who is signed on."""
+        tree = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
+        return Write(step, facts, "", tree) if isinstance(tree, Object) else step
 
     def _by_name(self, step: Step, facts: Resource) -> Step | Write:
         """An event script: its name is in the path, and its body is bare (system-api.md section 6.1)."""

@@ -5,8 +5,11 @@ Which headers those are is catalog knowledge (system-api.md section 3).
 
 from __future__ import annotations
 
+from dataclasses import replace
+from urllib.parse import unquote_plus
+
 from dfrecord.normalise.secrets import is_console_key
-from dfrecord.recording.exchange import Request
+from dfrecord.recording.exchange import Headers, Request
 from dfrecord.system_api.catalog import Catalog
 
 
@@ -28,3 +31,24 @@ def sent_headers(request: Request, catalog: Catalog, *, as_admin: bool) -> list[
             continue
         kept.append((name, value))
     return kept
+
+
+def token_in_header(request: Request, catalog: Catalog) -> Request:
+    """The request with a session token of its query in its header, where a token there does not win over it anyway.
+
+    A header is not logged by servers and proxies, and what a step sends besides its recorded request has it, too
+    (system-api.md section 2.2).
+    """
+    address, question, query = request.url.partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    tokens = [unquote_plus(value) for name, _, value in pairs if name in catalog.session.token_fields]
+    if not question or not any(tokens):
+        return request
+    rest = "&".join("".join(pair) for pair in pairs if pair[0] not in catalog.session.token_fields)
+    url = f"{address}?{rest}" if rest else address
+    sent = [request.headers.get(catalog.session.token_header), request.headers.get("Authorization")]
+    if any(sent):
+        return replace(request, url=url)
+    carried = (catalog.session.token_header, catalog.session.token_prefix + tokens[0])
+    kept = [header for header in request.headers if header[0].lower() != carried[0].lower()]
+    return replace(request, url=url, headers=Headers((*kept, carried)))

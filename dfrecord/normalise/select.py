@@ -47,7 +47,7 @@ class Decision:
 
 def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]:
     """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept."""
-    prefixes = [_segments(prefix) for prefix in filters]
+    prefixes = _prefixes(filters, catalog)
     sessions = [_segments(path) for path in catalog.session.paths]
     words = {path[-1] if path else "" for path in (*prefixes, *sessions)}
 
@@ -84,7 +84,7 @@ def select(
 
     Running order is the order of the start times where all are known (browsers write parallel calls as they finish).
     """
-    prefixes = [_segments(prefix) for prefix in filters]
+    prefixes = _prefixes(filters, catalog)
     decisions = [_decide(exchange, prefixes, catalog) for exchange in in_running_order(recording.exchanges)]
     decisions = _drop_reads(decisions, reads, catalog)
     decisions = _drop_repeats(decisions, catalog)
@@ -273,6 +273,10 @@ def _path_of(url: str) -> str:
         return unquote(urlsplit(url).path)
     except ValueError:
         return ""
+
+
+def _prefixes(filters: Sequence[str], catalog: Catalog) -> list[tuple[str, ...]]:
+    return [_segments(catalog.at_root(f"/{prefix}")) for prefix in filters]
 
 
 def _segments(path: str) -> tuple[str, ...]:

@@ -265,7 +265,7 @@ class _Tasks:
         if step.kind is StepKind.DELETE:
             variables["df_outcome"] = Template("{{ 'unchanged' if df_there is none else 'deleted' }}")
             return variables
-        variables["df_wanted"] = requests.document(wanted.document, self.encoder)
+        variables["df_wanted"] = requests.document(wanted.compared, self.encoder)
         variables["df_resource"] = Recorded(step.resource or "record")
         if wanted.relations:
             variables["df_related"] = Recorded(f"?related={','.join(wanted.relations)}")

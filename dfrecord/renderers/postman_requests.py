@@ -90,7 +90,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     before = []
     if shop.journey.is_sign_on(step):
         before += shop.script("session")
-    elif shop.journey.teardown:
+    if shop.journey.teardown and (not shop.journey.is_sign_on(step) or _signs_off_midway(step, shop.journey)):
         before += SKIPPED_IN_TEARDOWN
     if step.only_after_changes:
         before += NEEDS_CHANGES
@@ -110,6 +110,12 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if notes:
         item["request"] = item["request"] | {"description": "\n".join(f"- {markdown(note, 1000)}" for note in notes)}
     return item
+
+
+def _signs_off_midway(step: Step, journey: Journey) -> bool:
+    """Whether the journey goes on after this logout, with another login: a teardown still needs the session."""
+    after = journey.steps[journey.steps.index(step) + 1 :] if step.kind is StepKind.LOGOUT else ()
+    return any(other.kind is not StepKind.LOGOUT for other in after)
 
 
 def _captures(step: Step, shop: Workshop) -> list[dict[str, Any]]:
@@ -138,24 +144,26 @@ def _wanted_body(step: Step, wanted: Wanted, shop: Workshop) -> JsonBody:
 
 
 def teardown_item(shop: Workshop) -> dict[str, Any]:
-    """The request that deletes, one after the other, what runs of the collection created."""
+    """The request that undoes, one after the other, what runs of the collection did."""
     base = shop.names[_base(shop)]
     headers = [
         header for step in shop.journey.steps for header in step.request.headers if sent_token(header, shop.journey)
     ]
     request = RequestTemplate("DELETE", Text(("/",)), (("Accept", Text(("application/json",))), *headers[:1]))
     item = _request_item(
-        "Delete what earlier runs created",
+        "Undo what earlier runs did",
         request,
         shop.script(
             "teardown",
             base=base,
+            upsert=shop.journey.upsert,
             token=shop.names[shop.token] if shop.token else "",
             token_header=shop.journey.conventions.token_header,
         ),
         shop.script("torn", base=base),
         shop,
     )
+    item["request"]["body"] = {"mode": "raw", "raw": ""}
     item["request"]["url"] = {
         "raw": f"{{{{{base}}}}}{{{{dfrecord_path}}}}",
         "host": [f"{{{{{base}}}}}{{{{dfrecord_path}}}}"],

@@ -37,7 +37,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import hiding, predicted, reconcile
+from dfrecord.replaying import hiding, predicted, reconcile, undoing
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -129,6 +129,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         hiding=functions_of(hiding),
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
+        undoing=functions_of(undoing),
+        puts_back=body.puts_back,
         told=told,
         told_values=_told_values(told),
         teardown_signature=_signature(told),
@@ -162,6 +164,7 @@ class _Body:
     def __init__(self, journey: Journey, names: Names, encoder: PythonEncoder, *, plans: bool = False) -> None:
         self._journey, self._names, self._encoder = journey, names, encoder
         self._plans_calls = plans and not journey.upsert
+        self.puts_back = plans and journey.upsert and journey.teardown
         self._token = self._usual_token_header()
         self.token_header = string(self._token[0]) if self._token else ""
         self.token_value = ""
@@ -233,10 +236,13 @@ class _Body:
 
     def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
         """The method and arguments of a step that says what shall be true."""
-        target, document = self._target(step.request.target), self._encoder.tree(wanted.document)
+        target = self._target(step.request.target)
+        document = self._encoder.tree(wanted.document if self.puts_back else wanted.compared)
         if step.kind is StepKind.DELETE:
-            there = f"{self._names.expressions[wanted.record]} is not None" if wanted.record else ""
-            return "remove", [title, target, *([f"there={there}"] if there else [])]
+            named = [f"there={self._names.expressions[wanted.record]} is not None"] if wanted.record else []
+            again = wanted.document.get("again")
+            named += [f"again={self._encoder.tree(again)}"] if again and self.puts_back else []
+            return "remove", [title, target, *named]
         if step.kind is StepKind.UPDATE and wanted.record:
             return "change", [title, target, document]
         return "ensure", [title, string(step.resource or ""), string(step.request.method), target, document]

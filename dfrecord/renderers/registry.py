@@ -1,8 +1,7 @@
 """The formats: built-in renderers and those of plug-ins, found by name and loaded through one door.
 
-A plug-in is an installed package with an entry point in the group `dfrecord.renderers`; the entry point's name is what
-`--format` takes, its value leads to a `Renderer`. The built-in ones are named here in the same form, so that a checkout
-works without being installed. Nothing is imported before it is asked for.
+A format is an entry point in the group `dfrecord.renderers` of an installed package, dfrecord itself among them. Its
+name is what `--format` takes, its value leads to a `Renderer`. Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
+from dfrecord.renderers.templates import CHECKOUT
 
 GROUP = "dfrecord.renderers"
 
@@ -91,19 +91,29 @@ class Format:
         return UsageError(f"format {self.name}: {self.origin} {how}; update or remove it")
 
 
-BUILT_IN = (
-    Format("curl", "dfrecord.renderers.curl:RENDERER"),
-    Format("python", "dfrecord.renderers.python:RENDERER"),
-    Format("postman", "dfrecord.renderers.postman:RENDERER"),
-    Format("ansible", "dfrecord.renderers.ansible:RENDERER"),
-    Format("locust", "dfrecord.renderers.locust:RENDERER"),
-    Format("http", "dfrecord.renderers.http:RENDERER"),
-)
+def built_in() -> dict[str, Format]:
+    """The formats that come with dfrecord, by name: the entry points of its own package.
+
+    A checkout is asked for what an installer would make entry points of, since what was installed of it may be older.
+    Raises UsageError when there are none.
+    """
+    if CHECKOUT is not None:
+        import tomllib
+
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+        return {name: Format(name, reference) for name, reference in project["entry-points"][GROUP].items()}
+    from importlib import metadata
+
+    try:
+        points = metadata.distribution("dfrecord").entry_points.select(group=GROUP)
+    except metadata.PackageNotFoundError:
+        raise UsageError("dfrecord is not installed here, so it has no formats; run pip install dfrecord") from None
+    return {point.name: Format(point.name, point.value) for point in points}
 
 
 def formats() -> dict[str, Format]:
     """Every format by name, the built-in ones first; a plug-in cannot take the name of one that is there already."""
-    known = {format.name: format for format in BUILT_IN}
+    known = built_in()
     for format in _plugged_in():
         known.setdefault(format.name, format)
     return known
@@ -119,7 +129,7 @@ def _plugged_in() -> Iterator[Format]:
 
 def find(name: str) -> Format:
     """The format of that name. Raises UsageError that lists the known ones."""
-    known = {format.name: format for format in BUILT_IN}
+    known = built_in()
     if name not in known:
         known = formats()
     if name not in known:

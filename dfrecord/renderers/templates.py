@@ -16,10 +16,10 @@ from dfrecord.errors import UsageError
 if TYPE_CHECKING:
     import jinja2
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
-if not TEMPLATES.is_dir():  # a checkout keeps them at the top level; the wheel ships them inside the package
-    TEMPLATES = TEMPLATES.parent.parent / "templates"
-
+PACKAGE = Path(__file__).resolve().parent.parent
+CHECKOUT = None if (PACKAGE / "templates").is_dir() else PACKAGE.parent
+"""The checkout that this is, which keeps templates at the top level; None for what an installer has put in place."""
+TEMPLATES = (CHECKOUT or PACKAGE) / "templates"
 
 BRACES = ("{%", "%}", "{{", "}}", "{#", "#}")
 BRACKETS = ("[%", "%]", "[[", "]]", "[#", "#]")

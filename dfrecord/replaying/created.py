@@ -1,12 +1,17 @@
-"""The file that notes what runs create on which instance, so that it can be deleted again: one JSON object a line.
+"""The file that notes what runs do to which instance, so that it can be undone: one JSON object a line.
 
     {"base_url": "https://…", "creating": "/api/v2/system/role", "key": {"name": "acme-role"}}   before a create is sent
     {"base_url": "https://…", "created": "/api/v2/system/role/12"}                               after it was answered
     {"base_url": "https://…", "settled": "/api/v2/system/role", "key": {"name": "acme-role"}}    the first is answered
     {"base_url": "https://…", "deleted": "/api/v2/system/role/12"}
+    {"base_url": "https://…", "changed": "/api/v2/system/role/7", "was": {…}, "now": {…}, …}     before it is sent
+    {"base_url": "https://…", "undone": "/api/v2/system/role/7", "now": {…}}                     it is as it was
+    {"base_url": "https://…", "removing": "/api/v2/system/role", "key": {"name": "old"}, "record": {…}}   a found one
+    {"base_url": "https://…", "undone": "/api/v2/system/role", "key": {"name": "old"}}           it is there again
 
 A create that stays unsettled (the run was killed, or no answer came) is looked for by its key. Only an upsert notes it,
-as it has made sure that the record was not there. `for` holds the parameters that a run gave another value than the
+as it has made sure that the record was not there; and only an upsert notes changes of what it found, as it has read it
+before (`undoing.remembered`). `for` holds the parameters that a run gave another value than the
 recorded one (`{"DF_TENANT": "globex"}`): a run undoes what runs with the same parameters made. Generated scripts read
 and write the same lines.
 """
@@ -26,13 +31,21 @@ from dfrecord.journey.model import Conventions, Object
 from dfrecord.replaying.client import Answered
 from dfrecord.replaying.values import as_json
 
+_MADE = ("created", "creating", "changed", "removing")
+_UNDONE = ("deleted", "settled", "undone")
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A record to delete again: its path, or with a `key` the path of the list that it may be in."""
+    """A record to delete again: its path, or with a `key` the path of the list that it may be in.
+
+    With a `change`, a record that was found and changed; with a `record`, one that was found and deleted.
+    """
 
     path: str
     key: Mapping[str, Any] | None = None
+    change: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,10 @@ class CreatedFile:
             ) from None
 
     def made(self) -> list[Made]:
-        """What runs with the same parameters created and nobody deleted, in the order of creation."""
-        return [made for made, made_for in self._all() if made_for == self.made_for]
+        """What runs with the same parameters did and nobody undid, in order; no changes of what they created."""
+        made = [made for made, made_for in self._all() if made_for == self.made_for]
+        created = {each.path for each in made if not (each.change or each.key)}
+        return [each for each in made if not (each.change and each.path in created)]
 
     def made_for_others(self) -> dict[str, int]:
         """How many records runs with other parameters made, by those parameters: `DF_TENANT=globex`."""
@@ -73,6 +88,19 @@ class CreatedFile:
     def note_creating(self, path: str, key: Mapping[str, Any] | None) -> None:
         """Note before a create is sent what it will make; without a key, the path itself is the record's."""
         self._append(made={"creating": path, "key": key} if key else {"created": path})
+
+    def note_changing(self, path: str, change: Mapping[str, Any]) -> None:
+        """Note before it is sent what a change of a found record does (`undoing.remembered`)."""
+        self._append(made={"changed": path, **change})
+
+    def note_removing(self, path: str, removal: Mapping[str, Any]) -> None:
+        """Note before it is deleted what a found record was (`undoing.removed`); `path` is that of its list."""
+        self._append(made={"removing": path, **removal})
+
+    def note_undone(self, made: Made) -> None:
+        """Note that a change is taken back, or that a deleted record is there again."""
+        told = {"now": made.change["now"]} if made.change else {"key": made.key}
+        self._append(undone=made.path, **told)
 
     def note_settled(self, path: str, key: Mapping[str, Any]) -> None:
         """Note that a create was answered, or that its record is gone."""
@@ -111,12 +139,13 @@ class CreatedFile:
         for note in self._notes():
             if note.get("base_url") != self.base_url:
                 continue
-            key = note.get("key")
-            path = note.get("created") or note.get("creating") or note.get("deleted") or note.get("settled")
-            place = (str(path), json.dumps(key, sort_keys=True))
+            key, change = note.get("key"), note.get("now")
+            path = next((note[word] for word in (*_MADE, *_UNDONE) if word in note), "")
+            place = (str(path), json.dumps(key or change, sort_keys=True))
             notes.pop(place, None)
-            if "created" in note or "creating" in note:
-                notes[place] = (Made(str(path), key), note.get("for") or {})
+            if not note.keys().isdisjoint(_MADE):
+                made = Made(str(path), key, note if change else None, note.get("record"))
+                notes[place] = (made, note.get("for") or {})
         return list(notes.values())
 
     def _notes(self) -> Iterator[dict[str, Any]]:

@@ -127,8 +127,8 @@ def plan(journey: Journey, options: ReplayOptions, catalog: Catalog) -> Plan:
 
 def teardown_plan(journey: Journey, options: ReplayOptions, catalog: Catalog) -> Plan:
     """The plan of a teardown. Raises UsageError before anything is sent, WorkFailed."""
-    paths = left_to_undo(journey, options, catalog)
-    return Plan(options.base_url.rstrip("/"), tuple(Planned(0, Action.DELETE, f"Delete {path}") for path in paths))
+    left = left_to_undo(journey, options, catalog)
+    return Plan(options.base_url.rstrip("/"), tuple(Planned(0, Action(action), title) for action, title in left))
 
 
 class _Planner:

@@ -16,23 +16,28 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
+    Object,
     Step,
     StepKind,
+    Text,
     Tree,
     Variable,
     Wanted,
     variables_of_lookup,
     variables_of_step,
 )
+from dfrecord.journey.teardown import teardown
 from dfrecord.journey.upsert import upsert
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text, parse_json, records_of
 from dfrecord.normalise.select import refusal
-from dfrecord.replaying import reconcile
+from dfrecord.replaying import reconcile, undoing
 from dfrecord.replaying.client import Answered, Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference, shortened
 from dfrecord.replaying.created import CreatedFile, Made
@@ -40,6 +45,7 @@ from dfrecord.replaying.stopping import stopping
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     Values,
+    as_json,
     check_given,
     filled,
     filled_body,
@@ -138,8 +144,11 @@ def tear_down(
     return _Run(journey, options, catalog, tell).tear_down()
 
 
-def left_to_undo(journey: Journey, options: ReplayOptions, catalog: Catalog) -> list[str]:
-    """The paths of what a teardown would delete now, in its order; only reads. Raises UsageError, WorkFailed."""
+def left_to_undo(journey: Journey, options: ReplayOptions, catalog: Catalog) -> list[tuple[str, str]]:
+    """What a teardown would do now, in its order: create, change or delete, and the title; only reads.
+
+    Raises UsageError, WorkFailed.
+    """
     return _Run(journey, options, catalog, lambda result: None).left_to_undo()
 
 
@@ -161,6 +170,8 @@ class _Run:
     """The id variables, or else the paths, of what this run created."""
 
     def __post_init__(self) -> None:
+        if self.journey.upsert and not self.journey.teardown:  # a later run may be asked to undo this one
+            self.journey = teardown(self.journey, self.catalog)
         self.client = Client(self.options.base_url, self.options.connection, self.options.say)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
         self.target = Target(self.client, self.values, self.journey.conventions)
@@ -227,19 +238,28 @@ class _Run:
                 return self._ended(interrupted=True)
         return self._ended()
 
-    def left_to_undo(self) -> list[str]:
+    def left_to_undo(self) -> list[tuple[str, str]]:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
         for step in signs:
             if step.kind is StepKind.LOGIN and not self._run_one(step):
                 raise WorkFailed(f"{step.title}: {self.results[-1].message}")
-        headers = self._session_headers()
-        paths = [self._made_path(made) for made in reversed(self.created.made())]
-        there = [path for path in paths if path and self.client.send("GET", path, headers).status != 404]
+        left = [told for made in reversed(self.created.made()) if (told := self._would_undo(made))]
         for step in signs:
             if step.kind is StepKind.LOGOUT:
                 self._run_one(step)
-        return there
+        return left
+
+    def _would_undo(self, made: Made) -> tuple[str, str] | None:
+        headers = self._session_headers()
+        if made.change is not None:
+            return ("change", f"Put back {made.path}") if self._taken_back(made, made.change)[0] else None
+        if made.key is not None and made.record is not None:
+            there = self.target.row(made.path, made.key, headers) is not None
+            return None if there else ("create", _title_anew(made, made.key))
+        path = self._made_path(made)
+        there = bool(path) and self.client.send("GET", path, headers).status != 404
+        return ("delete", f"Delete {path}") if there else None
 
     def _made_path(self, made: Made) -> str:
         """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
@@ -249,7 +269,11 @@ class _Run:
         return f"{made.path}/{row}" if row is not None else ""
 
     def _undo(self, made: Made) -> bool:
-        """Delete one record that was created; False when the server refuses. Raises WorkFailed."""
+        """Undo one thing that was noted; False when the server refuses. Raises WorkFailed."""
+        if made.change is not None:
+            return self._put_back(made, made.change)
+        if made.key is not None and made.record is not None:
+            return self._make_anew(made, made.key, made.record)
         started, path = time.monotonic(), self._made_path(made)
         if made.key is not None and not path:
             self.created.note_settled(made.path, made.key)
@@ -265,6 +289,49 @@ class _Run:
         self.created.note_deleted(path)
         if made.key is not None:
             self.created.note_settled(made.path, made.key)
+        return True
+
+    def _put_back(self, made: Made, change: dict[str, Any]) -> bool:
+        """Give a changed record its old values where it still has the new ones; False when the server refuses."""
+        started, headers, title = time.monotonic(), self._session_headers(), f"Put back {made.path}"
+        back, there = self._taken_back(made, change)
+        if back:
+            sent = [*headers, ("Content-Type", "application/json")]
+            answered = self.client.send("PATCH", made.path, sent, _json_bytes(back))
+            if not answered.succeeded:
+                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+                return False
+        outcome = Outcome.CHANGED if back else Outcome.UNCHANGED
+        message = ", ".join(back) if back else "nothing to put back" if there else "already absent"
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started, message))
+        self.created.note_undone(made)
+        return True
+
+    def _taken_back(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """What to send so that a change is taken back, and whether its record is there. Raises WorkFailed."""
+        related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
+        headers = tuple((name, Text((value,))) for name, value in self._session_headers())
+        record = self.target.record(made.path + related, headers)
+        return (undoing.taken_back(change, as_json(record)), True) if isinstance(record, Object) else ({}, False)
+
+    def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> bool:
+        """Create a record that was deleted, unless there is one; False when the server refuses."""
+        started, headers = time.monotonic(), self._session_headers()
+        title = _title_anew(made, key)
+        there = self.target.row(made.path, key, headers) is not None
+        if not there:
+            wrapper = self.journey.conventions.wrapper
+            body = _json_bytes({wrapper: [record]} if wrapper else record)
+            sent = [*headers, ("Content-Type", "application/json")]
+            answered = self.client.send("POST", made.path, sent, body)
+            if not answered.succeeded:
+                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
+                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
+                return False
+        outcome = Outcome.UNCHANGED if there else Outcome.CREATED
+        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
+        self.created.note_undone(made)
         return True
 
     def _check(self) -> None:
@@ -418,9 +485,7 @@ class _Run:
             place = path or filled_text(step.request.target, self.values).partition("?")[0]
             key = state["keys"][-1] if state["keys"] else None
             wrapper = self.journey.conventions.wrapper if key else ""
-            told = json.dumps(key)
-            shows_a_secret = hidden(told, self.journey, self.values) != told
-            creating = None if shows_a_secret else (place, key)
+            creating = (place, key) if self._has_no_secret(key) else None
             if creating:
                 self.created.note_creating(*creating)
             answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
@@ -431,15 +496,31 @@ class _Run:
         changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
             return replace(result, outcome=Outcome.UNCHANGED)
+        if "undo" in state and (wanted.record or path) not in self.made:
+            self._note_changing(path, undoing.remembered(changed, record, state))
         query = filled_text(step.request.target, self.values).partition("?")
         answered = self._send(step, _json_bytes(changed), path + query[1] + query[2], "PATCH")
         result = replace(result, message=", ".join(changed))
         return self._done(result, Outcome.CHANGED, step if step.kind is StepKind.UPDATE else None, answered)
 
+    def _note_changing(self, path: str, change: dict[str, Any]) -> None:
+        if change and self._has_no_secret(change):
+            self.created.note_changing(path, change)
+
+    def _has_no_secret(self, noted: Any) -> bool:
+        told = json.dumps(noted)
+        return hidden(told, self.journey, self.values) == told
+
     def _remove(self, step: Step, wanted: Wanted, result: StepResult) -> StepResult:
+        state = document(wanted, self.values)
+        again = state.get("again") or {}
         known = not wanted.record or self.values.get(wanted.record) is not None
-        if not known or self.target.existing(step, wanted)[1] is None:
+        path, record = self.target.existing(step, wanted, tuple(again.get("rows", ()))) if known else ("", None)
+        if record is None:
             return replace(result, outcome=Outcome.UNCHANGED, message="already absent")
+        removal = undoing.removed(record, again)
+        if removal and self._has_no_secret(removal):
+            self.created.note_removing(path.rpartition("/")[0], removal)
         return self._done(result, Outcome.DELETED, step, self._send(step, None))
 
     def _done(self, result: StepResult, outcome: Outcome, like: Step | None, answered: Answered) -> StepResult:
@@ -485,7 +566,7 @@ class _Run:
         """Compare the records that were written with what was wanted; a step that already differs is not told twice."""
         told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
         by_entry = {step.entry: step for step in self.journey.steps}
-        states = self._states()
+        states = self._readable(self._states())
         last = {self._about(state): state for state in states}
         for state in states:
             step = by_entry.get(state.entry)
@@ -498,6 +579,20 @@ class _Run:
             if differences:
                 title = f"{self._title(state)}, read again"
                 self._add(StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences))
+
+    def _readable(self, states: list[Step]) -> list[Step]:
+        """The states, those of a session that was closed in between with the session of the last one."""
+        closed = {name for step in self.journey.steps if step.kind is StepKind.LOGOUT for name in self._tokens_of(step)}
+        now = set(self._tokens_of(states[-1])) if states else set()
+        headers = states[-1].request.headers if states else ()
+        return [
+            (
+                replace(state, request=replace(state.request, headers=headers))
+                if now and now.isdisjoint(self._tokens_of(state)) and closed.intersection(self._tokens_of(state))
+                else state
+            )
+            for state in states
+        ]
 
     def _about(self, state: Step) -> str:
         """What names the record of a state: the variable of its id, or its path."""
@@ -512,10 +607,13 @@ class _Run:
             if self.target.existing(state, wanted)[1] is not None:
                 yield Difference("record", "deleted", "still there")
             return
-        _, record = self.target.existing(state, wanted)
+        path, record = self.target.existing(state, wanted)
         if record is None:
             yield Difference("record", "there", "absent")
             return
+        answered, own = self.values.get(wanted.record), path.rpartition("/")[2]
+        if wanted.keyed and answered is not None and quote(as_text(answered), safe="") != own:
+            yield Difference("id", f"{as_text(answered)}, as its create was answered", own)  # a batch out of order, say
         told = document(wanted, self.values)
         changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
         for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
@@ -539,6 +637,10 @@ class _Run:
 
     def _hidden(self, text: str) -> str:
         return hidden(text, self.journey, self.values)
+
+
+def _title_anew(made: Made, key: Mapping[str, Any]) -> str:
+    return f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
 
 
 def _logs_out(item: Step | Variable) -> bool:

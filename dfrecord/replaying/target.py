@@ -105,10 +105,11 @@ class Target:
         )
         return quote(as_text(found.get(own)), safe="") if found is not None else None
 
-    def existing(self, step: Step, wanted: Wanted) -> tuple[str, dict[str, Any] | None]:
+    def existing(self, step: Step, wanted: Wanted, relations: Sequence[str] = ()) -> tuple[str, dict[str, Any] | None]:
         """The path of the record that a wanted state is about, empty when nobody knows it yet, and the record there.
 
-        A create's record is looked for by its keys, the newest first.
+        A create's record is looked for by its keys, the newest first. `relations` are read with it, those of the wanted
+        state when none are named.
         """
         path = filled_text(step.request.target, self.values).partition("?")[0]
         headers = step.request.headers
@@ -118,7 +119,8 @@ class Target:
             if found is None:
                 return "", None
             path = f"{path}/{found}"
-        related = f"?related={','.join(wanted.relations)}" if wanted.relations else ""
+        relations = relations or wanted.relations
+        related = f"?related={','.join(relations)}" if relations else ""
         record = self.record(path + related, headers)
         return path, as_json(record) if isinstance(record, Object) else None
 

@@ -22,7 +22,7 @@ from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import refuse_secrets
 from dfrecord.renderers.curl_command import pasted_line
 from dfrecord.renderers.fragments import Fragments, fragments
-from dfrecord.renderers.registry import BUILT_IN
+from dfrecord.renderers.registry import built_in
 from dfrecord.renderers.templates import TEMPLATES, environment
 from dfrecord.reporting import html_encoder
 from dfrecord.reporting.calls import dropped_before_each_step
@@ -209,7 +209,7 @@ def _residue(journey: Journey) -> Iterator[dict[str, Any]]:
 
 
 def _commands(journey: Journey, source: str, *options: str) -> Iterator[tuple[str, str]]:
-    for format in BUILT_IN:
+    for format in built_in().values():
         output = f"{journey.name}{format.load().ending}"
         words = ["dfrecord", "render", source, "-f", format.name, "-o", output, *options]
         yield format.name, pasted_line(words)

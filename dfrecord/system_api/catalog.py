@@ -153,6 +153,24 @@ class Catalog:
                 return Location(name, rest or None)
         return Location(None)
 
+    def at_root(self, url: str) -> str:
+        """A URL or path without the folder that the API lies under: `/df/api/v2/system` is `/api/v2/system`.
+
+        A path whose first folder is the API's own stays as it is, whatever comes after.
+        """
+        if self._facts.prefix not in url.lower():  # nearly all URLs of a browser's recording
+            return url
+        match = self._below_a_folder.match(url)
+        return match["origin"] + url[match.end() :] if match else url
+
+    @cached_property
+    def _below_a_folder(self) -> re.Pattern[str]:
+        prefix = f"/{self._facts.prefix.strip('/')}/"
+        own = re.escape(prefix[: prefix.index("/", 1) + 1])
+        return re.compile(
+            rf"(?P<origin>(?:https?://[^/?#]*)?)(?!{own})(?:/[^/?#]+)+?(?={re.escape(prefix)})", re.IGNORECASE
+        )
+
     @cached_property
     def _longest_path(self) -> int:
         return max(map(len, self._by_path), default=0)

@@ -314,7 +314,9 @@ class DreamFactory:
             if value and not set(value) & set('"\\(){},<>=!'):
                 wanted = quote(f'{field}="{value}"', safe="")
                 filtered = f"{path}filter={wanted}&fields={fields}"
-                found = self._matching("", filtered, match, rows, headers)
+                found = self._matching(
+                    title, filtered, match, rows, headers, is_filtered=True
+                )
             path += f"fields={fields}"
         if not found:
             found = self._matching(title, path, match, rows, headers)
@@ -332,21 +334,19 @@ class DreamFactory:
         match: dict[str, Any],
         rows: tuple[str, ...],
         headers: dict[str, str | None] | None,
+        *,
+        is_filtered: bool = False,
     ) -> list[dict[str, Any]]:
-        """The records under `rows` with all these values.
-
-        Without a title, there are none when the server refuses the request as such.
-        """
-        status, text, reason = self._send(
-            title or "look up", "GET", target, None, headers
-        )
+        """The records under `rows` with all these values; none where the server cannot read a filter."""
+        status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
-        if status == 400 and not title:
+        if status == 400 and is_filtered:
             return []
         if not 200 <= status < 300:
-            title = title or "look up"
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if not isinstance(records, (dict, list)):
+            raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else None
         return [
@@ -454,7 +454,8 @@ def form_of(part: str) -> str:
             + f"{len(part)},{8 * len(part)}}}"
         )
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
-        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+        octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
+        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(

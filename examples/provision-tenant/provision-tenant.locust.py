@@ -246,8 +246,8 @@ class DreamFactory:
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
         self.fresh: set[str] = set()  # the paths of what this iteration created
         # What is created and not deleted again: its path, or with a key the path of the list that it is in.
-        self.made: dict[str, tuple[str, dict[str, Any] | None]] = {
-            path: (path, None) for path in made
+        self.made: dict[str, dict[str, Any]] = {
+            path: {"created": path} for path in made
         }
         self.made_for: dict[str, str] = {}
         self.creating: dict[str, Any] = {}  # what is sent and not answered yet
@@ -397,7 +397,9 @@ class DreamFactory:
             if value and not set(value) & set('"\\(){},<>=!'):
                 wanted = quote(f'{field}="{value}"', safe="")
                 filtered = f"{path}filter={wanted}&fields={fields}"
-                found = self._matching("", filtered, match, rows, headers)
+                found = self._matching(
+                    title, filtered, match, rows, headers, is_filtered=True
+                )
             path += f"fields={fields}"
         if not found:
             found = self._matching(title, path, match, rows, headers)
@@ -415,21 +417,19 @@ class DreamFactory:
         match: dict[str, Any],
         rows: tuple[str, ...],
         headers: dict[str, str | None] | None,
+        *,
+        is_filtered: bool = False,
     ) -> list[dict[str, Any]]:
-        """The records under `rows` with all these values.
-
-        Without a title, there are none when the server refuses the request as such.
-        """
-        status, text, reason = self._send(
-            title or "look up", "GET", target, None, headers
-        )
+        """The records under `rows` with all these values; none where the server cannot read a filter."""
+        status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
-        if status == 400 and not title:
+        if status == 400 and is_filtered:
             return []
         if not 200 <= status < 300:
-            title = title or "look up"
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if not isinstance(records, (dict, list)):
+            raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else None
         return [
@@ -540,9 +540,10 @@ class DreamFactory:
         target: str,
         *,
         there: bool = True,
+        again: dict[str, Any] | None = None,
         headers: dict[str, str | None] | None = None,
     ) -> None:
-        """Delete a record, if it is there. Raises StepFailed."""
+        """Delete a record, if it is there. `again` tells how it can be made anew. Raises StepFailed."""
         if not there or self._read(title, target.partition("?")[0], headers) is None:
             self._tell(title, "unchanged", "already absent")
             return
@@ -554,10 +555,11 @@ class DreamFactory:
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
     def tear_down(self) -> None:
-        """Delete what runs with the same parameters created on this instance, the newest first. Raises StepFailed."""
+        """Undo what runs with the same parameters noted on this instance, the newest first. Raises StepFailed."""
         own = "id"
         others: dict[str, int] = {}
-        for path, key, made_for in reversed(self._made()):
+        for note in reversed(self._made()):
+            made_for = note.get("for") or {}
             if made_for != self.made_for:
                 words = (
                     " ".join(f"{name}={value}" for name, value in made_for.items())
@@ -565,15 +567,13 @@ class DreamFactory:
                 )
                 others[words] = others.get(words, 0) + 1
                 continue
-            if key is None:
-                self._delete(path)
-                continue
-            found = self._search(
-                f"Find {path}", "record", path, key
-            )  # nobody heard the answer to this create
-            for row in found:
-                self._delete(f"{path}/{quote(str(row[own]), safe='')}")
-            self._note(settled=path, key=key)
+            if "created" in note:
+                self._delete(note["created"])
+            else:  # nobody heard the answer to this create
+                path, key = note["creating"], note["key"]
+                for row in self._search(f"Find {path}", "record", path, key):
+                    self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+                self._note(settled=path, key=key)
         for words, number in others.items():
             self._say(
                 f"- left alone: {number} made with {readable(words)}; give the same to delete them"
@@ -590,9 +590,9 @@ class DreamFactory:
             f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
         )
 
-    def _made(self) -> list[tuple[str, dict[str, Any] | None, dict[str, str]]]:
-        """What is noted as made on this instance and not as deleted: each path, or a list's path and the key in it."""
-        return [(path, key, {}) for path, key in self.made.values()]
+    def _made(self) -> list[dict[str, Any]]:
+        """The notes of what was made on this instance and not undone since, in order."""
+        return list(self.made.values())
 
     def _note(self, **note: Any) -> None:
         """Note in memory, and with the master, who has the file."""
@@ -606,7 +606,7 @@ class DreamFactory:
         place = path + (json.dumps(key, sort_keys=True) if key else "")
         self.made.pop(place, None)
         if "created" in note or "creating" in note:
-            self.made[place] = (path, key)
+            self.made[place] = note
         self.note({"base_url": self.base_url, **note})
 
     def _note_made(self, **note: Any) -> None:
@@ -749,7 +749,8 @@ def form_of(part: str) -> str:
             + f"{len(part)},{8 * len(part)}}}"
         )
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
-        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+        octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
+        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(

@@ -101,6 +101,7 @@ def provision_tenant(
             "later": [],
             "rows": {},
             "needs": ["description"],
+            "undo": {"hidden": [], "merged": ["config"]},
         },
         makes="/api/v2/system/service",
     )
@@ -148,6 +149,7 @@ def provision_tenant(
                     ],
                 }
             },
+            "undo": {"hidden": [], "merged": []},
         },
         makes="/api/v2/system/role",
     )
@@ -174,6 +176,7 @@ def provision_tenant(
             },
             "later": [],
             "rows": {},
+            "undo": {"hidden": [], "merged": []},
         },
         makes="/api/v2/system/app",
     )
@@ -355,7 +358,9 @@ class DreamFactory:
             if value and not set(value) & set('"\\(){},<>=!'):
                 wanted = quote(f'{field}="{value}"', safe="")
                 filtered = f"{path}filter={wanted}&fields={fields}"
-                found = self._matching("", filtered, match, rows, headers)
+                found = self._matching(
+                    title, filtered, match, rows, headers, is_filtered=True
+                )
             path += f"fields={fields}"
         if not found:
             found = self._matching(title, path, match, rows, headers)
@@ -373,21 +378,19 @@ class DreamFactory:
         match: dict[str, Any],
         rows: tuple[str, ...],
         headers: dict[str, str | None] | None,
+        *,
+        is_filtered: bool = False,
     ) -> list[dict[str, Any]]:
-        """The records under `rows` with all these values.
-
-        Without a title, there are none when the server refuses the request as such.
-        """
-        status, text, reason = self._send(
-            title or "look up", "GET", target, None, headers
-        )
+        """The records under `rows` with all these values; none where the server cannot read a filter."""
+        status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
-        if status == 400 and not title:
+        if status == 400 and is_filtered:
             return []
         if not 200 <= status < 300:
-            title = title or "look up"
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if not isinstance(records, (dict, list)):
+            raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else None
         return [
@@ -610,6 +613,7 @@ class DreamFactory:
             self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
             self.predicted[path] = self._masked(written(have, changed, wanted["rows"]))
             return have
+        self._note_changing(path, remembered(changed, have, wanted))
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
         return {**have, **(answer if isinstance(answer, dict) else {})}
@@ -620,16 +624,24 @@ class DreamFactory:
         target: str,
         *,
         there: bool = True,
+        again: dict[str, Any] | None = None,
         headers: dict[str, str | None] | None = None,
     ) -> None:
-        """Delete a record, if it is there. Raises StepFailed."""
-        if not there or self._read(title, target.partition("?")[0], headers) is None:
+        """Delete a record, if it is there. `again` tells how it can be made anew. Raises StepFailed."""
+        path = target.partition("?")[0]
+        related = (
+            f"?related={','.join(again['rows'])}" if again and again["rows"] else ""
+        )
+        have = self._read(title, path + related, headers) if there else None
+        if have is None:
             self._tell(title, "unchanged", "already absent")
             return
         if self.planning:
             self._plan(title, "delete")
             self.predicted[target.partition("?")[0]] = None
             return
+        if again and (note := removed(have, again)):
+            self._note_made(removing=path.rpartition("/")[0], **note)
         self._request(title, "DELETE", target, None, headers)
         self._tell(title, "deleted")
 
@@ -640,10 +652,14 @@ class DreamFactory:
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
     def tear_down(self) -> None:
-        """Delete what runs with the same parameters created on this instance, the newest first. Raises StepFailed."""
+        """Undo what runs with the same parameters noted on this instance, the newest first. Raises StepFailed."""
         own = "id"
         others: dict[str, int] = {}
-        for path, key, made_for in reversed(self._made()):
+        own_paths = {
+            note.get("created") for note in self._made()
+        }  # deleted, whatever they have become
+        for note in reversed(self._made()):
+            made_for = note.get("for") or {}
             if made_for != self.made_for:
                 words = (
                     " ".join(f"{name}={value}" for name, value in made_for.items())
@@ -651,17 +667,22 @@ class DreamFactory:
                 )
                 others[words] = others.get(words, 0) + 1
                 continue
-            if key is None:
-                self._delete(path)
-                continue
-            found = self._search(
-                f"Find {path}", "record", path, key
-            )  # nobody heard the answer to this create
-            for row in found:
-                self._delete(f"{path}/{quote(str(row[own]), safe='')}")
-            if self.planning:
-                continue
-            self._note(settled=path, key=key)
+            if "created" in note:
+                self._delete(note["created"])
+            elif "changed" in note:
+                if note["changed"] not in own_paths:
+                    self._put_back(note)
+                elif not self.planning:
+                    self._note(undone=note["changed"], now=note["now"])
+            elif "removing" in note:
+                self._make_anew(note["removing"], note["key"], note["record"])
+            else:  # nobody heard the answer to this create
+                path, key = note["creating"], note["key"]
+                for row in self._search(f"Find {path}", "record", path, key):
+                    self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+                if self.planning:
+                    continue
+                self._note(settled=path, key=key)
         for words, number in others.items():
             self._say(
                 f"- left alone: {number} made with {readable(words)}; give the same to delete them"
@@ -682,9 +703,54 @@ class DreamFactory:
             f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
         )
 
-    def _made(self) -> list[tuple[str, dict[str, Any] | None, dict[str, str]]]:
-        """What is noted as made on this instance and not as deleted: each path, or a list's path and the key in it."""
-        made: dict[str, tuple[str, dict[str, Any] | None, dict[str, str]]] = {}
+    def _put_back(self, note: dict[str, Any]) -> None:
+        path, title = note["changed"], f"Put back {note['changed']}"
+        have = self._read(
+            title,
+            path + (f"?related={','.join(note['rows'])}" if note["rows"] else ""),
+            None,
+        )
+        back = taken_back(note, have) if have is not None else {}
+        if self.planning:
+            if have is not None and back:
+                relations = {
+                    name: {"id": own, "parent": parent}
+                    for name, (own, parent) in note["rows"].items()
+                }
+                self._plan(title, "change", field_changes(back, have, relations))
+            return
+        if back:
+            self._request(title, "PATCH", path, to_json(back), None, True)
+        self._note(undone=path, now=note["now"])
+        told = (
+            f"as before ({', '.join(back)})"
+            if back
+            else "already absent" if have is None else "nothing to put back"
+        )
+        self._say(f"- {title}: {told}")
+
+    def _make_anew(
+        self, path: str, key: dict[str, Any], record: dict[str, Any]
+    ) -> None:
+        title = f"Make anew {readable(' '.join(map(str, key.values())))} in {path}"
+        found = self._search(title, "record", path, key)
+        if self.planning:
+            if not found:
+                self._plan(
+                    title,
+                    "create",
+                    [(name, None, value) for name, value in record.items()],
+                )
+            return
+        if not found:
+            record = {"resource": [record]}
+            self._request(title, "POST", path, to_json(record), None, True)
+        self._note(undone=path, key=key)
+        self._say(f"- {title}: {'already there' if found else 'created'}")
+
+    def _made(self) -> list[dict[str, Any]]:
+        """The notes of what was made or changed on this instance and not undone since, in order."""
+        made: dict[str, dict[str, Any]] = {}
         try:
             with open(self.created_file, encoding="utf-8") as file:
                 notes = [parsed(line) for line in file]
@@ -692,16 +758,22 @@ class DreamFactory:
             return []
         for note in notes:
             if isinstance(note, dict) and note.get("base_url") == self.base_url:
-                path = (
-                    note.get("created")
-                    or note.get("creating")
-                    or note.get("deleted")
-                    or note.get("settled")
+                words = (
+                    "created",
+                    "creating",
+                    "changed",
+                    "removing",
+                    "deleted",
+                    "settled",
+                    "undone",
                 )
-                place = json.dumps([path, note.get("key")], sort_keys=True)
+                path = next((note[word] for word in words if word in note), None)
+                place = json.dumps(
+                    [path, note.get("key") or note.get("now")], sort_keys=True
+                )
                 made.pop(place, None)
-                if "created" in note or "creating" in note:
-                    made[place] = (str(path), note.get("key"), note.get("for") or {})
+                if not {"created", "creating", "changed", "removing"}.isdisjoint(note):
+                    made[place] = note
         return list(made.values())
 
     def _note(self, **note: Any) -> None:
@@ -716,6 +788,11 @@ class DreamFactory:
 
     def _note_made(self, **note: Any) -> None:
         self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
+    def _note_changing(self, path: str, change: dict[str, Any]) -> None:
+        """Note before it is sent what a change of a found record does, with what was there."""
+        if change and path not in self.fresh:
+            self._note_made(changed=path, **change)
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
@@ -856,7 +933,8 @@ def form_of(part: str) -> str:
             + f"{len(part)},{8 * len(part)}}}"
         )
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
-        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+        octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
+        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(
@@ -1078,6 +1156,153 @@ def items_of(value: Any) -> list[Any]:
 def plain(value: Any) -> str:
     """A scalar as text, in which 1, "1" and true are the same."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def remembered(
+    changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]
+) -> dict[str, Any]:
+    """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
+
+    `wanted["undo"]` names the places that are never noted, as they hold secrets, and the fields that the server merges
+    member by member. Of a relation, `was` has the rows that are sent as they were, and the ids of the others.
+    """
+    hidden, merged = wanted["undo"]["hidden"], wanted["undo"]["merged"]
+    was: dict[str, Any] = {}
+    now: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
+    for place, value in changed.items():
+        if place in wanted["rows"]:
+            own = wanted["rows"][place]["id"]
+            rows[place] = [own, wanted["rows"][place]["parent"]]
+            sent = [row.get(own) for row in value]
+            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
+            whole_rows = [
+                row[own] in sent and notable(row, hidden, f"{place}[]") == row
+                for row in there
+            ]
+            was[place] = [
+                row if whole else {own: row[own]}
+                for row, whole in zip(there, whole_rows, strict=True)
+            ]
+            now[place] = [notable(row, hidden, f"{place}[]") for row in value]
+        elif place in have and place not in hidden:
+            old, new = have[place], value
+            if place in merged and isinstance(old, dict) and isinstance(new, dict):
+                old, new = notable(old, hidden, place), notable(new, hidden, place)
+                old, new = [
+                    {name: part[name] for name in new if name in old}
+                    for part in (old, new)
+                ]
+            if "**********" not in str(old) and (old, new) != ({}, {}):
+                was[place], now[place] = old, new
+    return (
+        {
+            "was": was,
+            "now": now,
+            "rows": rows,
+            "merged": [place for place in merged if place in was],
+        }
+        if was
+        else {}
+    )
+
+
+def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+    """What to note so that a record which is deleted can be made anew: {key, record}; empty when it holds a secret.
+
+    `again` names the fields of its natural key, those that the server makes, and `[id, parent]` of the rows it has.
+    """
+    if not again or "**********" in str(have):
+        return {}
+    record = {
+        name: value
+        for name, value in have.items()
+        if name not in again["made"] and value is not None
+    }
+    for relation, own in again["rows"].items():
+        rows = [row for row in record.pop(relation, []) if isinstance(row, dict)]
+        if rows:
+            record[relation] = [
+                {name: value for name, value in row.items() if name not in own}
+                for row in rows
+            ]
+    return {"key": {name: have.get(name) for name in again["key"]}, "record": record}
+
+
+def notable(record: dict[str, Any], hidden: list[str], place: str) -> dict[str, Any]:
+    """The members of a record that may be noted: no secrets, and nothing that the server masks."""
+    return {
+        name: value
+        for name, value in record.items()
+        if f"{place}.{name}" not in hidden and "**********" not in str(value)
+    }
+
+
+def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
+    """What to send so that a noted change is undone; what has been changed again since stays as it is."""
+    back: dict[str, Any] = {}
+    for place, was in note["was"].items():
+        now = note["now"][place]
+        if place in note["rows"]:
+            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
+            sent: Any = rows_taken_back(was, now, there, *note["rows"][place])
+        elif place in note["merged"]:
+            sent = values_taken_back(was, now, have.get(place) or {})
+        else:
+            back |= values_taken_back({place: was}, {place: now}, have)
+            continue
+        if sent:
+            back[place] = sent
+    return back
+
+
+def values_taken_back(
+    was: dict[str, Any], now: dict[str, Any], have: dict[str, Any]
+) -> dict[str, Any]:
+    """The old values where the record still has the new ones."""
+    return {
+        name: old
+        for name, old in was.items()
+        if name in have
+        and not differs(now[name], have[name])
+        and differs(old, have[name])
+    }
+
+
+def rows_taken_back(
+    was: list[dict[str, Any]],
+    now: list[dict[str, Any]],
+    have: list[dict[str, Any]],
+    own: str,
+    parent: str,
+) -> list[dict[str, Any]]:
+    """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew."""
+    old = {row[own]: row for row in was}
+    there = {row[own]: row for row in have}
+    added = [row for row in have if row[own] not in old]
+    back = []
+    for sent in now:
+        before, row = old.get(sent.get(own)), there.get(sent.get(own))
+        if sent.get(own) is None:
+            new = taken(added, [sent])
+            back += [{own: new[own], parent: None}] if new else []
+        elif parent in sent and sent[parent] is None:
+            if row is None and before and len(before) > 1:
+                back.append(
+                    {
+                        name: value
+                        for name, value in before.items()
+                        if name not in (own, parent)
+                    }
+                )
+        elif row and before and not differs(sent, row):
+            values = {
+                name: before[name]
+                for name in sent
+                if name in before and differs(before[name], row.get(name))
+            }
+            back += [{own: row[own], **values}] if values else []
+    return back
 
 
 def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@
 #   DF_CREATED        the file that notes what runs create (default: provision_tenant.created.jsonl)
 #
 # Run it:  bash SCRIPT      Show this:  bash SCRIPT --help
-# Delete what earlier runs created, and only that:  bash SCRIPT --teardown
+# Undo what earlier runs did, and only that:  bash SCRIPT --teardown
 # Exit codes: 0 done, 1 a step failed, 2 something to set is missing or wrong (nothing was sent).
 #
 # What dfrecord noticed in the recording:
@@ -63,7 +63,8 @@ create_service() {
       },
       "later": [],
       "rows": {},
-      "needs": ["description"]
+      "needs": ["description"],
+      "undo": {"hidden": [], "merged": ["config"]}
     }')
   ensure POST '/api/v2/system/service' \
     'Accept: application/json' \
@@ -108,7 +109,8 @@ create_role() {
             }
           ]
         }
-      }
+      },
+      "undo": {"hidden": [], "merged": []}
     }')
   ensure POST '/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id' \
     'Accept: application/json' \
@@ -139,7 +141,8 @@ create_app() {
         "path": null
       },
       "later": [],
-      "rows": {}
+      "rows": {},
+      "undo": {"hidden": [], "merged": []}
     }')
   ensure POST '/api/v2/system/app?fields=*&related=role_by_role_id' \
     'Accept: application/json' \
@@ -165,27 +168,139 @@ main() {
   printf '%s=%q\n' app_id "$app_id"
 }
 
-# tear_down: deletes what runs with the same parameters created on this instance and nothing else, the newest first.
+# tear_down: undoes what runs with the same parameters noted on this instance and nothing else, the newest first.
 tear_down() {
   local note path key json hits
   if [ -z "$given_token" ]; then log_in; fi
   while IFS= read -r note; do
     path=$(printf '%s' "$note" | jq --raw-output .path)
     key=$(printf '%s' "$note" | jq --compact-output '.key // empty')
-    if [ -n "$key" ]; then # nobody heard the answer to this create
-      step="Find $path" json=$key
-      search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
-      if [ -n "$hits" ]; then delete_made "$path/${hits#1=}"; fi
-      jq -nc --arg base_url "$DF_BASE_URL" --arg settled "$path" --argjson key "$key" \
-        '{$base_url, $settled, $key}' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written"
-      continue
-    fi
-    delete_made "$path"
+    case $(printf '%s' "$note" | jq --raw-output 'if has("changed") then "changed" elif has("removing") then "removed" else "" end') in
+      changed) put_back ;;
+      removed) make_anew ;;
+      *) delete_noted ;;
+    esac
   done < <(made_here | jq --compact-output --argjson made_for "$made_for" 'reverse[] | select(.for == $made_for)')
   made_here | jq --raw-output --argjson made_for "$made_for" '
     map(select(.for != $made_for)) | group_by(.for)[] | "- left alone: \(length) made with \(
       .[0].for | to_entries | map("\(.key)=\(.value)") | if . == [] then "no parameters" else join(" ") end
     ); give the same to delete them"' >&2
+}
+
+# put_back: gives a changed record its old values, where it still has the new ones.
+put_back() {
+  local related have fields
+  step="Put back $path"
+  related=$(printf '%s' "$note" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
+  fetch without_body GET "$path${related:+?related=$related}" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  if [ "$status" = 404 ]; then
+    printf '%s\n' "- $step: already absent" >&2
+    note_undone
+    return
+  fi
+  expect_success
+  have=$(exact_answer)
+  json=$(printf '%s\n%s' "$note" "$have" | jq --slurp --compact-output '
+    def empty_value: . == null or . == "" or . == [] or . == {};
+    def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
+    def trimmed: if startswith(" ") then .[1:] | trimmed elif endswith(" ") then .[:-1] | trimmed else . end;
+    def listed: if type == "array" then . elif type == "string" then split(",") | map(trimmed) else [.] end;
+    def differs($have; $later; $place):
+      . as $wanted
+      | if ($later | index([$place])) or $have == "**********" then false
+        elif type == "object" and ($have | type) == "object" then
+          any(keys_unsorted[]; . as $field | ($have | has($field)) and ($wanted[$field]
+            | differs($have[$field]; $later; if $place == "" then $field else "\($place).\($field)" end)))
+        elif empty_value or ($have | empty_value) then empty_value != ($have | empty_value)
+        elif type == "array" or ($have | type) == "array" then
+          reduce listed[] as $item ({rest: ($have | listed), bad: false};
+            [.rest[] | . as $other | $item | differs($other; $later; "\($place)[]") | not] as $same
+            | ($same | index(true)) as $at
+            | if $at == null then .bad = true else .rest |= del(.[$at]) end)
+          | .bad or .rest != []
+        else plain != ($have | plain) end;
+    # {rest, there}: the first of the rest that has one of the keys is there; when only, unless others have it, too.
+    def taken($keys; $only):
+      .rest as $rest
+      | first(($keys[] | . as $key | [range($rest | length) | select(. as $at | $key | differs($rest[$at]; []; "") | not)]
+          | select(. != [] and ($only and length > 1 | not)) | .[0]), null) as $at
+      | if $at == null then .there = null else .there = $rest[$at] | .rest |= del(.[$at]) end;
+
+    def values_back($was; $now; $have):
+      $was | with_entries(select(.key as $name | .value as $old
+        | ($have | has($name)) and ($now[$name] | differs($have[$name]; []; "") | not)
+          and ($old | differs($have[$name]; []; ""))));
+    def of($rows; $own; $id): [$rows[] | select($id != null and .[$own] == $id)][0];
+    def rows_back($was; $now; $have; $own; $parent):
+      [$have[] | select(.[$own] | IN($was[][$own]) | not)] as $added
+      | reduce $now[] as $sent ({rest: $added, back: []};
+          of($was; $own; $sent[$own]) as $before | of($have; $own; $sent[$own]) as $row
+          | if $sent[$own] == null then
+              taken([$sent]; false) | if .there then .back += [{($own): .there[$own], ($parent): null}] else . end
+            elif ($sent | has($parent)) and $sent[$parent] == null then
+              if $row == null and ($before | length > 1) then .back += [$before | del(.[$own], .[$parent])] else . end
+            elif $row and $before and ($sent | differs($row; []; "") | not) then
+              ($sent | with_entries(select(.key as $name
+                | ($before | has($name)) and ($before[$name] | differs($row[$name]; []; ""))) | .value = $before[.key]))
+                as $values
+              | if $values == {} then . else .back += [{($own): $row[$own]} + $values] end
+            else . end)
+      | .back;
+    .[0] as $note | .[1] as $have
+    | reduce ($note.was | to_entries[]) as {key: $field, value: $was} ({};
+        $note.now[$field] as $now
+        | (if $note.rows | has($field) then
+             $note.rows[$field] as [$own, $parent]
+             | rows_back($was; $now; [$have[$field] | arrays | .[] | objects]; $own; $parent) as $rows
+             | if $rows == [] then {} else {($field): $rows} end
+           elif $field | IN($note.merged[]) then
+             values_back($was; $now; $have[$field] // {}) as $values
+             | if $values == {} then {} else {($field): $values} end
+           else values_back({($field): $was}; {($field): $now}; $have) end) as $back
+        | . + $back)')
+  if [ "$json" = '{}' ]; then
+    printf '%s\n' "- $step: nothing to put back" >&2
+  else
+    send with_json PATCH "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+    fields=$(printf '%s' "$json" | jq --raw-output 'keys_unsorted | join(", ")')
+    printf '%s\n' "- $step: as before ($fields)" >&2
+  fi
+  note_undone
+}
+
+# make_anew: creates a record that was deleted, unless there is one.
+make_anew() {
+  local makes=''
+  step=$(printf '%s' "$key" | jq --raw-output '[.[] | tostring] | join(" ") | explode | map(if . < 32 then 32 else . end) | implode')
+  step="Make anew $step in $path" json=$key
+  search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  if [ -n "$hits" ]; then
+    printf '%s\n' "- $step: already there" >&2
+  else
+    json=$(printf '%s' "$note" | jq --compact-output '.record | {resource: [.]}')
+    send with_json POST "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+    printf '%s\n' "- $step: created" >&2
+  fi
+  note_undone
+}
+
+note_undone() {
+  printf '%s' "$note" | jq --compact-output --arg base_url "$DF_BASE_URL" '
+    {$base_url, undone: .path} + if has("was") then {now} else {key} end' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; it does not say that this is undone: $step"
+}
+
+# delete_noted: deletes a record that was created, or that may have been: then nobody heard the answer to its create.
+delete_noted() {
+  if [ -z "$key" ]; then
+    delete_made "$path"
+    return
+  fi
+  step="Find $path" json=$key
+  search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  if [ -n "$hits" ]; then delete_made "$path/${hits#1=}"; fi
+  jq -nc --arg base_url "$DF_BASE_URL" --arg settled "$path" --argjson key "$key" \
+    '{$base_url, $settled, $key}' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written"
 }
 
 delete_made() {
@@ -202,16 +317,17 @@ delete_made() {
     die 1 "$DF_CREATED: cannot be written; it does not say that $1 is deleted"
 }
 
-# made_here: what is noted as made on this instance and not as deleted, in order: {path, for}, and the key in a list.
+# made_here: what is noted as done to this instance and not as undone, in order: each note with its path and its for.
 made_here() {
   jq --raw-input --null-input --compact-output --arg base "$DF_BASE_URL" '
     reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({};
-      ($note.created // $note.creating // $note.deleted // $note.settled) as $path
-      | ([$path, $note.key] | tojson) as $place
+      ([$note["created", "creating", "changed", "removing", "deleted", "settled", "undone"] | values][0]) as $path
+      | ([$path, $note.key // $note.now] | tojson) as $place
       | del(.[$place])
-      | if $note | has("created") or has("creating")
-        then .[$place] = {line: input_line_number, $path, key: $note.key, for: ($note.for // {})} else . end)
-    | [.[]] | sort_by(.line)' "$DF_CREATED"
+      | if $note | has("created") or has("creating") or has("changed") or has("removing")
+        then .[$place] = $note + {line: input_line_number, $path, for: ($note.for // {})} else . end)
+    | [.[].created | values] as $own
+    | [.[] | select(.changed | IN($own[]) | not)] | sort_by(.line)' "$DF_CREATED"
 }
 
 # ---------------------------------------------------------------- how it is done
@@ -378,6 +494,52 @@ note_creating() {
     die 1 "$DF_CREATED: cannot be written; $step was not sent"
 }
 
+# note_changing PATH: notes what is sent to change a found record (json) and what it was (have), so that it can be put
+# back; no secrets, and nothing that the server masks.
+note_changing() {
+  printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+    --arg path "$1" --argjson made_for "$made_for" '
+    def is_masked: tostring | contains("**********");
+    def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
+    .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
+    | reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
+        $have[$field] as $old
+        | if $wanted.rows | has($field) then
+            $wanted.rows[$field].id as $own
+            | [$new[][$own] | values] as $sent
+            | .rows[$field] = [$own, $wanted.rows[$field].parent]
+            | .was[$field] = [$old | arrays | .[] | objects
+                | if IN(.[$own]; $sent[]) and notable($hidden; "\($field)[]") == . then . else {($own): .[$own]} end]
+            | .now[$field] = [$new[] | notable($hidden; "\($field)[]")]
+          elif ($have | has($field)) and ($field | IN($hidden[]) | not) then
+            (if ($field | IN($merged[])) and ($old | type) == "object" and ($new | type) == "object" then
+               [$old, $new | notable($hidden; $field)] as [$was, $now]
+               | [$was, $now | with_entries(select(.key as $key | ($was | has($key)) and ($now | has($key))))]
+             else [$old, $new] end) as [$was, $now]
+            | if ($was | is_masked) or [$was, $now] == [{}, {}] then . else .was[$field] = $was | .now[$field] = $now end
+          else . end)
+    | select(.was != {})
+    | .was as $was
+    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
+      + {merged: [$merged[] | select(. as $field | $was | has($field))]}' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; $step was not sent"
+}
+
+# note_removing PATH: notes the record of the answer before it is deleted, if it can be made anew.
+note_removing() {
+  printf '%s\n%s' "$document" "$(exact_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+    --arg path "${1%/*}" --argjson made_for "$made_for" '
+    .[0].again as $again | .[1] as $have
+    | select($again and ($have | tostring | contains("**********") | not))
+    | ($have | with_entries(select(.value != null and (.key | IN($again.made[]) | not)))) as $record
+    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {removing: $path,
+        key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
+        record: (reduce ($again.rows | to_entries[]) as {key: $relation, value: $own} ($record;
+          if ((.[$relation] | arrays) // []) == [] then del(.[$relation])
+          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end))}' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; $step was not sent"
+}
+
 # note_answered PATH [KEY]: the create was answered; without a key, it was refused.
 note_answered() {
   if is_secret "${2:-}"; then return; fi
@@ -462,6 +624,7 @@ change() {
       | first(($keys[] | . as $key | [range($rest | length) | select(. as $at | $key | differs($rest[$at]; []; "") | not)]
           | select(. != [] and ($only and length > 1 | not)) | .[0]), null) as $at
       | if $at == null then .there = null else .there = $rest[$at] | .rest |= del(.[$at]) end;
+
     def row_changes($given):
       reduce $given.rows[] as $entry ({rest: ., rows: []}; taken($entry.keys; false) | .rows += [[$entry, .there]])
       | reduce .rows[] as [$entry, $known] (. + {sent: []};
@@ -494,6 +657,7 @@ change() {
   if [ "$json" = '{}' ]; then
     tell unchanged
   else
+    if [ "$fresh" = false ]; then note_changing "${target%%\?*}"; fi
     send with_json PATCH "$target" 'Content-Type: application/json' "$@"
     tell changed "$(printf '%s' "$json" | jq --raw-output 'keys_unsorted | join(", ")')"
   fi
@@ -502,13 +666,15 @@ change() {
 
 # remove TARGET ID [HEADER]...: deletes a record, if it is there.
 remove() {
-  local target=$1 there=$2
+  local target=$1 there=$2 related
   shift 2
   if [ -n "$there" ]; then
-    fetch without_body GET "${target%%\?*}" "$@"
+    related=$(printf '%s' "$document" | jq --raw-output '.again.rows // {} | keys_unsorted | map(@uri) | join(",")')
+    fetch without_body GET "${target%%\?*}${related:+?related=$related}" "$@"
     if [ "$status" = 404 ]; then there=''; else expect_success; fi
   fi
   if [ -n "$there" ]; then
+    note_removing "${target%%\?*}"
     send without_body DELETE "$target" "$@"
     tell deleted
   else

@@ -471,6 +471,19 @@ def test_lookup_that_finds_several_says_how_many(folder: Path) -> None:
     assert len(sent) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((403, '{"error":{"message":"Access Forbidden."}}'), "failed: Find service db: 403 Access Forbidden."),
+        ((200, "<html>not the API</html>"), "failed: Find service db: the answer is not JSON"),
+    ],
+)
+def test_refused_lookup_says_what_was_looked_for(folder: Path, answer: tuple[int, str], words: str) -> None:
+    message, sent = looked_up(folder, with_lookup((("name", "db"),)), {filtered("db"): answer})
+    assert words in message
+    assert len(sent) == 1
+
+
 def test_filter_answer_is_compared_and_a_refused_filter_falls_back_to_the_list(folder: Path) -> None:
     found = {LIST: (200, '{"resource":[{"id":9,"name":"db"}]}')}
     for first in [(200, '{"resource":[{"id":1,"name":"DB"}]}'), (400, '{"error":{"message":"Invalid filter"}}')]:

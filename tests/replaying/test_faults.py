@@ -36,10 +36,16 @@ def reads_only(s: RecordedSession) -> None:
     s.call("GET", "system/role")
 
 
+def app_of_the_first_of_two_roles(s: RecordedSession) -> None:
+    first, _ = s.create("role", {"name": "one", "is_active": True}, {"name": "two", "is_active": True})
+    s.create("app", {"name": "of-one", "type": "0", "role_id": first, "is_active": True})
+
+
 RECORDED: dict[str, Callable[[RecordedSession], None]] = {
     "role": role_made_and_edited_as_the_console_does,
     "cors": cors_and_lookups,
     "reads": reads_only,
+    "roles": app_of_the_first_of_two_roles,
 }
 
 
@@ -191,6 +197,14 @@ FAULTS: dict[str, tuple[str, Fault, list[Told]]] = {
         "cors",
         Fault("POST", "system/lookup", answered=lambda answer: rows(answer, lambda all: all[:1])),
         [("Create 2 lookup records: a, b", "resource[1]", "{", "no such record")],
+    ),
+    "ids of a batch in another order": (
+        "roles",
+        Fault("POST", "system/role", answered=lambda answer: rows(answer, lambda all: all[::-1])),
+        [
+            ("Create role one, read again", "id", "2009, as its create was answered", "2008"),
+            ("Create role two, read again", "id", "2008, as its create was answered", "2009"),
+        ],
     ),
     "record missing in a list": (
         "reads",

@@ -7,6 +7,7 @@ import html
 import json
 import re
 import time
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -24,7 +25,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-FORMS = {
+FORMS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "json": lambda s: json.dumps(s)[1:-1],
     "utf8": lambda s: json.dumps(s, ensure_ascii=False)[1:-1],

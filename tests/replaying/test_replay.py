@@ -20,6 +20,7 @@ import pytest
 
 import dfrecord
 from dfrecord.journey.model import StepKind
+from dfrecord.recording.exchange import Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
 from tests.published import assert_published_form
@@ -34,7 +35,7 @@ from tests.test_journeys import (
     session_refreshed_on_the_way,
 )
 from tests.test_journeys import prepare as prepare_made
-from tests.test_upsert import without_dates
+from tests.test_upsert import restored
 from tests.tools import FIXTURES, ROOT, rendered, run
 
 TENANT = FIXTURES / "02-provision-tenant" / "recording.har"
@@ -149,18 +150,21 @@ def test_plan_shows_which_ids_are_not_known_yet(tmp_path: Path) -> None:
         assert '      role_id: "(known after create)"\n' in planned.stdout
 
 
-def test_upsert_twice_and_teardown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_upsert_twice_and_teardown(case: str, tmp_path: Path) -> None:
+    recording = FIXTURES / case / "recording.har"
     with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
         before = df.state()
-        assert replay(TENANT, df, tmp_path, "--upsert").returncode == 0
+        assert replay(recording, df, tmp_path, "--upsert").returncode == 0
         df.reset_log()
-        again = replay(TENANT, df, tmp_path, "--upsert")
+        again = replay(recording, df, tmp_path, "--upsert")
         assert again.returncode == 0, again.stderr
         assert df.writes == []
         assert "unchanged" in again.stderr
-        undone = replay(TENANT, df, tmp_path, "--teardown")
+        undone = replay(recording, df, tmp_path, "--teardown")
         assert undone.returncode == 0, undone.stderr
-        assert without_dates(df.state()) == without_dates(before)
+        assert restored(df.state(), case) == restored(before, case)
 
 
 def test_a_plan_of_the_rest_and_of_a_teardown_change_nothing_either(tmp_path: Path) -> None:
@@ -183,6 +187,24 @@ def test_a_plan_of_the_rest_and_of_a_teardown_change_nothing_either(tmp_path: Pa
         assert replay(TENANT, df, tmp_path, "--upsert", "--teardown").returncode == 0
         assert len(df.writes) == 3
         assert replay(TENANT, df, tmp_path, "--upsert", "--teardown", "--plan").returncode == 0
+
+
+def test_record_deleted_made_anew_and_deleted_again_is_gone(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as df:
+        for each in (recorded, df):
+            RecordedSession(each).create("role", {"name": "old", "is_active": True})
+        session = RecordedSession(recorded)
+        [own] = [row["id"] for row in session.call("GET", "system/role")["resource"] if row["name"] == "old"]
+        session.call("DELETE", f"system/role/{own}")
+        [again] = session.create("role", {"name": "old", "is_active": True})
+        session.call("DELETE", f"system/role/{again}")
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), upsert=True)
+        for writes in (1, 0):
+            df.reset_log()
+            file = tmp_path / "created.jsonl"
+            assert dfrecord.replay(journey, df.url, environment(df), yes=True, created_file=file).ok
+            assert len([call for call in df.writes if "session" not in call.path]) == writes
+        assert "old" not in portable(df.state())["role"]
 
 
 def test_tenant_of_another_name_is_no_difference(tmp_path: Path) -> None:

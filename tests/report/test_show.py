@@ -30,14 +30,18 @@ from dfrecord.journey.model import (
     Variable,
     VariableKind,
 )
+from dfrecord.recording.exchange import Recording
 from dfrecord.renderers import refuse_secrets
 from dfrecord.renderers.curl_command import curl_command, curl_commands
 from dfrecord.reporting.words import told
 from tests.doubles.echo import EchoServer, ReceivedRequest
+from tests.doubles.server import DreamFactoryDouble
 from tests.published import assert_published_form
+from tests.recorder import RecordedSession
 from tests.render.journeys import HOSTILE, PROVISION, literal, raw_step
 from tests.render.test_encoders import journey_of, secret_texts, texts
 from tests.test_end_to_end import CASES
+from tests.test_journeys import INSTALLED
 from tests.tools import FIXTURES
 from tests.tools import dfrecord as command
 
@@ -280,3 +284,18 @@ def test_what_cannot_be_shown_is_one_clear_line(options: tuple[str, ...], words:
 def test_a_journey_without_steps_has_no_command() -> None:
     with pytest.raises(UsageError):
         curl_command(literal(), 1)
+
+
+def test_a_record_that_its_path_names_is_told_by_that_name() -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as df:
+        session = RecordedSession(df)
+        session.call("POST", "system/custom", {"resource": [{"name": "theme one", "value": "x"}]})
+        session.call("PUT", "system/custom/theme%20one", {"value": "y"})
+        script = "system/event_script/db._table.get.pre_process"
+        session.call("POST", script, {"type": "nodejs", "content": "//", "is_active": True})
+    journey = dfrecord.plan(Recording("made.har", tuple(session.exchanges)))
+    assert [step.title for step in journey.steps[1:]] == [
+        "Create custom theme one",
+        "Update custom theme one",
+        "Create event script db._table.get.pre_process",
+    ]

@@ -351,7 +351,8 @@ def form_of(part: str) -> str:
     if part[0] == "\\":
         return r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){" + f"{len(part)},{8 * len(part)}}}"
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
-        return r"(?:[\s\b]|\+|%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)|\\{1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|&#\w{1,5};){1,99}"
+        octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
+        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass"))

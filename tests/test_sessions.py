@@ -1,0 +1,93 @@
+"""Sessions as they come: in a folder of the host, with the token in the query, of several accounts, of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dfrecord
+from dfrecord.recording.exchange import Recording
+from dfrecord.recording.har_writer import har_chunks
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.tools import FIXTURES, rendered, run, torn_down
+
+SECOND, PASSWORD = "second@example.com", "Another!pass-word-16"
+
+
+def test_a_console_in_a_folder_of_its_host_is_recorded_as_one_at_the_root(tmp_path: Path) -> None:
+    recording = FIXTURES / "02-provision-tenant" / "recording.har"
+    har = json.loads(recording.read_text())
+    for entry in har["log"]["entries"]:
+        entry["request"]["url"] = entry["request"]["url"].replace("/api/v2/", "/df/api/v2/", 1)
+    folded = tmp_path / "recording.har"
+    folded.write_text(json.dumps(har))
+    there = dfrecord.plan(dfrecord.read(folded))
+    assert there.steps == dfrecord.plan(dfrecord.read(recording)).steps
+    assert [r.reason for r in there.residue if "/df" in r.reason] == [
+        "the API lies under /df there: such a folder belongs into DF_BASE_URL"
+    ]
+    named = dfrecord.plan(dfrecord.read(folded, filters=["df/api/v2/system"]), filters=["df/api/v2/system"])
+    assert named.steps == there.steps
+
+
+def test_a_path_that_only_holds_the_name_of_the_api_is_in_no_folder() -> None:
+    catalog = dfrecord.load_catalog(Path(dfrecord.__file__).parent / "system_api" / "resources.json")
+    for url in ("https://h/api/v2/files/api/v2/system", "https://h/x?y=/api/v2/z", "https://h/api/files/api/v2/x"):
+        assert catalog.at_root(url) == url
+
+
+def test_a_token_in_the_query_is_sent_in_the_header(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        token, s._token = s._token, ""
+        s.call("POST", f"system/role?session_token={token}&fields=*", {"resource": [{"name": "r", "is_active": True}]})
+        recording = Recording("query.har", tuple(s.exchanges))
+        create = dfrecord.plan(recording).steps[1]
+        assert create.request.target.literal == "/api/v2/system/role?fields=*"
+        journey = dfrecord.plan(recording, upsert=True)
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
+        assert portable(target.state()) == portable(recorded.state())
+
+
+def test_what_two_accounts_did_is_verified_and_undone_with_an_open_session(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        admin = {"email": SECOND, "name": "Second", "password": PASSWORD}
+        for df in (recorded, target):
+            df.call("POST", "/api/v2/system/admin", json.dumps({"resource": [admin]}).encode())
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "first", "is_active": True})
+        s.call("DELETE", "system/admin/session")
+        s._token = ""
+        s.call("POST", "system/admin/session", {"email": SECOND, "password": PASSWORD})
+        s.create("role", {"name": "second", "is_active": True})
+        s.call("DELETE", "system/admin/session")
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        given |= {"DF_EMAIL_2": SECOND, "DF_PASSWORD_2": PASSWORD, "DF_BASE_URL": target.url}
+        journey = dfrecord.plan(Recording("two.har", tuple(s.exchanges)), upsert=True)
+        assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
+        for role in target.state()["role"]:
+            target.call("DELETE", f"/api/v2/system/role/{role['id']}")
+        recording = tmp_path / "two.har"
+        recording.write_bytes(b"".join(har_chunks(s.exchanges)))
+        script = rendered(recording, "postman", tmp_path, "--teardown")
+        for go, names in ((run, ["first", "second"]), (torn_down, [])):
+            done = go(script, "postman", given)
+            assert done.returncode == 0, done.stdout
+            assert [role["name"] for role in target.state()["role"]] == names
+
+
+def test_ones_own_profile_is_written_only_where_it_differs(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        read = s.call("GET", "system/admin/profile")
+        s.call("PUT", "system/admin/profile", {**read, "name": "Ada L."})
+        journey = dfrecord.plan(Recording("profile.har", tuple(s.exchanges)), upsert=True)
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        for writes in (["PATCH"], []):
+            target.reset_log()
+            assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
+            assert [call.method for call in target.writes] == writes
+        assert portable(target.state())["admin"][target.email]["name"] == "Ada L."
