@@ -53,13 +53,15 @@ class Unneeded:
         """Without the delete of a record whose key a later create uses again."""
         left: list[Part] = []
         remade: set[object] = set()
-        gone = {part.subject for part in parts if isinstance(part, Write) and part.step.kind is StepKind.DELETE}
+        gone_later: set[object] = set()
         for part in reversed(parts):
-            if isinstance(part, Write) and part.step.kind is StepKind.CREATE and part.subject not in gone:
+            if isinstance(part, Write) and part.step.kind is StepKind.CREATE and part.subject not in gone_later:
                 remade.add(self.key(part))
-            if isinstance(part, Write) and part.step.kind is StepKind.DELETE and self.key(part) in remade:
-                self._tell(REPLACED, part.step)
-                continue
+            if isinstance(part, Write) and part.step.kind is StepKind.DELETE:
+                if self.key(part) in remade:
+                    self._tell(REPLACED, part.step)
+                    continue
+                gone_later.add(part.subject)
             left.append(part)
         return left[::-1]
 
