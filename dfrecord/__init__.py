@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dfrecord.renderers import OutputFile
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.plan import Plan
-    from dfrecord.replaying.run import Replayed, StepResult
+    from dfrecord.replaying.results import Replayed, StepResult
     from dfrecord.system_api.catalog import Catalog
 
 __version__ = "0.1.0"

@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,8 @@ from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
-    Object,
     Step,
     StepKind,
-    Text,
     Tree,
     Variable,
     Wanted,
@@ -40,12 +37,13 @@ from dfrecord.normalise.select import refusal
 from dfrecord.replaying import reconcile, undoing
 from dfrecord.replaying.client import Answered, Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference, shortened
-from dfrecord.replaying.created import CreatedFile, Made
+from dfrecord.replaying.created import CreatedFile
+from dfrecord.replaying.results import Outcome, Replayed, StepResult
 from dfrecord.replaying.stopping import stopping
 from dfrecord.replaying.target import Target, document, member
+from dfrecord.replaying.undo import Undo
 from dfrecord.replaying.values import (
     Values,
-    as_json,
     check_given,
     filled,
     filled_body,
@@ -53,6 +51,7 @@ from dfrecord.replaying.values import (
     given_otherwise,
     hidden,
     is_signed_on,
+    json_bytes,
     renamings,
     starting_values,
 )
@@ -65,52 +64,6 @@ class _Refused(WorkFailed):
     def __init__(self, answered: Answered, message: str) -> None:
         super().__init__(message)
         self.answered = answered
-
-
-class Outcome(StrEnum):
-    """What became of a step."""
-
-    DONE = "done"
-    CREATED = "created"
-    CHANGED = "changed"
-    DELETED = "deleted"
-    UNCHANGED = "unchanged"
-    SKIPPED = "skipped"
-    DIFFERS = "differs"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """One step (`number` counts from 1 as `dfrecord show` does) or one lookup (`number` 0) of a run."""
-
-    number: int
-    name: str
-    title: str
-    outcome: Outcome
-    seconds: float = 0.0
-    message: str = ""
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A whole run. `stopped_at` is the step to go on with after a failure or an interruption, 0 when all ran;
-    `unsure` that its request was sent and no answer came, so that it may have been done.
-    """
-
-    journey: str
-    base_url: str
-    results: tuple[StepResult, ...]
-    stopped_at: int = 0
-    interrupted: bool = False
-    unsure: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether every step ran and nothing differs."""
-        finished = not self.stopped_at and not self.interrupted
-        return finished and all(r.outcome not in (Outcome.DIFFERS, Outcome.FAILED) for r in self.results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +179,10 @@ class _Run:
                 for made in reversed(self.created.made()):
                     if stop_asked():
                         return self._ended(interrupted=True)
-                    if not self._undo(made):
+                    result = self._undo()(made)
+                    if result:
+                        self._add(result)
+                    if result and result.outcome is Outcome.FAILED:
                         return self._ended(stopped_at=1)
                 for words, count in self.created.made_for_others().items():
                     message = f"{count} more made with {words}: give the same to delete them"
@@ -238,101 +194,20 @@ class _Run:
                 return self._ended(interrupted=True)
         return self._ended()
 
+    def _undo(self) -> Undo:
+        return Undo(self.client, self.target, self.created, self._session_headers(), self.journey.conventions.wrapper)
+
     def left_to_undo(self) -> list[tuple[str, str]]:
         signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
         check_given(self.journey, self.values, run=False)
         for step in signs:
             if step.kind is StepKind.LOGIN and not self._run_one(step):
                 raise WorkFailed(f"{step.title}: {self.results[-1].message}")
-        left = [told for made in reversed(self.created.made()) if (told := self._would_undo(made))]
+        left = [told for made in reversed(self.created.made()) if (told := self._undo().would(made))]
         for step in signs:
             if step.kind is StepKind.LOGOUT:
                 self._run_one(step)
         return left
-
-    def _would_undo(self, made: Made) -> tuple[str, str] | None:
-        headers = self._session_headers()
-        if made.change is not None:
-            return ("change", f"Put back {made.path}") if self._taken_back(made, made.change)[0] else None
-        if made.key is not None and made.record is not None:
-            there = self.target.row(made.path, made.key, headers) is not None
-            return None if there else ("create", _title_anew(made, made.key))
-        path = self._made_path(made)
-        there = bool(path) and self.client.send("GET", path, headers).status != 404
-        return ("delete", f"Delete {path}") if there else None
-
-    def _made_path(self, made: Made) -> str:
-        """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
-        if made.key is None:
-            return made.path
-        row = self.target.row(made.path, made.key, self._session_headers())
-        return f"{made.path}/{row}" if row is not None else ""
-
-    def _undo(self, made: Made) -> bool:
-        """Undo one thing that was noted; False when the server refuses. Raises WorkFailed."""
-        if made.change is not None:
-            return self._put_back(made, made.change)
-        if made.key is not None and made.record is not None:
-            return self._make_anew(made, made.key, made.record)
-        started, path = time.monotonic(), self._made_path(made)
-        if made.key is not None and not path:
-            self.created.note_settled(made.path, made.key)
-            return True
-        answered = self.client.send("DELETE", path, self._session_headers())
-        title = f"Delete {path}"
-        if answered.status != 404 and not answered.succeeded:
-            message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
-            self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
-            return False
-        outcome = Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED
-        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
-        self.created.note_deleted(path)
-        if made.key is not None:
-            self.created.note_settled(made.path, made.key)
-        return True
-
-    def _put_back(self, made: Made, change: dict[str, Any]) -> bool:
-        """Give a changed record its old values where it still has the new ones; False when the server refuses."""
-        started, headers, title = time.monotonic(), self._session_headers(), f"Put back {made.path}"
-        back, there = self._taken_back(made, change)
-        if back:
-            sent = [*headers, ("Content-Type", "application/json")]
-            answered = self.client.send("PATCH", made.path, sent, _json_bytes(back))
-            if not answered.succeeded:
-                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
-                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
-                return False
-        outcome = Outcome.CHANGED if back else Outcome.UNCHANGED
-        message = ", ".join(back) if back else "nothing to put back" if there else "already absent"
-        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started, message))
-        self.created.note_undone(made)
-        return True
-
-    def _taken_back(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """What to send so that a change is taken back, and whether its record is there. Raises WorkFailed."""
-        related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
-        headers = tuple((name, Text((value,))) for name, value in self._session_headers())
-        record = self.target.record(made.path + related, headers)
-        return (undoing.taken_back(change, as_json(record)), True) if isinstance(record, Object) else ({}, False)
-
-    def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> bool:
-        """Create a record that was deleted, unless there is one; False when the server refuses."""
-        started, headers = time.monotonic(), self._session_headers()
-        title = _title_anew(made, key)
-        there = self.target.row(made.path, key, headers) is not None
-        if not there:
-            wrapper = self.journey.conventions.wrapper
-            body = _json_bytes({wrapper: [record]} if wrapper else record)
-            sent = [*headers, ("Content-Type", "application/json")]
-            answered = self.client.send("POST", made.path, sent, body)
-            if not answered.succeeded:
-                message = f"{answered.status} {refusal(answered.tree, answered.reason)}"
-                self._add(StepResult(0, "tear_down", title, Outcome.FAILED, message=message))
-                return False
-        outcome = Outcome.UNCHANGED if there else Outcome.CREATED
-        self._add(StepResult(0, "tear_down", title, outcome, time.monotonic() - started))
-        self.created.note_undone(made)
-        return True
 
     def _check(self) -> None:
         """Raises UsageError when a person has to agree or a number is wrong, before anything is sent."""
@@ -488,7 +363,7 @@ class _Run:
             creating = (place, key) if self._has_no_secret(key) else None
             if creating:
                 self.created.note_creating(*creating)
-            answered = self._send(step, _json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
+            answered = self._send(step, json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
             self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             self.made.add(wanted.record or path)
             return self._done(result, Outcome.CREATED, step, answered)
@@ -499,7 +374,7 @@ class _Run:
         if "undo" in state and (wanted.record or path) not in self.made:
             self._note_changing(path, undoing.remembered(changed, record, state))
         query = filled_text(step.request.target, self.values).partition("?")
-        answered = self._send(step, _json_bytes(changed), path + query[1] + query[2], "PATCH")
+        answered = self._send(step, json_bytes(changed), path + query[1] + query[2], "PATCH")
         result = replace(result, message=", ".join(changed))
         return self._done(result, Outcome.CHANGED, step if step.kind is StepKind.UPDATE else None, answered)
 
@@ -639,20 +514,12 @@ class _Run:
         return hidden(text, self.journey, self.values)
 
 
-def _title_anew(made: Made, key: Mapping[str, Any]) -> str:
-    return f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
-
-
 def _logs_out(item: Step | Variable) -> bool:
     return isinstance(item, Step) and item.kind is StepKind.LOGOUT
 
 
 def _tree(record: dict[str, Any]) -> Tree:
-    return parse_json(_json_bytes(record))
-
-
-def _json_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return parse_json(json_bytes(record))
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from dfrecord.outputs import plain
 from dfrecord.replaying.plan import Action, Plan
-from dfrecord.replaying.run import Outcome, Replayed, StepResult
+from dfrecord.replaying.results import Outcome, Replayed, StepResult
 
 _COLOURS = {
     Outcome.FAILED: "red",

@@ -159,3 +159,8 @@ def filled_body(body: RequestBody, values: Mapping[str, Tree]) -> bytes | None:
 def as_json(tree: Tree) -> Any:
     """A tree without variables as Python's own JSON values."""
     return json.loads(json_text(tree))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Python's own JSON values as compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

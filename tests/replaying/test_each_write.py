@@ -15,7 +15,7 @@ import pytest
 
 import dfrecord
 from dfrecord.journey.model import Journey
-from dfrecord.replaying.run import Outcome, Replayed
+from dfrecord.replaying.results import Outcome, Replayed
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
 from tests.replaying.test_plan import given

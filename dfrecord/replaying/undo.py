@@ -1,0 +1,121 @@
+"""Undoes what earlier runs noted: deletes what they created, puts back what they changed, makes anew what they deleted.
+
+In: one note of the created file at a time, the newest first. Out: its result, and the note that it is undone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dfrecord.journey.model import Object, Text
+from dfrecord.normalise.select import refusal
+from dfrecord.replaying import undoing
+from dfrecord.replaying.client import Answered, Client
+from dfrecord.replaying.created import CreatedFile, Made
+from dfrecord.replaying.results import Outcome, StepResult
+from dfrecord.replaying.target import Target
+from dfrecord.replaying.values import as_json, json_bytes
+
+_Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Calling it with a note undoes that; `wrapper` is where a create puts its records ("" nowhere)."""
+
+    client: Client
+    target: Target
+    created: CreatedFile
+    headers: _Headers
+    wrapper: str
+
+    def __call__(self, made: Made) -> StepResult | None:
+        """What came of it; None when there was nothing to do. Raises WorkFailed."""
+        started = time.monotonic()
+        if made.change is not None:
+            title, sent = f"Put back {made.path}", self._put_back(made, made.change)
+        elif made.key is not None and made.record is not None:
+            title, sent = _title_anew(made, made.key), self._make_anew(made, made.key, made.record)
+        else:
+            path = self._path(made)
+            if made.key is not None and not path:
+                self.created.note_settled(made.path, made.key)
+                return None
+            title, sent = f"Delete {path}", self._delete(path)
+            if made.key is not None and sent.outcome is not Outcome.FAILED:
+                self.created.note_settled(made.path, made.key)
+        return StepResult(0, "tear_down", title, sent.outcome, time.monotonic() - started, sent.message)
+
+    def would(self, made: Made) -> tuple[str, str] | None:
+        """What undoing it would do now (create, change or delete) and its title; only reads. Raises WorkFailed."""
+        if made.change is not None:
+            return ("change", f"Put back {made.path}") if self._taken_back(made, made.change)[0] else None
+        if made.key is not None and made.record is not None:
+            there = self.target.row(made.path, made.key, self.headers) is not None
+            return None if there else ("create", _title_anew(made, made.key))
+        path = self._path(made)
+        there = bool(path) and self.client.send("GET", path, self.headers).status != 404
+        return ("delete", f"Delete {path}") if there else None
+
+    def _path(self, made: Made) -> str:
+        """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
+        if made.key is None:
+            return made.path
+        row = self.target.row(made.path, made.key, self.headers)
+        return f"{made.path}/{row}" if row is not None else ""
+
+    def _delete(self, path: str) -> _Sent:
+        answered = self.client.send("DELETE", path, self.headers)
+        if answered.status != 404 and not answered.succeeded:
+            return _refused(answered)
+        self.created.note_deleted(path)
+        return _Sent(Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED)
+
+    def _put_back(self, made: Made, change: dict[str, Any]) -> _Sent:
+        """Give a changed record its old values where it still has the new ones."""
+        back, there = self._taken_back(made, change)
+        answered = self._send("PATCH", made.path, back) if back else None
+        if answered and not answered.succeeded:
+            return _refused(answered)
+        self.created.note_undone(made)
+        if back:
+            return _Sent(Outcome.CHANGED, ", ".join(back))
+        return _Sent(Outcome.UNCHANGED, "nothing to put back" if there else "already absent")
+
+    def _taken_back(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """What to send so that a change is taken back, and whether its record is there."""
+        related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
+        headers = tuple((name, Text((value,))) for name, value in self.headers)
+        record = self.target.record(made.path + related, headers)
+        return (undoing.taken_back(change, as_json(record)), True) if isinstance(record, Object) else ({}, False)
+
+    def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> _Sent:
+        """Create a record that was deleted, unless there is one."""
+        there = self.target.row(made.path, key, self.headers) is not None
+        if not there:
+            answered = self._send("POST", made.path, {self.wrapper: [record]} if self.wrapper else record)
+            if not answered.succeeded:
+                return _refused(answered)
+        self.created.note_undone(made)
+        return _Sent(Outcome.UNCHANGED if there else Outcome.CREATED)
+
+    def _send(self, method: str, path: str, content: dict[str, Any]) -> Answered:
+        headers = [*self.headers, ("Content-Type", "application/json")]
+        return self.client.send(method, path, headers, json_bytes(content))
+
+
+@dataclass(frozen=True)
+class _Sent:
+    outcome: Outcome
+    message: str = ""
+
+
+def _refused(answered: Answered) -> _Sent:
+    return _Sent(Outcome.FAILED, f"{answered.status} {refusal(answered.tree, answered.reason)}")
+
+
+def _title_anew(made: Made, key: Mapping[str, Any]) -> str:
+    return f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
