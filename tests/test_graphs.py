@@ -7,8 +7,6 @@ were there or were made on the way, updates send whole records or single fields,
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +18,21 @@ from hypothesis import strategies as st
 
 import dfrecord
 from dfrecord.recording.exchange import Exchange, Recording
+from dfrecord.replaying.results import Outcome
+from dfrecord.replaying.run import ReplayOptions, replay, tear_down
+from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
+from tests.tools import FORMATS, run
 
 ODD = st.text(st.sampled_from("aZ0 -_.,%'\"\\()[]{}<>&$`é漢🙂/?#=+"), max_size=8)
 RELATION = "role_service_access_by_role_id"
 ASSIGNED = "user_to_app_to_role_by_user_id"
 ROW: dict[str, Any] = {"id": None, "role_id": 0, "component": "*", "requestor_mask": 1, "filters": []}
 MOST = int(os.environ.get("DFRECORD_JOURNEYS", "12"))
+EXAMPLES = {"python": MOST, "replay": 4 * MOST, "curl": -(-MOST // 4), "postman": -(-MOST // 6)}
+"""How many journeys each way gets: starting Node and jq takes longer than what they do."""
 PASSWORD = "Another!pass-word-16"
 
 
@@ -165,31 +169,50 @@ def prepare(df: DreamFactoryDouble, *, turned: bool) -> None:
     df.reset_log()
 
 
-def run_script(folder: Path, recording: Recording, df: DreamFactoryDouble, *options: str, upsert: bool) -> None:
-    script = folder / "script.py"
+def run_journey(
+    way: str, folder: Path, recording: Recording, df: DreamFactoryDouble, *, upsert: bool, teardown: bool = False
+) -> None:
+    """Runs the recording on the server as a script of a format, or without one; with `teardown` it is undone."""
     journey = dfrecord.plan(recording, upsert=upsert, teardown=upsert)
-    script.write_bytes(dfrecord.render(journey, "python")[0].content)
     environment = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password, "DF_YES": "1"}
     environment |= {f"DF_USER_PASSWORD{suffix}": PASSWORD for suffix in ("", "_2", "_3")}
-    done = subprocess.run(
-        [sys.executable, script, *options], env=environment, cwd=folder, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
+    if way == "replay":
+        work = tear_down if teardown else replay
+        choices = ReplayOptions(df.url, environment, yes=True, created_file=folder / "created.jsonl")
+        done = work(journey, choices, load())
+        assert done.ok, [result for result in done.results if result.outcome in (Outcome.DIFFERS, Outcome.FAILED)]
+        return
+    script = folder / FORMATS[way]
+    if not script.exists():
+        files = dfrecord.render(journey, way, stem=script.stem)
+        script.write_bytes(files[0].content)
+        for file in files[1:]:
+            (folder / f"{script.stem}{file.suffix}").write_bytes(file.content)
+    ran = run(script, way, {**environment, "DF_TEARDOWN": "1" if teardown else ""})
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
-@settings(
-    max_examples=MOST,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
-@given(data=st.data())
+@pytest.mark.parametrize("way", EXAMPLES)
 def test_random_journey_ends_in_the_same_state(
-    upsert: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    way: str, upsert: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("graph")
+    @settings(
+        max_examples=EXAMPLES[way],
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    )
+    @given(data=st.data())
+    def ends_in_the_same_state(data: st.DataObject) -> None:
+        check_journey(way, tmp_path_factory.mktemp("graph"), data, upsert=upsert)
+
+    ends_in_the_same_state()
+
+
+def check_journey(way: str, folder: Path, data: st.DataObject, *, upsert: bool) -> None:
+    """Draws a journey on one server and runs it on another; an upsert once more, and then undoes it."""
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(id_offset=500) as target:
         prepare(recorded, turned=False)
         prepare(target, turned=True)
@@ -201,14 +224,14 @@ def test_random_journey_ends_in_the_same_state(
             data.draw(st.sampled_from(moves))()
         recording = Recording("graph.har", tuple(as_in_parallel(session.exchanges, data.draw)))
         before, state = ids(target), portable(target.state())
-        run_script(folder, recording, target, upsert=upsert)
+        run_journey(way, folder, recording, target, upsert=upsert)
         assert settled(target.state()) == settled(recorded.state())
         if upsert:
             after = ids(target)
             target.reset_log()
-            run_script(folder, recording, target, upsert=True)
+            run_journey(way, folder, recording, target, upsert=True)
             assert [(call.method, call.path) for call in target.writes] == []
-            run_script(folder, recording, target, "--teardown", upsert=True)
+            run_journey(way, folder, recording, target, upsert=True, teardown=True)
             if before <= after:
                 assert portable(target.state()) == state
             else:  # what was deleted is made anew, with other ids
