@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+import dfrecord
+from dfrecord.errors import UsageError
+from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
@@ -138,6 +141,24 @@ def test_what_changes_moves_and_goes_ends_as_recorded_and_stays_so(way: str, tmp
             assert portable(target.state()) == portable(before)
         else:
             assert made_records(target.state(), before) == []
+
+
+@pytest.mark.parametrize("goes", ["deleted", "renamed"])
+@pytest.mark.parametrize("takes", ["found", "created"])
+def test_names_that_change_hands_are_refused_before_anything_is_sent(goes: str, takes: str) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded:
+        session = prepared(recorded)
+        roles = by_name(session, "role")
+        if goes == "deleted":
+            session.call("DELETE", f"system/role/{roles['doomed']}")
+        else:
+            session.call("PATCH", f"system/role/{roles['doomed']}", {"name": "other"})
+        heir = roles["kept"] if takes == "found" else session.create("role", {"name": "new", "is_active": True})[0]
+        session.call("PATCH", f"system/role/{heir}", {"name": "doomed"})
+        recording = Recording("session.har", tuple(session.exchanges))
+    with pytest.raises(UsageError, match=r"upsert: step update_role.* cannot be told apart by name"):
+        dfrecord.plan(recording, upsert=True)
+    dfrecord.plan(recording)
 
 
 @pytest.mark.parametrize("way", WAYS)

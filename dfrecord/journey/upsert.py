@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
     Array,
@@ -46,7 +47,7 @@ def upsert(journey: Journey, catalog: Catalog, *, every_write: bool = False) -> 
     """The journey with every write repeatable.
 
     With `every_write`, records that are made and deleted again, or deleted and made anew, stay: what a run of the
-    plain journey does, told as wanted states.
+    plain journey does, told as wanted states. Raises UsageError where names change hands, so that none names a record.
     """
     return _Upsert(journey, catalog, every_write).run()
 
@@ -66,6 +67,8 @@ class _Upsert:
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
+        if not self._every_write:
+            self._check_names(later)
         self._prepare_lookups(later)
         steps: list[Step] = []
         for part in parts:
@@ -86,6 +89,29 @@ class _Upsert:
     def _plain(self, match: _Match) -> object:
         """A key with the recorded values of its parameters, to compare it with another."""
         return tuple((field, self._variables[v.name].default if isinstance(v, Var) else v) for field, v in match)
+
+    def _check_names(self, later: _LaterWrites) -> None:
+        """Raises UsageError when an update gives a record the name of another that was there and loses it.
+
+        Before the first run the name is that of the one, after it of the other: no run can know which by the name.
+        """
+        leaving: dict[object, str] = {}
+        given: list[tuple[object, str, Write]] = []
+        for subject, writes in later.by_id.items():
+            facts, variable = writes[0].facts, self._variables.get(writes[0].id)
+            lookup = variable.lookup if variable else None
+            old = lookup.match if lookup else key_of(facts, writes[0].record)
+            updates = [write for write in writes if write.step.kind is StepKind.UPDATE and facts.numbered]
+            renaming = [(key, w) for w in updates if (key := _renamed(old, facts, w.record)) != old]
+            if lookup and (renaming or any(write.step.kind is StepKind.DELETE for write in writes)):
+                leaving[facts.name, self._plain(old)] = subject
+            given += [((facts.name, self._plain(key)), subject, write) for key, write in renaming]
+        for name, subject, write in given:
+            if leaving.get(name, subject) != subject:
+                raise UsageError(
+                    f"upsert: step {write.step.name} gives a {write.facts.name} the name of one that was there and "
+                    "loses it: after a run they cannot be told apart by name; leave these steps out (render --steps)"
+                )
 
     # ---------------------------------------------------------------- steps
 

@@ -106,9 +106,7 @@ class Writes:
 
     def _creates(self, step: Step, facts: Resource) -> list[Write]:
         records = self._records(step)
-        if not all(
-            key_of(facts, record) for record in records
-        ):  # the server refuses it; without a key, any record fits
+        if not all(key_of(facts, record) for record in records):  # the server refuses it; and any record would fit
             return []
         writes = []
         for position, record in enumerate(records):
