@@ -21,7 +21,7 @@ demo: $(VENV)/.ready
 	$(BIN)/dfrecord render --force $(DEMO) -f locust -o demo/provision-tenant.locust.py
 	$(BIN)/dfrecord render --force $(DEMO) -f http -o demo/provision-tenant.http
 	$(BIN)/dfrecord report --force $(DEMO) -o demo/provision-tenant.html
-	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^def main/p' demo/provision-tenant.py | sed '$$d'
+	@echo; echo "== demo/provision-tenant.py, the journey:"; sed -n '/^def provision_tenant/,/^# ---/p' demo/provision-tenant.py | sed '$$d'
 	@echo "== written to demo/:"; ls -l demo
 
 test: $(VENV)/.ready-dev $(NODE_TOOLS)
