@@ -75,8 +75,8 @@ def read(
     from dfrecord.system_api.catalog import load
 
     catalog = catalog or load()
-    wanted, root = wanted_by(filters or catalog.default_filters, catalog), catalog.at_root
-    return at_root(read_source(source, lambda url: wanted(root(url)), progress), catalog)
+    wanted = wanted_by(filters or catalog.default_filters, catalog, catalog.at_root)
+    return at_root(read_source(source, wanted, progress), catalog)
 
 
 def plan(

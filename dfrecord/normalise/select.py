@@ -45,8 +45,13 @@ class Decision:
         return not self.reason
 
 
-def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]:
-    """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept."""
+def wanted_by(
+    filters: Sequence[str], catalog: Catalog, root: Callable[[str], str] = lambda url: url
+) -> Callable[[str], bool]:
+    """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept.
+
+    `root` takes the folder off that the API lies under.
+    """
     prefixes = _prefixes(filters, catalog)
     sessions = [_segments(path) for path in catalog.session.paths]
     words = {path[-1] if path else "" for path in (*prefixes, *sessions)}
@@ -56,7 +61,7 @@ def wanted_by(filters: Sequence[str], catalog: Catalog) -> Callable[[str], bool]
         plain = url.partition("?")[0].lower()
         if "%" not in plain and plain.isprintable() and not any(map(plain.__contains__, words)):
             return False
-        path = _path_of(url)
+        path = _path_of(root(url))
         return is_under(path, prefixes) or catalog.is_session(path)
 
     return wanted
