@@ -29,7 +29,7 @@ exact_answer capture find_record query matching is_digits is_integer is_number i
 uri_text json_text base64_text body json content
 step status answer found wanted given_token
 argument name missing reply method target header text type value what path rows field fields hits line
-search ensure change remove tell wrote summary tear_down note_records note_creating note_answered is_secret
+search ensure change remove tell wrote summary tear_down note_records note_creating note_answered noted is_secret
 document keys key query have related there makes
 created changed deleted unchanged optional
 """

@@ -47,7 +47,7 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
         items_of plain created with_ids completed written remembered notable taken_back values_taken_back
         rows_taken_back removed tear_down Unknown New
         as_given number boolean main annotations
-        argparse html json os re sys quote Callable requests asdict dataclass field
+        argparse html json os re sys quote Callable lru_cache requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
         isinstance type set dict list tuple next iter map filter any all len enumerate super str ValueError
         """,

@@ -176,10 +176,11 @@ class _Run:
             try:
                 if not all(self._run_one(step) for step in signs if step.kind is StepKind.LOGIN):
                     return self._ended(stopped_at=1)
+                undo = self._undo()
                 for made in reversed(self.created.made()):
                     if stop_asked():
                         return self._ended(interrupted=True)
-                    result = self._undo()(made)
+                    result = undo(made)
                     if result:
                         self._add(result)
                     if result and result.outcome is Outcome.FAILED:
@@ -203,7 +204,8 @@ class _Run:
         for step in signs:
             if step.kind is StepKind.LOGIN and not self._run_one(step):
                 raise WorkFailed(f"{step.title}: {self.results[-1].message}")
-        left = [told for made in reversed(self.created.made()) if (told := self._undo().would(made))]
+        undo = self._undo()
+        left = [told for made in reversed(self.created.made()) if (told := undo.would(made))]
         for step in signs:
             if step.kind is StepKind.LOGOUT:
                 self._run_one(step)

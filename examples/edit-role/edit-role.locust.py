@@ -48,7 +48,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from http.client import responses
 from itertools import repeat
 from queue import Queue
@@ -263,7 +263,8 @@ class DreamFactory:
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Thousands of runs are counted, not told one by one; `-L DEBUG` shows them."""
-        logging.debug("%d: %s", self.number, self.hidden(text))
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            logging.debug("%d: %s", self.number, self.hidden(text))
 
     def find(
         self,
@@ -420,13 +421,14 @@ def hidden(text: str, secrets: dict[str, str]) -> str:
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret.strip()) > 3:
-            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+            text = forms_of(secret.strip()).sub(secrets[secret], text)
         elif secret and text == secret:
             text = secrets[secret]
     return text
 
 
-def forms_of(secret: str) -> str:
+@lru_cache(maxsize=256)
+def forms_of(secret: str) -> re.Pattern[str]:
     """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
     forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
     content = secret.encode("utf-8", "surrogatepass")
@@ -442,7 +444,7 @@ def forms_of(secret: str) -> str:
                 re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
             )
             forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
-    return "|".join(forms)
+    return re.compile("|".join(forms))
 
 
 def form_of(part: str) -> str:

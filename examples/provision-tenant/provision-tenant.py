@@ -42,6 +42,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -655,10 +656,11 @@ class DreamFactory:
         """Undo what runs with the same parameters noted on this instance, the newest first. Raises StepFailed."""
         own = "id"
         others: dict[str, int] = {}
+        notes = self._made()
         own_paths = {
-            note.get("created") for note in self._made()
+            note.get("created") for note in notes
         }  # deleted, whatever they have become
-        for note in reversed(self._made()):
+        for note in reversed(notes):
             made_for = note.get("for") or {}
             if made_for != self.made_for:
                 words = (
@@ -899,13 +901,14 @@ def hidden(text: str, secrets: dict[str, str]) -> str:
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret.strip()) > 3:
-            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+            text = forms_of(secret.strip()).sub(secrets[secret], text)
         elif secret and text == secret:
             text = secrets[secret]
     return text
 
 
-def forms_of(secret: str) -> str:
+@lru_cache(maxsize=256)
+def forms_of(secret: str) -> re.Pattern[str]:
     """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
     forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
     content = secret.encode("utf-8", "surrogatepass")
@@ -921,7 +924,7 @@ def forms_of(secret: str) -> str:
                 re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
             )
             forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
-    return "|".join(forms)
+    return re.compile("|".join(forms))
 
 
 def form_of(part: str) -> str:

@@ -487,7 +487,10 @@ is_secret() { [ -n "$1" ] && [ "$(without_secrets "$1")" != "$1" ]; }
 
 # note_creating PATH [KEY]: notes before it is sent what a create makes: the run may be stopped before it hears the answer.
 note_creating() {
-  if is_secret "${2:-}"; then return; fi # a secret names it
+  if is_secret "${2:-}"; then # a secret names it
+    noted=''
+    return
+  fi
   jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" --argjson made_for "$made_for" '
     {$base_url} + (if $made_for == {} then {} else {for: $made_for} end)
     + (if $key then {creating: $path, $key} else {created: $path} end)' >>"$DF_CREATED" ||
@@ -542,7 +545,7 @@ note_removing() {
 
 # note_answered PATH [KEY]: the create was answered; without a key, it was refused.
 note_answered() {
-  if is_secret "${2:-}"; then return; fi
+  if [ -z "$noted" ]; then return; fi
   jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" '
     {$base_url} + (if $key then {settled: $path, $key} else {deleted: $path} end)' >>"$DF_CREATED" ||
     die 1 "$DF_CREATED: cannot be written"
@@ -551,7 +554,7 @@ note_answered() {
 # ensure METHOD TARGET [HEADER]...: creates the record that the variable document describes, or changes what differs of
 # it. It is looked for by its keys, the newest first; without any, the target names it. Sets answer to the record.
 ensure() {
-  local method=$1 target=$2 json hits path query keys key
+  local method=$1 target=$2 json hits path query keys key noted=yes
   shift 2
   path=${target%%\?*}
   query=${target#"$path"}

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -326,13 +327,14 @@ def hidden(text: str, secrets: dict[str, str]) -> str:
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret.strip()) > 3:
-            text = re.sub(forms_of(secret.strip()), secrets[secret], text)
+            text = forms_of(secret.strip()).sub(secrets[secret], text)
         elif secret and text == secret:
             text = secrets[secret]
     return text
 
 
-def forms_of(secret: str) -> str:
+@lru_cache(maxsize=256)
+def forms_of(secret: str) -> re.Pattern[str]:
     """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
     forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
     content = secret.encode("utf-8", "surrogatepass")
@@ -342,7 +344,7 @@ def forms_of(secret: str) -> str:
         if len(inside) > 7:
             inside = re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
             forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
-    return "|".join(forms)
+    return re.compile("|".join(forms))
 
 
 def form_of(part: str) -> str:
