@@ -227,6 +227,12 @@ class RequestTemplate:
     headers: tuple[tuple[str, Text], ...] = ()
     body: RequestBody = None
 
+    @property
+    def is_csv(self) -> bool:
+        """Whether the body is a table, as the console's user import sends one."""
+        types = [(value.literal or "").lower() for name, value in self.headers if name.lower() == "content-type"]
+        return isinstance(self.body, RawBody) and any(media_type.startswith("text/csv") for media_type in types)
+
 
 @dataclass(frozen=True, slots=True)
 class Capture:
