@@ -120,6 +120,7 @@ class Lookup:
     rows); the one record whose fields equal every pair of `match` gives its field `pick`. None or several stop the run.
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
+    `nth` is for rows that are alike in all: which of them (from 0) it is.
     `newer` are keys that the journey itself gives the record later, tried before `match`, the newest first; an
     `optional` record may be missing, as it is deleted in the end: then the variable is null. A `late` lookup runs just
     before its first use, as a step before that may make what it finds.
@@ -135,6 +136,7 @@ class Lookup:
     newer: tuple[tuple[tuple[str, Tree], ...], ...] = ()
     optional: bool = False
     late: bool = False
+    nth: int | None = None
 
 
 class Letters(StrEnum):
@@ -402,6 +404,11 @@ class Journey:
     def session(self) -> Variable | None:
         """The captured session token that may be given instead of logging in, None when the journey has none."""
         return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+
+    @property
+    def has_alike_rows(self) -> bool:
+        """Whether a lookup is of a nested row that nothing tells from another."""
+        return any(variable.lookup and variable.lookup.nth is not None for variable in self.variables)
 
     def is_sign_on(self, step: Step) -> bool:
         """Whether a step only opens or closes the session, so that it is left out when the session token is given."""

@@ -339,6 +339,8 @@ class _Body:
             arguments.append(f"rows={_tuple(lookup.rows)}")
         if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
+        if lookup.nth is not None:
+            arguments.append(f"nth={lookup.nth}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call(
             "find",
