@@ -119,4 +119,3 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_p
         replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
         assert replayed.ok, replayed.results
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
-
