@@ -120,6 +120,7 @@ class Lookup:
     rows); the one record whose fields equal every pair of `match` gives its field `pick`. None or several stop the run.
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
+    `nth` is for rows that are alike in all: which of them (from 0) it is.
     `newer` are keys that the journey itself gives the record later, tried before `match`, the newest first; an
     `optional` record may be missing, as it is deleted in the end: then the variable is null. A `late` lookup runs just
     before its first use, as a step before that may make what it finds.
@@ -135,6 +136,7 @@ class Lookup:
     newer: tuple[tuple[tuple[str, Tree], ...], ...] = ()
     optional: bool = False
     late: bool = False
+    nth: int | None = None
 
 
 class Letters(StrEnum):
@@ -226,6 +228,12 @@ class RequestTemplate:
     target: Text
     headers: tuple[tuple[str, Text], ...] = ()
     body: RequestBody = None
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the body is a table, as the console's user import sends one."""
+        types = [(value.literal or "").lower() for name, value in self.headers if name.lower() == "content-type"]
+        return isinstance(self.body, RawBody) and any(media_type.startswith("text/csv") for media_type in types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +431,11 @@ class Journey:
     def compares_whole(self) -> bool:
         """Whether a step wants free JSON, which is compared as a whole."""
         return any(step.wanted is not None and step.wanted.document.get("whole") for step in self.steps)
+
+    @property
+    def has_alike_rows(self) -> bool:
+        """Whether a lookup is of a nested row that nothing tells from another."""
+        return any(variable.lookup and variable.lookup.nth is not None for variable in self.variables)
 
     def is_sign_on(self, step: Step) -> bool:
         """Whether a step only opens or closes the session, so that it is left out when the session token is given."""

@@ -155,7 +155,7 @@ class Writes:
         match step.request.body:
             case JsonBody(tree=tree):
                 return records_of(tree, self.catalog.wrapper)
-            case RawBody() as body if _media_type(step).startswith("text/csv"):
+            case RawBody() as body if step.request.is_csv:
                 return _csv_records(body)
         return []
 
@@ -172,8 +172,7 @@ class Writes:
         if re.search(r"[?&]ids=$", first) and variables and len(records) <= 1:
             ids, given = variables, records * len(variables) or [bare] * len(variables)
         elif first.partition("?")[0] == facts.path and records and not variables:
-            own = [record.get(self.catalog.id) for record in records]
-            ids, given = [var.name for var in own if isinstance(var, Var)], records
+            ids, given = [name for record in records for name in _own_id(record, self.catalog.id)], records
         else:
             return []
         if len(ids) != len(given):
@@ -209,6 +208,13 @@ class Writes:
         return default if isinstance(default, str) else "…"
 
 
+def _own_id(record: Object, field: str) -> list[str]:
+    """The variable of a record's id, as a number or as text (`"id": "3"`)."""
+    value = record.get(field)
+    parts = value.parts if isinstance(value, Text) else (value,)
+    return [part.name for part in parts if isinstance(part, Var)]
+
+
 def _without(record: Object, field: str) -> Object:
     return Object(tuple(member for member in record.members if member[0] != field))
 
@@ -229,11 +235,6 @@ def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
     text = "".join(part if isinstance(part, str) else "0" for part in target.parts)
     pairs = [pair for pair in text.partition("?")[2].split("&") if pair and not pair.startswith("ids=")]
     return (f"?{'&'.join(pairs)}",) if pairs else ()
-
-
-def _media_type(step: Step) -> str:
-    values = [value for name, value in step.request.headers if name.lower() == "content-type"]
-    return (values[0].literal or "").lower() if values else ""
 
 
 def _csv_records(body: RawBody) -> list[Object]:

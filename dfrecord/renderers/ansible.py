@@ -336,6 +336,7 @@ class _Tasks:
         )
         arguments = ["df_resource", "df_keys", "df_rows", self.encoder.quoted(lookup.pick)]
         arguments += ["optional=true"] * lookup.optional + ["shown=false"] * secret
+        arguments += [f"nth={lookup.nth}"] if lookup.nth is not None else []
         return f"df_found | df_one({', '.join(arguments)})"
 
     # ---------------------------------------------------------------- parts of requests

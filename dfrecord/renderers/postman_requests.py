@@ -193,6 +193,7 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
             {field for key in keys for field, value in key if any(map(shop.is_secret, variables_of_tree(value)))}
         ),
         optional=lookup.optional,
+        nth=lookup.nth,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )

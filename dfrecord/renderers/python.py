@@ -117,6 +117,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
+        has_csv=any(step.request.is_csv for step in journey.steps),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
@@ -332,6 +333,8 @@ class _Body:
             arguments.append(f"rows={_tuple(lookup.rows)}")
         if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
+        if lookup.nth is not None:
+            arguments.append(f"nth={lookup.nth}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call(
             "find",

@@ -285,16 +285,23 @@ class _Planner:
         if not creates:
             own = wanted.record if self._values.get(wanted.record) == UNKNOWN else path
             if own in self._predicted:
-                return own, self._predicted[own]
+                return own, self._then(own, step, wanted)
             if wanted.record and self._values.get(wanted.record) is None:
                 return own, None
         elif self._depends_on_new(wanted):
             return wanted.record or step.name, None
         found, record = self._target.existing(step, wanted)
-        then = self._predicted.get(found, record)
+        then = self._then(found, step, wanted) if found in self._predicted else record
         if creates and (then is None or not _has_key(then, document(wanted, self._values)["keys"])):
             return wanted.record or step.name, None  # there is none, or it is deleted or renamed by then
         return found, then
+
+    def _then(self, own: str, step: Step, wanted: Wanted) -> dict[str, Any] | None:
+        """A record as steps before this one leave it; relations that none of them read are read now."""
+        then = self._predicted[own]
+        if then is None or own in self._new or all(name in then for name in wanted.relations):
+            return then
+        return {**(self._target.existing(step, wanted)[1] or {}), **then}
 
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""

@@ -61,7 +61,7 @@ class Target:
         assert lookup is not None
         path = filled_text(lookup.path, self.values)
         for match in (*lookup.newer, lookup.match):
-            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick)
+            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick, lookup.nth)
             if isinstance(found, Object):
                 return found.get(lookup.pick)
         if lookup.optional:
@@ -77,8 +77,11 @@ class Target:
         headers: Headers,
         rows: Sequence[str],
         pick: str,
+        nth: int | None = None,
     ) -> Object | None:
-        """The one record under `rows` of the path's answer with all these values. Raises WorkFailed for several.
+        """The one record under `rows` of the path's answer with all these values, or the nth (from 0) of several.
+
+        Raises WorkFailed for several when no nth is asked for.
 
         Filtered by the server where its filters can express the key, else, or when that finds none, from the list.
         """
@@ -99,6 +102,8 @@ class Target:
             if not answered.succeeded:
                 raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
             found = _matching(answered.tree, rows, wanted)
+        if nth is not None:
+            found = found[nth : nth + 1]
         if len(found) > 1:
             raise WorkFailed(f"{len(found)} {resource} records have {json_text(Object(tuple(wanted)))}")
         return found[0] if found else None

@@ -57,8 +57,8 @@ class Resource:
 
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
     and null (system-api.md section 6.1). `needed_in_updates`: fields without which the server refuses an update while
-    it has no value for them (section 10). `changed_in_place`: parts of a nested row's natural key in which a lone row
-    may differ and still be the one that is meant.
+    it has no value for them (section 10). `told_apart_by`: what tells nested rows with the same natural key apart.
+    `changed_in_place`: parts of that key in which a lone row may differ and still be the one that is meant.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Resource:
     may_hold_secrets: frozenset[str]
     create_drops_empty: bool
     needed_in_updates: tuple[str, ...]
+    told_apart_by: tuple[str, ...]
     changed_in_place: tuple[str, ...]
     nested_key: tuple[str, ...]
     made_secrets: frozenset[str]
@@ -362,6 +363,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         may_hold_secrets=frozenset(facts.may_hold_secrets),
         create_drops_empty=facts.create_drops_empty,
         needed_in_updates=tuple(facts.needed_in_updates),
+        told_apart_by=tuple(facts.told_apart_by),
         changed_in_place=tuple(facts.changed_in_place),
         nested_key=tuple(facts.key if facts.nested_key is None else facts.nested_key),
         made_secrets=frozenset(facts.made_secrets),

@@ -153,7 +153,8 @@ class DreamFactory:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
         if self.planning and not signs_on and method not in ("GET", "HEAD"):
             if writes_record:
-                return self._plan_call(title, method, target, json, headers)
+                sent = json
+                return self._plan_call(title, method, target, sent, headers)
             self._plan(title, "call")
             return Unknown("(known after the run)")
         self._say(f"- {title}")
@@ -314,6 +315,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if isinstance(
+            records, dict
+        ):  # rows of a record, as the steps before leave them
+            records = {
+                **records,
+                **(self.predicted.get(target.partition("?")[0]) or {}),
+            }
         if not isinstance(records, (dict, list)):
             raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
@@ -333,8 +341,9 @@ class DreamFactory:
     ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
-        if path in self.predicted:
-            return self.predicted[path]
+        then = self.predicted.get(path, {})
+        if then is None or path in self.new:
+            return then
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 404:
@@ -342,7 +351,7 @@ class DreamFactory:
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
-        return record
+        return {**record, **then}
 
     def told_plan(self) -> int:
         """Say in a line what the run would do; the exit code, 3 when something would change."""
@@ -467,6 +476,9 @@ class DreamFactory:
                 for row in rows
             ]
             return {"resource": made}
+        if method == "POST" and sent is None:
+            self._plan(title, "create")  # of what cannot be read here
+            return Unknown("(known after the run)")
         named = [
             value
             for name, _, value in (pair.partition("=") for pair in query.split("&"))

@@ -150,7 +150,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
-                    "may_differ": ["verb_mask"],
+                    "may_differ": ["verb_mask", "filters"],
                     "rows": [
                         {
                             "keys": [
@@ -159,6 +159,7 @@ def provision_tenant(
                                     "component": "*",
                                     "requestor_mask": 1,
                                     "verb_mask": 3,
+                                    "filters": [],
                                 }
                             ],
                             "row": {

@@ -128,7 +128,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
-                    "may_differ": ["verb_mask"],
+                    "may_differ": ["verb_mask", "filters"],
                     "rows": [
                         {
                             "keys": [
@@ -137,6 +137,7 @@ def provision_tenant(
                                     "component": "*",
                                     "requestor_mask": 1,
                                     "verb_mask": 3,
+                                    "filters": [],
                                 }
                             ],
                             "row": {
@@ -390,6 +391,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if isinstance(
+            records, dict
+        ):  # rows of a record, as the steps before leave them
+            records = {
+                **records,
+                **(self.predicted.get(target.partition("?")[0]) or {}),
+            }
         if not isinstance(records, (dict, list)):
             raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
@@ -409,8 +417,9 @@ class DreamFactory:
     ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
-        if path in self.predicted:
-            return self.predicted[path]
+        then = self.predicted.get(path, {})
+        if then is None or path in self.new:
+            return then
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 404:
@@ -418,7 +427,7 @@ class DreamFactory:
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
-        return record
+        return {**record, **then}
 
     def told_plan(self) -> int:
         """Say in a line what the run would do; the exit code, 3 when something would change."""

@@ -47,6 +47,18 @@ def role_made_and_edited_as_the_console_does(s: RecordedSession) -> None:
     s.call("PUT", f"system/role/{own}", read)
 
 
+def role_that_was_there_renamed_and_then_its_rows_edited(s: RecordedSession) -> None:
+    services, own = ids(s, "service"), ids(s, "role")["bystander"]
+    s.call("PUT", f"system/role/{own}", {"name": "renamed"})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    new = {**ACCESS, "id": None, "role_id": own, "service_id": services["user"]}
+    s.call("PUT", f"system/role/{own}", {**read, "role_service_access_by_role_id": [new]})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    lookups = [*read["lookup_by_role_id"], {"name": "one-more", "value": "1", "private": False}]
+    read["role_service_access_by_role_id"][-1]["role_id"] = None
+    s.call("PUT", f"system/role/{own}", {**read, "lookup_by_role_id": lookups})
+
+
 def service_edited_and_its_cache_cleared(s: RecordedSession) -> None:
     own = ids(s, "service")["warehouse"]
     read = s.call("GET", f"system/service/{own}")
@@ -74,6 +86,16 @@ def record_deleted_and_made_anew(s: RecordedSession) -> None:
     own = ids(s, "role")["plain, \\ 100%"]
     s.call("DELETE", f"system/role/{own}")
     s.create("role", {"name": "plain, \\ 100%", "description": "anew", "is_active": True})
+
+
+def users_imported_and_records_named_by_text(s: RecordedSession) -> None:
+    table = f"email,name,password\r\nann@example.com,Ann,{PASSWORD}\r\norr@example.com,Orr,{PASSWORD}\r\n"
+    s.upload("system/user", "text/csv; charset=utf-8", table.encode())
+    xml = f"<user><email>xml@example.com</email><name>X</name><password>{PASSWORD}</password></user>"
+    s.upload("system/user", "application/xml", xml.encode())
+    [first, second] = s.create("role", {"name": "7", "is_active": True}, {"name": "8", "is_active": True})
+    s.call("PATCH", "system/role", {"resource": [{"id": f"{first}", "description": "x"}]})
+    s.call("DELETE", "system/role", {"resource": [{"id": f"{second}"}]})
 
 
 def password_of_a_user_set(s: RecordedSession) -> None:
@@ -113,10 +135,12 @@ def named_values_made_changed_and_deleted(s: RecordedSession) -> None:
 
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
+    role_that_was_there_renamed_and_then_its_rows_edited,
     service_edited_and_its_cache_cleared,
     event_script_made_changed_and_deleted,
     several_roles_changed_and_deleted_at_once,
     record_deleted_and_made_anew,
+    users_imported_and_records_named_by_text,
     password_of_a_user_set,
     records_updated_to_what_they_are,
     secrets_set_again,

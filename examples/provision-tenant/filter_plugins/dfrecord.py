@@ -188,12 +188,18 @@ def one(
     picked: str,
     optional: bool = False,
     shown: bool = True,
+    nth: int | None = None,
 ) -> Any:
-    """A field of the one record that a loop over `searches` found; None when there is none and it is optional."""
+    """A field of the one record that a loop over `searches` found, or of the nth of several (from 0).
+
+    None when there is none and it is optional.
+    """
     results = found.get("results") or []
     if all(result.get("skipped") for result in results):
         return UNKNOWN
     records = next((records for result in results if (records := hits(result, keys, rows))), [])
+    if nth is not None:
+        records = records[nth : nth + 1]
     pairs = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in keys[-1].items()]
     words = f"{resource} with {', '.join(pairs) if shown else ', '.join(keys[-1]) + ' (a secret)'}"
     if len(records) > 1:
