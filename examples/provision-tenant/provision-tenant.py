@@ -610,6 +610,11 @@ class DreamFactory:
         related = f"?related={','.join(wanted['rows'])}" if wanted["rows"] else ""
         have = self._read(title, path + related, headers)
         if have is None:
+            if self.planning:
+                self._plan(
+                    title, "refused", why="it is not there, and a run stops here"
+                )
+                return New()
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
         if path in self.new:
             have = completed(have, wanted["record"])
@@ -1023,7 +1028,7 @@ def changes(
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(
@@ -1044,6 +1049,28 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if (
+        field in wanted.get("whole", [])
+        and field not in wanted["later"]
+        and isinstance(have, type(value))
+    ):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(
+            unlike(value, have[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(
@@ -1093,7 +1120,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = (
