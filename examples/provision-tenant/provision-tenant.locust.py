@@ -150,7 +150,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
-                    "may_differ": ["verb_mask"],
+                    "may_differ": ["verb_mask", "filters"],
                     "rows": [
                         {
                             "keys": [
@@ -159,6 +159,7 @@ def provision_tenant(
                                     "component": "*",
                                     "requestor_mask": 1,
                                     "verb_mask": 3,
+                                    "filters": [],
                                 }
                             ],
                             "row": {
@@ -794,7 +795,7 @@ def changes(
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(
@@ -815,6 +816,28 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if (
+        field in wanted.get("whole", [])
+        and field not in wanted["later"]
+        and isinstance(have, type(value))
+    ):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(
+            unlike(value, have[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(
@@ -864,7 +887,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = (

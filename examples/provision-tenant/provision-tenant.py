@@ -128,7 +128,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
-                    "may_differ": ["verb_mask"],
+                    "may_differ": ["verb_mask", "filters"],
                     "rows": [
                         {
                             "keys": [
@@ -137,6 +137,7 @@ def provision_tenant(
                                     "component": "*",
                                     "requestor_mask": 1,
                                     "verb_mask": 3,
+                                    "filters": [],
                                 }
                             ],
                             "row": {
@@ -390,6 +391,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if isinstance(
+            records, dict
+        ):  # rows of a record, as the steps before leave them
+            records = {
+                **records,
+                **(self.predicted.get(target.partition("?")[0]) or {}),
+            }
         if not isinstance(records, (dict, list)):
             raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
@@ -409,8 +417,9 @@ class DreamFactory:
     ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
-        if path in self.predicted:
-            return self.predicted[path]
+        then = self.predicted.get(path, {})
+        if then is None or path in self.new:
+            return then
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 404:
@@ -418,7 +427,7 @@ class DreamFactory:
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
-        return record
+        return {**record, **then}
 
     def told_plan(self) -> int:
         """Say in a line what the run would do; the exit code, 3 when something would change."""
@@ -601,6 +610,11 @@ class DreamFactory:
         related = f"?related={','.join(wanted['rows'])}" if wanted["rows"] else ""
         have = self._read(title, path + related, headers)
         if have is None:
+            if self.planning:
+                self._plan(
+                    title, "refused", why="it is not there, and a run stops here"
+                )
+                return New()
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
         if path in self.new:
             have = completed(have, wanted["record"])
@@ -1014,7 +1028,7 @@ def changes(
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(
@@ -1035,6 +1049,28 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if (
+        field in wanted.get("whole", [])
+        and field not in wanted["later"]
+        and isinstance(have, type(value))
+    ):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(
+            unlike(value, have[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(
@@ -1084,7 +1120,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = (

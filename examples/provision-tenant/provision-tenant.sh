@@ -95,10 +95,18 @@ create_role() {
         "role_service_access_by_role_id": {
           "id": "id",
           "parent": "role_id",
-          "may_differ": ["verb_mask"],
+          "may_differ": ["verb_mask", "filters"],
           "rows": [
             {
-              "keys": [{"service_id": $service_id, "component": "*", "requestor_mask": 1, "verb_mask": 3}],
+              "keys": [
+                {
+                  "service_id": $service_id,
+                  "component": "*",
+                  "requestor_mask": 1,
+                  "verb_mask": 3,
+                  "filters": []
+                }
+              ],
               "row": {
                 "service_id": $service_id,
                 "component": "*",
