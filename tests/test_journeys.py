@@ -47,6 +47,15 @@ BEFORE: list[tuple[str, list[dict[str, Any]]]] = [
     ),
     ("lookup", [{"name": "region", "value": "eu"}, {"name": "zone", "value": "1"}]),
     ("user", [{"email": "old@example.com", "name": "Old", "password": PASSWORD}]),
+    (
+        "custom",
+        [
+            {"name": "theme", "value": {"colour": "red", "font": "big"}},
+            {"name": "sizes", "value": [2, 1]},
+            {"name": "old", "value": None},
+            {"name": "older", "value": "x"},
+        ],
+    ),
 ]
 
 

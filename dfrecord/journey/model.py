@@ -182,7 +182,8 @@ class Conventions:
 
     `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the
     field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
-    `token_header` carries the session token, behind `token_prefix`.
+    `token_header` carries the session token, behind `token_prefix`. `listed` are the paths of lists whose records are
+    read there, each with the field that holds the last segment of a record's own path.
     """
 
     wrapper: str = "resource"
@@ -190,6 +191,7 @@ class Conventions:
     filters: bool = True
     token_header: str = "X-DreamFactory-Session-Token"
     token_prefix: str = ""
+    listed: tuple[tuple[str, str], ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -281,6 +283,8 @@ class Wanted:
                        "id": "id", "parent": "role_id",
                        "may_differ": ["verb_mask"],      a lone row that differs only there is changed, not added to
                        "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}},
+         "in_list": true,                          created in the list, though the target names the record
+         "whole":   ["value"],                     fields with free JSON, which is compared as a whole
          "needs":   ["description"],               sent along with a change while the server has no value there
          "secrets": ["password"],                  not to be compared: sent along with another change
          "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, and the fields that
@@ -301,6 +305,11 @@ class Wanted:
         """Whether the record is looked for by its natural keys; else the target names it."""
         keys = self.document.get("keys")
         return isinstance(keys, Array) and bool(keys.items)
+
+    @property
+    def in_list(self) -> bool:
+        """Whether a create goes to the list, though the target names the record."""
+        return bool(self.document.get("in_list"))
 
     @property
     def compared(self) -> Object:
@@ -326,7 +335,8 @@ class Step:
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
     upsert that is `only_after_changes` is sent when the run has changed something before it. `makes` is the path below
     which a create's records stand, for the teardown. `not_kept` are the fields of what it creates (each with the
-    record's place in the batch) that the recording shows with another value afterwards.
+    record's place in the batch) that the recording shows with another value afterwards. `named_by` are the fields that
+    name the records it creates on every instance.
     """
 
     name: str
@@ -344,6 +354,7 @@ class Step:
     only_after_changes: bool = False
     makes: str = ""
     not_kept: tuple[tuple[int, str], ...] = ()
+    named_by: tuple[str, ...] = ()
 
 
 NOT_CREATED_HERE = "it deletes something that this journey did not create"
@@ -404,6 +415,22 @@ class Journey:
     def session(self) -> Variable | None:
         """The captured session token that may be given instead of logging in, None when the journey has none."""
         return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+
+    @cached_property
+    def listed(self) -> dict[str, str]:
+        """The lists that show records which the journey writes by name, each with the field of the name."""
+        targets = [part for step in self.steps for part in step.request.target.parts[:1] if isinstance(part, str)]
+        return {p: name for p, name in self.conventions.listed if any(each.startswith(p) for each in targets)}
+
+    @cached_property
+    def creates_named(self) -> bool:
+        """Whether a step creates a record in a list under a name that its target holds."""
+        return any(step.wanted is not None and step.wanted.in_list for step in self.steps)
+
+    @cached_property
+    def compares_whole(self) -> bool:
+        """Whether a step wants free JSON, which is compared as a whole."""
+        return any(step.wanted is not None and step.wanted.document.get("whole") for step in self.steps)
 
     @property
     def hides_secrets(self) -> bool:

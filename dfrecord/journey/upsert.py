@@ -32,7 +32,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.writes import Write, Writes, key_of
+from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Relation, Resource
 
@@ -133,7 +133,7 @@ class _Upsert:
         facts, step, follows = write.facts, write.step, later.after(write)
         is_create = step.kind is StepKind.CREATE
         plain, rows = self._divided(write)
-        places = list(_places(plain, [other.record for other in follows]))
+        places = list(_places(plain, [other.record for other in follows], facts.whole))
         places += self._not_kept(write, plain) if is_create else []
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
         later_rows = [key for other in follows for key in self._row_keys(other)]
@@ -143,6 +143,10 @@ class _Upsert:
             ("later", Array(tuple(dict.fromkeys(places)))),
             ("rows", Object(tuple(self._rows(name, given, write, later_rows) for name, given in rows))),
         ]
+        if write.in_list:
+            members.append(("in_list", True))
+        if facts.whole:
+            members.append(("whole", Array(facts.whole)))
         if facts.needed_in_updates:
             members.append(("needs", Array(facts.needed_in_updates)))
         if secrets := [] if is_create else self._secrets(write, plain):
@@ -252,9 +256,12 @@ class _Upsert:
 
     def _other(self, step: Step, before: list[Step]) -> Step:
         """A step that writes no record: a read is harmless, a session's step is needed, a call cannot be checked."""
-        if step.kind in (StepKind.LOGIN, StepKind.LOGOUT, StepKind.READ) or step.captures:
+        is_session = step.kind in (StepKind.LOGIN, StepKind.LOGOUT) or self._catalog.is_session(
+            path_text(step.request.target)
+        )
+        if is_session or step.kind is StepKind.READ:
             return step
-        after_changes = any(other.wanted for other in before)
+        after_changes = any(other.wanted for other in before) and not step.captures
         reason = SENT_AFTER_CHANGES if after_changes else SENT_ALWAYS
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return replace(step, only_after_changes=after_changes)
@@ -298,14 +305,14 @@ def _renamed(key: _Match, facts: Resource, record: Object) -> _Match:
     return tuple((field, given.get(field, value)) for field, value in key)
 
 
-def _places(record: Object, later: Iterable[Object], above: str = "") -> Iterator[str]:
+def _places(record: Object, later: Iterable[Object], whole: tuple[str, ...] = (), above: str = "") -> Iterator[str]:
     """Where the record holds something that one of the later ones sets: `description`, `config.host`."""
     for other in later:
         for field, value in record.members:
             if not isinstance(field, str) or field not in [name for name, _ in other.members]:
                 continue
             new = other.get(field)
-            if isinstance(value, Object) and isinstance(new, Object):
-                yield from _places(value, [new], f"{above}{field}.")
+            if isinstance(value, Object) and isinstance(new, Object) and field not in whole:
+                yield from _places(value, [new], above=f"{above}{field}.")
             else:
                 yield f"{above}{field}"

@@ -227,7 +227,7 @@ class _Script:
         if step.kind is StepKind.DELETE:
             there = f'"${shell_name(self._scope.variables[wanted.record])}"' if wanted.record else "yes"
             return f"remove {target} {there}"
-        if step.kind is StepKind.UPDATE and wanted.record:
+        if step.kind is StepKind.UPDATE:
             return f"change {target}"
         return f"ensure {_method(step.request.method)} {target}"
 

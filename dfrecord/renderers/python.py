@@ -132,6 +132,11 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         predicted=functions_of(predicted),
         undoing=functions_of(undoing),
         puts_back=body.puts_back,
+        keys={
+            text.partition("?")[0]: step.named_by
+            for step in journey.steps
+            if (text := step.request.target.literal) and step.named_by
+        },
         told=told,
         told_values=_told_values(told),
         teardown_signature=_signature(told),
@@ -244,7 +249,7 @@ class _Body:
             again = wanted.document.get("again")
             named += [f"again={self._encoder.tree(again)}"] if again and self.puts_back else []
             return "remove", [title, target, *named]
-        if step.kind is StepKind.UPDATE and wanted.record:
+        if step.kind is StepKind.UPDATE:
             return "change", [title, target, document]
         return "ensure", [title, string(step.resource or ""), string(step.request.method), target, document]
 

@@ -54,7 +54,7 @@ class Action(StrEnum):
     DELETE = "delete"
     CALL = "call"  # a request that is no record's write and would be sent
     RESEND = "resend"  # a write that a run without an upsert sends, though the record is like that already
-    REFUSED = "refused"  # a create of what is there already, or a delete of what is not, without an upsert
+    REFUSED = "refused"  # a create of what is there already, or a write of what is not
     UNREACHED = "not reached"  # after what is refused: a run stops there
     NONE = "unchanged"  # nothing is sent
 
@@ -63,6 +63,7 @@ _KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKi
 """What a step does whose record cannot be read."""
 IS_THERE = "it is there already, and a run stops here (use --upsert)"
 IS_NOT_THERE = "it is not there, and a run stops here (use --upsert)"
+NOTHING_TO_CHANGE = "it is not there, and a run stops here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,8 @@ class _Planner:
             if record is None and not self._upserts:
                 return Planned(number, Action.REFUSED, title, reason=IS_NOT_THERE)
             return Planned(number, Action.DELETE if record is not None else Action.NONE, title)
+        if record is None and step.kind is StepKind.UPDATE:
+            return Planned(number, Action.REFUSED, title, reason=NOTHING_TO_CHANGE)
         if record is None:
             whole = reconcile.whole(state)
             self._new.add(own)

@@ -356,16 +356,19 @@ class _Run:
         path, record = self.target.existing(step, wanted)
         state = document(wanted, self.values)
         if record is None:
-            if step.kind is StepKind.UPDATE and wanted.record:
+            if step.kind is StepKind.UPDATE:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            place = path or filled_text(step.request.target, self.values).partition("?")[0]
+            target = filled_text(step.request.target, self.values)
+            place = path or target.partition("?")[0]
             key = state["keys"][-1] if state["keys"] else None
-            wrapper = self.journey.conventions.wrapper if key else ""
+            wrapper = self.journey.conventions.wrapper if key or wanted.in_list else ""
+            target = target if not wanted.in_list else target.replace(place, place.rpartition("/")[0], 1)
             creating = (place, key) if self._has_no_secret(key) else None
             if creating:
                 self.created.note_creating(*creating)
-            answered = self._send(step, json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
+            body = json_bytes({wrapper: [whole]} if wrapper else whole)
+            answered = self._send(step, body, target, creating=creating)
             self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             self.made.add(wanted.record or path)
             return self._done(result, Outcome.CREATED, step, answered)

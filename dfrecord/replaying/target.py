@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import Array, Conventions, Object, Step, Text, Tree, Variable, Wanted
@@ -40,12 +40,19 @@ class Target:
         return self.client.send("GET", target, self.headers(headers))
 
     def record(self, target: str, headers: Headers) -> Tree:
-        """The record at a path, None when there is none. Raises WorkFailed when it cannot be read."""
-        answered = self.read(target, headers)
+        """The record at a path, None when there is none. Raises WorkFailed when it cannot be read.
+
+        Where only the list shows records (`Conventions.listed`), it is taken from there.
+        """
+        path, _, name = target.partition("?")[0].rpartition("/")
+        field = dict(self.conventions.listed).get(path)
+        answered = self.read(path if field else target, headers)
         if answered.status == 404:
             return None
         if not answered.succeeded:
             raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
+        if field:
+            return next(iter(_matching(answered.tree, self.conventions.rows, [(field, unquote(name))])), None)
         return answered.tree
 
     def look_up(self, variable: Variable) -> Tree:

@@ -91,6 +91,13 @@ class Resource:
     makes_records: bool
     exact: bool
     key_copies: frozenset[str]
+    listed: bool
+    whole: tuple[str, ...]
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The natural key by the fields of a record: a dotted part stands for the foreign key."""
+        return tuple(f"{part.split('.')[0]}_id" if "." in part else part for part in self.natural_key)
 
     @property
     def key_field(self) -> str | None:
@@ -117,12 +124,17 @@ class Catalog:
         self.id = facts.id
         self.session = facts.session
         self.default_filters = tuple(facts.default_filters)
-        self.conventions = Conventions(
-            facts.wrapper, facts.id, facts.filters, facts.session.token_header, facts.session.token_prefix
-        )
         self.resources: Mapping[str, Resource] = {
             name: _resource(name, told, facts.id) for name, told in facts.resources.items()
         }
+        self.conventions = Conventions(
+            facts.wrapper,
+            facts.id,
+            facts.filters,
+            facts.session.token_header,
+            facts.session.token_prefix,
+            tuple((told.path, told.id) for told in facts.resources.values() if told.listed and told.path and told.id),
+        )
 
     def id_of(self, value: object) -> str | None:
         """The text of a value that can be a record's id on this platform, None when it can be none."""
@@ -369,6 +381,8 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         makes_records=facts.makes_records,
         exact=facts.exact,
         key_copies=frozenset(facts.key_copies),
+        listed=facts.listed,
+        whole=tuple(facts.whole),
     )
 
 

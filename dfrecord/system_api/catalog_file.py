@@ -62,7 +62,9 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
     make records that it does not name. `references_by_name`: field to the resource whose natural key it holds;
     `event_names`: fields that begin with the name of a service, up to a dot. `exact`: the path itself, nothing below.
-    `key_copies`: fields that people give the same value as the natural key.
+    `key_copies`: fields that people give the same value as the natural key. `listed`: records that are named by their
+    natural key in paths too, and that only the list shows: their own path answers a bare value, say. `whole`: fields
+    with free JSON, compared and replaced as a whole.
     """
 
     path: str | None
@@ -93,6 +95,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     event_names: list[str] = []
     exact: bool = False
     key_copies: list[str] = []
+    listed: bool = False
+    whole: list[str] = []
 
 
 class SessionFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
