@@ -333,18 +333,11 @@ GRID = [
     # `http` refuses a body that is not JSON and holds a secret: a CSV import with passwords.
     if (scenario, format) != (document_profile_and_imports, "http")
 ]
-UPSERTED_BY_ANSIBLE = (
-    role_rows_changed_removed_and_added,
-    renamed_record_is_found_by_its_old_name,
-    batch_of_which_one_fails,
-)
 UPSERTED_GRID = [
     pytest.param(scenario, format, id=f"{scenario.__name__}-{format}")
     for scenario in SCENARIOS
     for format in EVERY_OPTION
-    if format != "ansible" or scenario in UPSERTED_BY_ANSIBLE
 ]
-"""Every scenario in every format. Ansible starts a program for each of many tasks: some telling ones."""
 
 
 def prepare(df: DreamFactoryDouble, other: str) -> None:

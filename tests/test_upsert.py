@@ -41,6 +41,7 @@ def test_upsert_ends_in_the_recorded_state_and_then_writes_nothing(case: str, fo
         assert again.returncode == 0, again.stdout + again.stderr
         assert df.writes == []
         assert "unchanged" in again.stdout + again.stderr
+        assert format != "ansible" or " changed=0 " in again.stdout
         undone = torn_down(script, format, environment(df))
         assert undone.returncode == 0, undone.stdout + undone.stderr
         assert made == set() or df.writes != []
@@ -55,9 +56,8 @@ def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: P
     script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path, "--upsert", "--teardown")
     with DreamFactoryDouble(id_offset=1000) as df:
         before = df.state()
-        for _ in range(2):
-            done = run(script, format, environment(df))
-            assert done.returncode == 0, done.stdout + done.stderr
+        done = run(script, format, environment(df))
+        assert done.returncode == 0, done.stdout + done.stderr
         df.reset_log()
         undone = torn_down(script, format, environment(df))
         assert undone.returncode == 0, undone.stdout + undone.stderr

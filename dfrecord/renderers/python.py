@@ -117,6 +117,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
+        token_fields=_renewed(journey) if more.get("plans") else [],
         has_csv=any(step.request.is_csv for step in journey.steps),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
@@ -150,6 +151,16 @@ def step_calls(journey: Journey) -> Iterator[Call]:
     names = name_variables(journey)
     body = _Body(journey, names, PythonEncoder(names.expressions, {v.name: v.type for v in journey.variables}))
     return (body.step(step) for step in journey.steps)
+
+
+def _renewed(journey: Journey) -> list[str]:
+    """The fields of answers from which a session token is taken, when a run goes on with another than its first."""
+    header = journey.conventions.token_header
+    sent = (value for step in journey.steps for name, value in step.request.headers if name == header)
+    tokens = {var.name for value in sent for var in value.variables}
+    captures = [capture for step in journey.steps for capture in step.captures if capture.variable in tokens]
+    several = len({capture.variable for capture in captures}) > 1
+    return sorted({str(capture.pointer[-1]) for capture in captures}) if several else []
 
 
 def _with_long_lines(text: str) -> str:

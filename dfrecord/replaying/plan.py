@@ -17,7 +17,9 @@ from dfrecord.journey.model import (
     Array,
     Capture,
     Journey,
+    JsonBody,
     Number,
+    Object,
     Step,
     StepKind,
     Tree,
@@ -37,6 +39,7 @@ from dfrecord.replaying.values import (
     UNKNOWN,
     Values,
     check_given,
+    filled,
     filled_body,
     filled_text,
     hidden,
@@ -149,6 +152,8 @@ class _Planner:
         self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
         self._new: set[str] = set()
+        self._sessions: dict[str, Tree] = {}  # by account, the answer to its login
+        self._logouts: dict[str, Step] = {}  # by session
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
@@ -167,6 +172,8 @@ class _Planner:
                 self._add(self._state(item, item.wanted))
             elif item.request.method not in ("GET", "HEAD"):
                 self._call(item)
+        for logout in self._logouts.values():
+            self._sent(logout)
         return Plan(self._client.base_url, tuple(self._planned))
 
     def _add(self, planned: Planned) -> None:
@@ -188,15 +195,37 @@ class _Planner:
         self._values[variable.name] = self._target.look_up(variable)
 
     def _sign_on_or_off(self, step: Step) -> None:
-        if self._signed_on and self._journey.is_sign_on(step):
+        """An account signs on once and off last: the password that a run changes in between is not changed here."""
+        given = self._signed_on and self._journey.is_sign_on(step)
+        if step.kind is StepKind.LOGOUT:
+            if not given:
+                self._logouts.setdefault(str(self._target.headers(step.request.headers)), step)
             return
+        account = self._account(step)
+        if account not in self._sessions:
+            self._sessions[account] = self._given_session(step) if given else self._sent(step)
+        for capture in step.captures:
+            self._values[capture.variable] = member(self._sessions[account], *capture.pointer)
+
+    def _given_session(self, step: Step) -> Tree:
+        return Object(tuple((str(c.pointer[-1]), self._values[c.variable]) for c in step.captures))
+
+    def _account(self, step: Step) -> str:
+        """What tells the account of a login from another."""
+        body, session = step.request.body, self._catalog.session
+        tree = filled(body.tree, self._values) if isinstance(body, JsonBody) else None
+        if not isinstance(tree, Object):
+            return step.name
+        return f"{step.request.target.literal} {[tree.get(name) for name in session.identity_fields]}"
+
+    def _sent(self, step: Step) -> Tree:
+        """The answer to a step of the session."""
         headers = self._target.headers(step.request.headers)
         target = filled_text(step.request.target, self._values)
         answered = self._client.send(step.request.method, target, headers, filled_body(step.request.body, self._values))
         if not answered.succeeded:
             raise WorkFailed(f"{step.title}: {answered.status} {refusal(answered.tree, answered.reason)}")
-        for capture in step.captures:
-            self._values[capture.variable] = member(answered.tree, *capture.pointer)
+        return answered.tree
 
     def _call(self, step: Step) -> None:
         for capture in step.captures:

@@ -340,7 +340,8 @@ class _Run:
                 raise WorkFailed(f"the answer has no {place}, which a later step needs")
             self.values[capture.variable] = value
             if capture.pointer[-1] in self.catalog.session.token_fields:  # it ends the one that the request used
-                self.values |= dict.fromkeys(self._tokens_of(step), value)
+                ended = [self.values.get(name) for name in self._tokens_of(step)]
+                self.values |= {name: value for name, old in self.values.items() if old in ended}
 
     def _tokens_of(self, step: Step) -> Iterator[str]:
         """The variables that hold the session token of a step's request."""
@@ -462,17 +463,21 @@ class _Run:
 
     def _readable(self, states: list[Step]) -> list[Step]:
         """The states, those of a session that was closed in between with the session of the last one."""
-        closed = {name for step in self.journey.steps if step.kind is StepKind.LOGOUT for name in self._tokens_of(step)}
-        now = set(self._tokens_of(states[-1])) if states else set()
+        logouts = [step for step in self.journey.steps if step.kind is StepKind.LOGOUT]
+        closed = {token for step in logouts for token in self._sent_tokens(step)}
+        now = self._sent_tokens(states[-1]) if states else set()
         headers = states[-1].request.headers if states else ()
         return [
             (
                 replace(state, request=replace(state.request, headers=headers))
-                if now and now.isdisjoint(self._tokens_of(state)) and closed.intersection(self._tokens_of(state))
+                if now and now.isdisjoint(self._sent_tokens(state)) and closed & self._sent_tokens(state)
                 else state
             )
             for state in states
         ]
+
+    def _sent_tokens(self, step: Step) -> set[Tree]:
+        return {self.values.get(name) for name in self._tokens_of(step)}
 
     def _about(self, state: Step) -> str:
         """What names the record of a state: the variable of its id, or its path."""
