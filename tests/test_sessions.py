@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import dfrecord
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import Body, Exchange, Recording, Response
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
@@ -119,3 +122,38 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_p
         replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
         assert replayed.ok, replayed.results
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
+
+
+@pytest.mark.parametrize("status", [0, 504])
+def test_a_create_whose_answer_was_lost_is_a_step_when_a_later_read_shows_its_record(
+    status: int, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "there"})
+        s.call("GET", "system/role")
+        record = {"name": "lost", "is_active": True}
+        role = s.call("POST", "system/role?fields=*", {"resource": [record]})["resource"][0]["id"]
+        s.exchanges[-1] = unheard(s.exchanges[-1], status)
+        s.call("POST", "system/role", {"resource": [{"name": "lost"}]})  # refused: it is there
+        s.exchanges.append(unheard(s.exchanges[1], status))  # not carried out: the name was taken
+        s.call("GET", "system/role")
+        s.create("app", {"name": "uses it", "type": "0", "role_id": role, "is_active": True})
+        s.exchanges.append(replace(unheard(s.exchanges[-1], status), number=len(s.exchanges)))
+        s.create("lookup", {"name": "tried twice"})
+        s.exchanges.insert(-1, unheard(s.exchanges[-1], status))
+        s.call("GET", "system/lookup")
+        exchanges = tuple(replace(exchange, number=number) for number, exchange in enumerate(s.exchanges))
+        journey = dfrecord.plan(Recording("lost.har", exchanges))
+        assert [step.title for step in journey.steps if step.kind == "create"] == [
+            *("Create role there", "Create role lost", "Create app uses it", "Create lookup tried twice")
+        ]
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+        assert portable(target.state()) == portable(recorded.state())
+
+
+def unheard(exchange: Exchange, status: int) -> Exchange:
+    response = Response(status, body=Body.recorded(b""))
+    return replace(exchange, response=response, error="" if status else "aborted")

@@ -269,7 +269,7 @@ class _Build:
             resource=location.resource,
             request=self._request(exchange, body_tree, location, kind),
             captures=self._captures(answer, location, kind),
-            answer=self._answer(exchange),
+            answer=None if exchange.error else self._answer(exchange),
             danger=danger,
             notes=(self.secrets.redact_text(note),) if note else (),
             entry=exchange.number,

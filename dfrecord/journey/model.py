@@ -433,6 +433,11 @@ class Journey:
         return any(step.wanted is not None and step.wanted.document.get("whole") for step in self.steps)
 
     @property
+    def hides_secrets(self) -> bool:
+        """Whether a wanted state holds a secret that the server may not show, so that it cannot be compared."""
+        return any(step.wanted and step.wanted.document.get("secrets") for step in self.steps)
+
+    @property
     def has_alike_rows(self) -> bool:
         """Whether a lookup is of a nested row that nothing tells from another."""
         return any(variable.lookup and variable.lookup.nth is not None for variable in self.variables)

@@ -376,7 +376,8 @@ class _Run:
         self._capture(step, _tree(record))
         changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
-            return replace(result, outcome=Outcome.UNCHANGED)
+            hidden = ", ".join(reconcile.unseen(state, record))
+            return replace(result, outcome=Outcome.UNCHANGED, message=f"not compared: {hidden}" if hidden else "")
         if "undo" in state and (wanted.record or path) not in self.made:
             self._note_changing(path, undoing.remembered(changed, record, state))
         query = filled_text(step.request.target, self.values).partition("?")

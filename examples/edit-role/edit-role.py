@@ -773,12 +773,7 @@ def changes(
         ):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [
-            field
-            for field in wanted.get("secrets", [])
-            if field not in have or "**********" in str(have[field])
-        ]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {
             field: ""
@@ -786,6 +781,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [
+        field
+        for field in wanted.get("secrets", [])
+        if field not in have or "**********" in str(have[field])
+    ]
 
 
 def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:

@@ -615,10 +615,14 @@ class DreamFactory:
     def _note_made(self, **note: Any) -> None:
         self._note(**({"for": self.made_for} if self.made_for else {}), **note)
 
+    def _holds_secret(self, value: Any) -> bool:
+        """Whether it cannot be noted, as a secret stands in it."""
+        return self.hidden(told := json.dumps(value)) != told
+
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
-        if key and self.hidden(told := json.dumps(key)) != told:
-            return  # a secret names it
+        if key and self._holds_secret(key):
+            return
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
             **({"creating": path, "key": key} if key else {"created": path})
@@ -803,12 +807,7 @@ def changes(
         ):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [
-            field
-            for field in wanted.get("secrets", [])
-            if field not in have or "**********" in str(have[field])
-        ]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {
             field: ""
@@ -816,6 +815,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [
+        field
+        for field in wanted.get("secrets", [])
+        if field not in have or "**********" in str(have[field])
+    ]
 
 
 def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:

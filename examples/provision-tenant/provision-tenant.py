@@ -655,7 +655,7 @@ class DreamFactory:
             self._plan(title, "delete")
             self.predicted[target.partition("?")[0]] = None
             return
-        if again and (note := removed(have, again)):
+        if again and (note := removed(have, again)) and not self._holds_secret(note):
             self._note_made(removing=path.rpartition("/")[0], **note)
         self._request(title, "DELETE", target, None, headers)
         self._tell(title, "deleted")
@@ -743,6 +743,10 @@ class DreamFactory:
             if back
             else "already absent" if have is None else "nothing to put back"
         )
+        left = changed_since(note, have) if have is not None else []
+        told += (
+            f"; left as somebody changed it since: {', '.join(left)}" if left else ""
+        )
         self._say(f"- {title}: {told}")
 
     def _make_anew(
@@ -805,15 +809,19 @@ class DreamFactory:
     def _note_made(self, **note: Any) -> None:
         self._note(**({"for": self.made_for} if self.made_for else {}), **note)
 
+    def _holds_secret(self, value: Any) -> bool:
+        """Whether it cannot be noted, as a secret stands in it."""
+        return self.hidden(told := json.dumps(value)) != told
+
     def _note_changing(self, path: str, change: dict[str, Any]) -> None:
         """Note before it is sent what a change of a found record does, with what was there."""
-        if change and path not in self.fresh:
+        if change and path not in self.fresh and not self._holds_secret(change):
             self._note_made(changed=path, **change)
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
-        if key and self.hidden(told := json.dumps(key)) != told:
-            return  # a secret names it
+        if key and self._holds_secret(key):
+            return
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
             **({"creating": path, "key": key} if key else {"created": path})
@@ -1036,12 +1044,7 @@ def changes(
         ):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [
-            field
-            for field in wanted.get("secrets", [])
-            if field not in have or "**********" in str(have[field])
-        ]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {
             field: ""
@@ -1049,6 +1052,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [
+        field
+        for field in wanted.get("secrets", [])
+        if field not in have or "**********" in str(have[field])
+    ]
 
 
 def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
@@ -1293,6 +1305,37 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
         if sent:
             back[place] = sent
     return back
+
+
+def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """Where a record is neither as the run left it nor as it was before: somebody changed it since, so it stays."""
+    told = [
+        place
+        for place, was, now, there in noted_places(note, have)
+        if differs(now, there) and differs(was, there)
+    ]
+    return list(dict.fromkeys(told))
+
+
+def noted_places(
+    note: dict[str, Any], have: dict[str, Any]
+) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Place by place what a note says was there and was sent, and what is there now."""
+    for place, was in note["was"].items():
+        now, there = note["now"][place], have.get(place)
+        if place in note["rows"]:
+            own = note["rows"][place][0]
+            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
+            yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
+        elif place in note["merged"] and isinstance(there, dict):
+            yield from (
+                (f"{place}.{name}", old, now[name], there[name])
+                for name, old in was.items()
+                if name in there
+            )
+        elif place in have:
+            yield place, was, now, there
 
 
 def values_taken_back(

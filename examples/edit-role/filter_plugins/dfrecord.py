@@ -402,11 +402,15 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
         if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
 
 
 def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
