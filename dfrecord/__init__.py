@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dfrecord.recording.exchange import Recording
     from dfrecord.renderers import OutputFile
     from dfrecord.replaying.client import Connection
-    from dfrecord.replaying.plan import Plan
+    from dfrecord.replaying.planned import Plan
     from dfrecord.replaying.results import Replayed, StepResult
     from dfrecord.system_api.catalog import Catalog
 
@@ -58,7 +58,7 @@ _TYPES = {
     "Connection": "dfrecord.replaying.client",
     "Journey": "dfrecord.journey.model",
     "OutputFile": "dfrecord.renderers",
-    "Plan": "dfrecord.replaying.plan",
+    "Plan": "dfrecord.replaying.planned",
     "Recording": "dfrecord.recording.exchange",
     "Replayed": "dfrecord.replaying.results",
     "StepResult": "dfrecord.replaying.results",
