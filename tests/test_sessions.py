@@ -157,3 +157,26 @@ def test_a_create_whose_answer_was_lost_is_a_step_when_a_later_read_shows_its_re
 def unheard(exchange: Exchange, status: int) -> Exchange:
     response = Response(status, body=Body.recorded(b""))
     return replace(exchange, response=response, error="" if status else "aborted")
+
+
+def test_lookups_of_who_is_no_administrator_carry_the_key_that_chooses_the_role(tmp_path: Path) -> None:
+    user = {"email": "ops@example.com", "name": "Ops", "password": PASSWORD}
+    keys = {}
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+            access = {"service_id": services["system"], "component": "*", "verb_mask": 31, "requestor_mask": 1}
+            [role] = s.create("role", {"name": "ops", "is_active": True, "role_service_access_by_role_id": [access]})
+            app = {"name": "ops", "type": "0", "is_active": True}
+            [made] = s.call("POST", "system/app?fields=*", {"resource": [app]})["resource"]
+            rows = [{"app_id": made["id"], "role_id": role}]
+            s.create("user", {**user, "user_to_app_to_role_by_user_id": rows})
+            keys[df] = made["api_key"]
+        s = RecordedSession(recorded, user["email"], PASSWORD, keys[recorded])
+        roles = {row["name"]: row["id"] for row in s.call("GET", "system/role")["resource"]}
+        s.call("PATCH", f"system/role/{roles['ops']}", {"description": "by a user"})
+        given = {"DF_EMAIL": user["email"], "DF_PASSWORD": PASSWORD, "DF_API_KEY": keys[target]}
+        journey = dfrecord.plan(Recording("ops.har", tuple(s.exchanges)))
+        assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
+        assert portable(target.state())["role"]["ops"]["description"] == "by a user"
