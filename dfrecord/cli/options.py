@@ -64,7 +64,8 @@ def filter_option(function: Decorated) -> Decorated:
         "filters",
         metavar="PATH",
         multiple=True,
-        help="Keep what lies under this path (after the host); repeatable. [default: api/v2/system]",
+        help="Keep what lies under this path (after the host, or with it: https://…); repeatable. "
+        "[default: api/v2/system]",
     )(function)
 
 
@@ -148,7 +149,7 @@ def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
-        click.echo(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost", err=True)
+        click.echo(f"dfrecord: {recording.source}: {recording.told_losses}", err=True)
     chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
     return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
 

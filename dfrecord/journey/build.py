@@ -7,6 +7,7 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -53,6 +54,7 @@ from dfrecord.normalise.select import (
     Reads,
     effective_method,
     in_running_order,
+    other_instances,
     passed_over,
     select,
     tokens_answered,
@@ -108,8 +110,10 @@ class _Build:
     steps: list[Step] = field(default_factory=list)
 
     def run(self) -> Journey:
-        order = {e.number: n for n, e in enumerate(in_running_order(self.recording.exchanges))}
-        self.sightings = Sightings(in_running_order(self.recording.exchanges), self.catalog)
+        others = other_instances(self.recording.exchanges, self.options.filters, self.catalog)
+        own = [e for e in in_running_order(self.recording.exchanges) if e.number not in others]
+        order = {e.number: n for n, e in enumerate(own)}
+        self.sightings = Sightings(own, self.catalog)
         self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.references = References(self.catalog, self.sightings, self.namer, headers)
@@ -123,6 +127,7 @@ class _Build:
         self.unchanging: set[int] = set()
         self._announce_creates(order)
         self._prepare_sessions()
+        self.references.lookup_headers += self._key_header()
         step_names = Namer()
         if self.needs_login:
             self.steps.append(self._synthetic_login(step_names))
@@ -219,6 +224,25 @@ class _Build:
         session = self.catalog.session
         prefix = (session.token_prefix,) if session.token_prefix else ()
         return session.token_header, Text((*prefix, Var("session_token")))
+
+    def _key_header(self) -> tuple[tuple[str, Text], ...]:
+        """The API key, as most calls carry it, that chooses the role of who is no administrator."""
+        if self.as_admin or self.options.literal:
+            return ()
+        key_header = self.catalog.session.api_key_header.lower()
+        headers = [
+            header
+            for exchange in self.kept
+            if tokens_sent(exchange, self.catalog) and not self._is_login(exchange)
+            for header in sent_headers(exchange.request, self.catalog, as_admin=False)
+            if header[0].lower() == key_header
+        ]
+        if not headers:
+            return ()
+        name, value = Counter(headers).most_common(1)[0][0]
+        key = self.variables.text(value, Encoding.PLAIN, name)
+        given = {variable.name for variable in self.variables.all() if variable.kind is VariableKind.SECRET}
+        return ((name, key),) if all(var.name in given for var in key.variables) else ()
 
     def _lookups_have_no_session(self) -> bool:
         """Whether ids have to be looked up for calls that themselves went without a session, with an API key, say."""
