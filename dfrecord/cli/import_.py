@@ -65,9 +65,11 @@ def command(
             click.echo(f"{part.source}: {part.told_losses}", err=True)
         for note in part.notes:
             click.echo(f"{part.source}: {note}", err=True)
+    from dfrecord.renderers.curl_command import argument, pasted_line
+
     click.echo(
         f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}\n"
-        f"next: dfrecord show {output}",
+        f"next: {pasted_line(['dfrecord', 'show', argument(output)])}",
         err=True,
     )
     if keep_secrets:

@@ -64,6 +64,7 @@ def command(
     """
     from dfrecord.journey.steps import only_steps, parse_steps
     from dfrecord.renderers import find
+    from dfrecord.renderers.curl_command import argument, pasted_line
 
     find(format)  # before a large input is read
     refuse_input_as_output(output, source)
@@ -86,4 +87,5 @@ def command(
         )
         if not count:
             under = ", ".join(filters or choices["catalog"].default_filters)
-            click.echo(f"no request under {under} is worth doing again; see: dfrecord show {source}", err=True)
+            see = pasted_line(["dfrecord", "show", argument(source)])
+            click.echo(f"no request under {under} is worth doing again; see: {see}", err=True)
