@@ -232,7 +232,7 @@ class _Run:
             self.options.begin(self.numbers[item.name], self._hidden(self._title(item)))
         try:
             result = self._lookup(item) if isinstance(item, Variable) else self._step(item)
-        except WorkFailed as error:
+        except (WorkFailed, RecursionError) as error:  # the latter: an answer is nested too deeply
             number = self.numbers[item.name] if isinstance(item, Step) else 0
             title = item.title if isinstance(item, Step) else item.description
             differences: list[Difference] = []
@@ -436,7 +436,7 @@ class _Run:
     def _read_again(self) -> None:
         try:
             self._verify()
-        except WorkFailed as error:
+        except (WorkFailed, RecursionError) as error:
             self._add(StepResult(0, "verify", "Read again what was written", Outcome.FAILED, message=str(error)))
 
     def _verify(self) -> None:

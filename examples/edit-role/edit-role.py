@@ -41,7 +41,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import requests
+try:
+    import requests
+except KeyboardInterrupt:  # it takes a moment
+    print("stopped", file=sys.stderr)
+    sys.exit(130)
 
 
 def edit_role(df: DreamFactory) -> None:
@@ -596,10 +600,10 @@ class DreamFactory:
 
 
 def parsed(text: str) -> Any:
-    """An answer's JSON, or the text itself when it is none."""
+    """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -612,14 +616,14 @@ def explain(
     if not isinstance(error, dict):
         first_line = next(iter(text.strip().splitlines()), "")[:20000]
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
+    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
-    for number, record in enumerate(records if isinstance(records, list) else []):
+    for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"]))))
+            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return hidden("\n".join(words))
+    return hidden("\n".join(words))[:20000]
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -759,9 +763,7 @@ def changes(
         if field in have and differs(value, have[field], wanted["later"], field)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(
-            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        ):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         hidden = [
@@ -777,6 +779,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return (
+        [item for item in value if isinstance(item, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def row_changes(
@@ -829,11 +840,7 @@ def field_changes(
             told += value_changes(name, old, value)
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = (
-            [row for row in old if isinstance(row, dict)]
-            if isinstance(old, list)
-            else []
-        )
+        there = objects_in(old)
         for row in value:
             known = [
                 n
@@ -1066,9 +1073,6 @@ def main(argv: list[str] | None = None) -> int:
     except StepFailed as error:
         print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
     if df.planning:
         return df.told_plan()
     return 0
@@ -1079,6 +1083,9 @@ if __name__ == "__main__":
         code = main()
         if sys.stdout:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
     except OSError as error:  # standard output is full, or nobody reads it any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 141 if isinstance(error, BrokenPipeError) else 1
