@@ -12,13 +12,15 @@ from tests.doubles.server import DreamFactoryDouble
 
 
 class RecordedSession:
-    """An administrator's session against a double; `exchanges` holds every call with its answer."""
+    """A session against a double, the administrator's or a user's; `exchanges` holds every call with its answer."""
 
-    def __init__(self, df: DreamFactoryDouble) -> None:
+    def __init__(self, df: DreamFactoryDouble, email: str = "", password: str = "", api_key: str = "") -> None:
         self._df = df
         self._token = ""
+        self._api_key = api_key
         self.exchanges: list[Exchange] = []
-        answer = self.call("POST", "system/admin/session", {"email": df.email, "password": df.password})
+        path = "user/session" if email else "system/admin/session"
+        answer = self.call("POST", path, {"email": email or df.email, "password": password or df.password})
         self._token = answer["session_token"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -33,6 +35,8 @@ class RecordedSession:
         headers = {"Accept": "application/json"}
         if self._token:
             headers["X-DreamFactory-Session-Token"] = self._token
+        if self._api_key:
+            headers["X-DreamFactory-API-Key"] = self._api_key
         if content is not None:
             headers["Content-Type"] = media_type
         url = f"{self._df.url}/api/v2/{path}"

@@ -15,7 +15,7 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import Journey, Var
+from dfrecord.journey.model import Journey, Text, Var
 from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
@@ -99,8 +99,22 @@ def test_the_title_of_a_call_names_no_recorded_id() -> None:
         [limit] = s.create("limit", {"name": "l", "type": "instance", "rate": "1", "period": "day", "is_active": True})
         s.call("DELETE", f"system/limit_cache/{limit}")
         step = planned(s.exchanges).steps[-1]
-        assert step.title == "DELETE /api/v2/system/limit_cache/…"
+        assert step.title == "Reset the counter of limit l"
         assert [var.name for var in step.request.target.variables] == ["limit_id"]
+        assert planned([s.exchanges[0], s.exchanges[2]]).steps[-1].title == "Reset the counter of limit ?"
+
+
+def test_a_call_is_told_in_words_and_by_the_verb_that_it_stands_for() -> None:
+    with console() as s:
+        s.create("service", {"name": "f2", "label": "F", "type": "local_file", "is_active": True, "config": {}})
+        s.call("DELETE", "system/cache/f2")
+        s.call("DELETE", "system/cache")
+        s.call("POST", "files/a?method=PUT", {"resource": []})
+        exchange = replace(s.exchanges[-1], response=replace(s.exchanges[-1].response, status=200))
+        s.exchanges[-1:] = [exchange]
+        steps = planned(s.exchanges, filters=("api/v2",)).steps
+    assert [step.title for step in steps[2:]] == ["Clear the cache of f2", "Clear all caches", "PUT /api/v2/files/a"]
+    assert steps[2].heading == Text(("Clear the cache of ", Var("service_name")))
 
 
 def test_tunnelled_read_names_no_recorded_id() -> None:

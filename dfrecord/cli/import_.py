@@ -63,7 +63,7 @@ def command(
         return
     for part in recordings:
         if part.lost:
-            tell(f"{part.source}: {part.lost} broken or cut-off entries were lost")
+            tell(f"{part.source}: {part.told_losses}")
         for note in part.notes:
             tell(f"{part.source}: {note}")
     tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")

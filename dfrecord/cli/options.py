@@ -149,7 +149,7 @@ def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
-        tell(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost")
+        tell(f"dfrecord: {recording.source}: {recording.told_losses}")
     chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
     return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
 
