@@ -102,7 +102,7 @@ def noted_places(note: dict[str, Any], have: dict[str, Any]) -> Iterator[tuple[s
         now, there = note["now"][place], have.get(place)
         if place in note["rows"]:
             own = note["rows"][place][0]
-            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            old, rows = [{row[own]: row for row in rows_with(own, each)} for each in (was, there)]
             sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
             yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
         elif place in note["merged"] and isinstance(there, dict):

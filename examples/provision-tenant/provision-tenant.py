@@ -1338,7 +1338,9 @@ def noted_places(
         now, there = note["now"][place], have.get(place)
         if place in note["rows"]:
             own = note["rows"][place][0]
-            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            old, rows = [
+                {row[own]: row for row in rows_with(own, each)} for each in (was, there)
+            ]
             sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
             yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
         elif place in note["merged"] and isinstance(there, dict):
