@@ -27,9 +27,9 @@ class RecordedSession:
         """One call with a JSON body; gives the answer's JSON."""
         return self._send(method, path, "application/json", None if body is None else json.dumps(body).encode())
 
-    def upload(self, path: str, media_type: str, content: bytes) -> Any:
-        """One POST of a file's bytes; gives the answer's JSON."""
-        return self._send("POST", path, media_type, content)
+    def upload(self, path: str, media_type: str, content: bytes, method: str = "POST") -> Any:
+        """One call with these bytes; gives the answer's JSON."""
+        return self._send(method, path, media_type, content)
 
     def _send(self, method: str, path: str, media_type: str, content: bytes | None) -> Any:
         headers = {"Accept": "application/json"}

@@ -65,7 +65,8 @@ def filter_option(function: Decorated) -> Decorated:
         "filters",
         metavar="PATH",
         multiple=True,
-        help="Keep what lies under this path (after the host); repeatable. [default: api/v2/system]",
+        help="Keep what lies under this path (after the host, or with it: https://…); repeatable. "
+        "[default: api/v2/system]",
     )(function)
 
 
