@@ -66,7 +66,9 @@ def command(
             tell(f"{part.source}: {part.told_losses}")
         for note in part.notes:
             tell(f"{part.source}: {note}")
+    from dfrecord.renderers.curl_command import argument, pasted_line
+
     tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")
-    tell(f"next: dfrecord show {output}")
+    tell(f"next: {pasted_line(['dfrecord', 'show', argument(output)])}")
     if keep_secrets:
         tell(f"warning: {output} holds passwords and tokens in clear; do not share it")

@@ -65,6 +65,7 @@ def command(
     """
     from dfrecord.journey.steps import only_steps, parse_steps
     from dfrecord.renderers import find
+    from dfrecord.renderers.curl_command import argument, pasted_line
 
     find(format)  # before a large input is read
     refuse_input_as_output(output, source)
@@ -85,4 +86,5 @@ def command(
         tell(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {', '.join(map(str, paths))}")
         if not count:
             under = ", ".join(filters or choices["catalog"].default_filters)
-            tell(f"no request under {under} is worth doing again; see: dfrecord show {source}")
+            see = pasted_line(["dfrecord", "show", argument(source)])
+            tell(f"no request under {under} is worth doing again; see: {see}")

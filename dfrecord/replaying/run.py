@@ -216,7 +216,7 @@ class _Run:
             result = self._lookup(item) if isinstance(item, Variable) else self._step(item)
         except (WorkFailed, RecursionError) as error:  # the latter: an answer is nested too deeply
             number = self.numbers[item.name] if isinstance(item, Step) else 0
-            title = item.title if isinstance(item, Step) else item.description
+            title = title_of(item, self.values) if isinstance(item, Step) else item.description
             differences: list[Difference] = []
             if isinstance(error, Refused) and isinstance(item, Step):
                 differences = self.comparison.answers(item, error.answered)
