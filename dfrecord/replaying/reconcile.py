@@ -31,13 +31,18 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
         if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
@@ -76,7 +81,7 @@ def row_changes(given: dict[str, Any], rest: list[dict[str, Any]]) -> list[dict[
             sent += [{**own, given["parent"]: None}] if own else []
         elif row is None or differs(entry["row"], row):
             sent.append({**own, **entry["row"]})
-    return sent
+    return sent + [{given["id"]: row[given["id"]], given["parent"]: None} for row in rest if given.get("only")]
 
 
 def taken(rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False) -> dict[str, Any] | None:
@@ -103,7 +108,7 @@ def field_changes(
             told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
+        there = objects_in(old)
         for row in value:
             known = [n for n, other in enumerate(there) if row.get(own) is not None and other.get(own) == row[own]]
             place = f"{name}[{known[0] if known else 'new'}]"
