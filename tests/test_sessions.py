@@ -91,3 +91,31 @@ def test_ones_own_profile_is_written_only_where_it_differs(tmp_path: Path) -> No
             assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
             assert [call.method for call in target.writes] == writes
         assert portable(target.state())["admin"][target.email]["name"] == "Ada L."
+
+
+def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_path: Path) -> None:
+    path = "system/admin/session"
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "first", "is_active": True})
+        change = {"old_password": recorded.password, "new_password": PASSWORD}
+        s.call("POST", "system/admin/password?login=true&reset=false", change)
+        s.call("PUT", path)
+        s.create("role", {"name": "second", "is_active": True})
+        s.call("DELETE", path)
+        s._token = ""
+        s.call("POST", path, {"email": recorded.email, "password": PASSWORD})
+        s.create("role", {"name": "third", "is_active": True})
+        journey = dfrecord.plan(Recording("password.har", tuple(s.exchanges)))
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password, "DF_NEW_PASSWORD": PASSWORD}
+        summary = "Plan: 3 to create, 0 to change, 0 to delete, 1 other call to send"
+        assert dfrecord.preview(journey, target.url, given).summary == summary
+        script = tmp_path / "script.py"
+        script.write_bytes(dfrecord.render(journey, "python")[0].content)
+        for session in ({}, {"DF_SESSION_TOKEN": RecordedSession(target)._token}):
+            told = run(script, "python", {**given, **session, "DF_BASE_URL": target.url}, options=["--plan"])
+            assert told.stdout.splitlines()[-1] == summary, told.stderr
+        assert not [call for call in target.log if call.verb == "PUT"]
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+        assert portable(target.state())["role"] == portable(recorded.state())["role"]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm_python import interpreter
+
 FIXTURES = Path(__file__).parent / "fixtures"
 FORMATS = {
     "curl": "script.sh",
@@ -85,6 +87,8 @@ def run(
         "locust": ["locust", "-f", script.name, "--headless"],
         "http": ["httpyac", "send", script.name, "--all", "--bail", "--output", "none"],
     }[format]
+    if format == "ansible":
+        command[1:1] = ["-e", f"ansible_python_interpreter={interpreter()}"]
     if format == "locust":
         environment = {"DF_ITERATIONS": "1", "DF_UNIQUE": "0", **environment}
     if format == "postman":

@@ -277,7 +277,8 @@ class _Build:
         if self.options.literal:
             return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
         if kind is StepKind.CREATE and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
-            step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
+            not_kept = tuple(self._not_kept(tree, answer, location, entry))
+            step = replace(step, not_kept=not_kept, named_by=self.catalog.resources[location.resource or ""].key_fields)
         return link(step, location, entry, None if isinstance(answer, ValueError) else answer, self.references)
 
     def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:

@@ -64,7 +64,7 @@ class Changes:
                 if kept != Object(()):
                     yield key, kept
                 continue
-            if not rewritten and (at >= 0 or record.whole) and _equal(value, before):
+            if not rewritten and (at >= 0 or record.whole) and is_equal(value, before):
                 continue
             relation = facts.relations.get(path)
             if relation and relation.nested and isinstance(value, Array) and isinstance(before, Array):
@@ -95,7 +95,7 @@ class Changes:
             return row == old
         if not child.matched_by_key and self._catalog.id_of(row.get(child.id_field or "")) is None:
             return False
-        return all(isinstance(key, str) and _equal(value, old.get(key)) for key, value in row.members)
+        return all(isinstance(key, str) and is_equal(value, old.get(key)) for key, value in row.members)
 
 
 def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
@@ -126,7 +126,8 @@ def _other(value: Tree, shown: Tree) -> bool:
     return texts[0] != texts[1] and not (value == "" and shown is None)
 
 
-def _equal(left: Tree, right: Tree) -> bool:
+def is_equal(left: Tree, right: Tree) -> bool:
+    """Whether two values are the same to the server: what is empty is, and a number as text."""
     return left == right or _plain(left) == _plain(right)
 
 

@@ -153,8 +153,7 @@ class _Linking:
         if isinstance(body, JsonBody):
             return JsonBody(self._content(body.tree))
         if isinstance(body, RawBody) and body.parts:
-            types = [value.literal or "" for name, value in self.step.request.headers if name.lower() == "content-type"]
-            if any("csv" in media_type for media_type in types):
+            if self.step.request.is_csv:
                 return with_columns(body, self._keeps_column, self._cell)
             if self.facts.foreign_keys:
                 self._tell(ResidueKind.UNKNOWN, "its body is not JSON: ids in it are sent as recorded")

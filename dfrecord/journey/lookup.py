@@ -52,6 +52,7 @@ class Sightings:
         self._catalog = catalog
         self._answered: _Table = {}
         self._keyed: tuple[_Table, _Table, _Table] = ({}, {}, {})  # shown with all of its key, sent so, shown with some
+        self._rows: dict[Parent, list[Sighting]] = {}
         self._made_secrets: dict[str, tuple[Sighting, str]] = {}
         for entry, exchange in enumerate(exchanges):
             self.add(exchange, entry)
@@ -91,9 +92,14 @@ class Sightings:
                 return seen[place]
         return None
 
-    def first(self, resource: str, identifier: str) -> int:
-        """The entry of the first answer that showed the record. Raises KeyError when none did."""
-        return self._answered[(resource, identifier)][0].entry
+    def first(self, resource: str, identifier: str) -> Sighting:
+        """The record as an answer first showed it. Raises KeyError when none did."""
+        return self._answered[(resource, identifier)][0]
+
+    def beside(self, seen: Sighting) -> list[Sighting]:
+        """The nested rows that the same answer showed on the same record, the row itself among them."""
+        rows = self._rows.get(seen.parent, []) if seen.parent else [seen]
+        return rows[bisect_left(rows, seen.entry, key=_entry) : bisect_right(rows, seen.entry, key=_entry)]
 
     def holder(self, secret: str) -> tuple[Sighting, str] | None:
         """The record, and the field of it, in which an answer showed this secret that the server makes (an API key)."""
@@ -151,6 +157,8 @@ class Sightings:
         at = (seen.resource, seen.id)
         if table is None:
             self._answered.setdefault(at, []).append(seen)
+            if seen.parent:
+                self._rows.setdefault(seen.parent, []).append(seen)
         facts = self._catalog.resources[seen.resource]
         shown = {name for name, _ in seen.row.members}
         parts = [part for part in facts.natural_key if "." not in part]

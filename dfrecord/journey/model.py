@@ -120,6 +120,7 @@ class Lookup:
     rows); the one record whose fields equal every pair of `match` gives its field `pick`. None or several stop the run.
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
+    `nth` is for rows that are alike in all: which of them (from 0) it is.
     `newer` are keys that the journey itself gives the record later, tried before `match`, the newest first; an
     `optional` record may be missing, as it is deleted in the end: then the variable is null. A `late` lookup runs just
     before its first use, as a step before that may make what it finds.
@@ -135,6 +136,7 @@ class Lookup:
     newer: tuple[tuple[tuple[str, Tree], ...], ...] = ()
     optional: bool = False
     late: bool = False
+    nth: int | None = None
 
 
 class Letters(StrEnum):
@@ -180,7 +182,8 @@ class Conventions:
 
     `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the
     field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
-    `token_header` carries the session token, behind `token_prefix`.
+    `token_header` carries the session token, behind `token_prefix`. `listed` are the paths of lists whose records are
+    read there, each with the field that holds the last segment of a record's own path.
     """
 
     wrapper: str = "resource"
@@ -188,6 +191,7 @@ class Conventions:
     filters: bool = True
     token_header: str = "X-DreamFactory-Session-Token"
     token_prefix: str = ""
+    listed: tuple[tuple[str, str], ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -224,6 +228,12 @@ class RequestTemplate:
     target: Text
     headers: tuple[tuple[str, Text], ...] = ()
     body: RequestBody = None
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the body is a table, as the console's user import sends one."""
+        types = [(value.literal or "").lower() for name, value in self.headers if name.lower() == "content-type"]
+        return isinstance(self.body, RawBody) and any(media_type.startswith("text/csv") for media_type in types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +283,8 @@ class Wanted:
                        "id": "id", "parent": "role_id",
                        "may_differ": ["verb_mask"],      a lone row that differs only there is changed, not added to
                        "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}},
+         "in_list": true,                          created in the list, though the target names the record
+         "whole":   ["value"],                     fields with free JSON, which is compared as a whole
          "needs":   ["description"],               sent along with a change while the server has no value there
          "secrets": ["password"],                  not to be compared: sent along with another change
          "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, and the fields that
@@ -293,6 +305,11 @@ class Wanted:
         """Whether the record is looked for by its natural keys; else the target names it."""
         keys = self.document.get("keys")
         return isinstance(keys, Array) and bool(keys.items)
+
+    @property
+    def in_list(self) -> bool:
+        """Whether a create goes to the list, though the target names the record."""
+        return bool(self.document.get("in_list"))
 
     @property
     def compared(self) -> Object:
@@ -318,7 +335,8 @@ class Step:
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
     upsert that is `only_after_changes` is sent when the run has changed something before it. `makes` is the path below
     which a create's records stand, for the teardown. `not_kept` are the fields of what it creates (each with the
-    record's place in the batch) that the recording shows with another value afterwards.
+    record's place in the batch) that the recording shows with another value afterwards. `named_by` are the fields that
+    name the records it creates on every instance.
     """
 
     name: str
@@ -336,6 +354,7 @@ class Step:
     only_after_changes: bool = False
     makes: str = ""
     not_kept: tuple[tuple[int, str], ...] = ()
+    named_by: tuple[str, ...] = ()
 
 
 NOT_CREATED_HERE = "it deletes something that this journey did not create"
@@ -396,6 +415,32 @@ class Journey:
     def session(self) -> Variable | None:
         """The captured session token that may be given instead of logging in, None when the journey has none."""
         return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+
+    @cached_property
+    def listed(self) -> dict[str, str]:
+        """The lists that show records which the journey writes by name, each with the field of the name."""
+        targets = [part for step in self.steps for part in step.request.target.parts[:1] if isinstance(part, str)]
+        return {p: name for p, name in self.conventions.listed if any(each.startswith(p) for each in targets)}
+
+    @cached_property
+    def creates_named(self) -> bool:
+        """Whether a step creates a record in a list under a name that its target holds."""
+        return any(step.wanted is not None and step.wanted.in_list for step in self.steps)
+
+    @cached_property
+    def compares_whole(self) -> bool:
+        """Whether a step wants free JSON, which is compared as a whole."""
+        return any(step.wanted is not None and step.wanted.document.get("whole") for step in self.steps)
+
+    @property
+    def hides_secrets(self) -> bool:
+        """Whether a wanted state holds a secret that the server may not show, so that it cannot be compared."""
+        return any(step.wanted and step.wanted.document.get("secrets") for step in self.steps)
+
+    @property
+    def has_alike_rows(self) -> bool:
+        """Whether a lookup is of a nested row that nothing tells from another."""
+        return any(variable.lookup and variable.lookup.nth is not None for variable in self.variables)
 
     def is_sign_on(self, step: Step) -> bool:
         """Whether a step only opens or closes the session, so that it is left out when the session token is given."""

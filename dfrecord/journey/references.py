@@ -116,6 +116,9 @@ class References:
         if match is None:
             return self._asked_for(resource, value, f"a row of {parent.relation}")
         made = self._row_makers.get(parent)
+        late = made is not None and (seen is None or self.sightings.first(resource, value).entry >= made)
+        shown = seen if late or seen is None else self.sightings.first(resource, value)
+        match, nth = self._told_apart(match, facts, shown) if shown else (match, None)
         lookup = Lookup(
             resource=resource,
             path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
@@ -124,9 +127,26 @@ class References:
             pick=facts.id_field or self.catalog.id,
             title=f"Find the {label(resource)} row",
             headers=self.lookup_headers,
-            late=made is not None and (seen is None or self.sightings.first(resource, value) >= made),
+            late=late,
+            nth=nth,
         )
         return self._add_lookup(self.namer.give(f"{resource}_row_id"), lookup, (resource, value))
+
+    def _told_apart(self, match: Identity, facts: Resource, seen: Sighting) -> tuple[Identity, int | None]:
+        """The key of a nested row with what tells it from rows beside it that have the same key.
+
+        Of rows that nothing tells apart, also which of them it is: from the last on, so that the first ones stay.
+        """
+        alike = _alike(seen, self.sightings.beside(seen), [field for field, _ in match])
+        further = [
+            field
+            for field in facts.told_apart_by
+            if any(other.row.get(field) != seen.row.get(field) for other in alike)
+        ]
+        same = _alike(seen, alike, further)
+        known = sum((facts.name, other.id) in self._known for other in same)
+        match = (*match, *((field, seen.row.get(field)) for field in further))
+        return match, (len(same) - 1 - known if len(same) > 1 else None)
 
     def api_key(self, value: str) -> str | None:
         """The variable for an app's API key that an answer showed: read from the app of that name on the target."""
@@ -242,3 +262,8 @@ class References:
         slug = identifier(key, facts.name) if isinstance(key, str) else facts.name
         plain = f"{facts.name}_id"
         return self.namer.give(plain, f"{slug}_id" if slug.endswith(facts.name) else f"{slug}_{plain}")
+
+
+def _alike(seen: Sighting, rows: Iterable[Sighting], fields: Sequence[str]) -> list[Sighting]:
+    """The rows that show the same values as this one, itself among them."""
+    return [other for other in rows if all(other.row.get(field) == seen.row.get(field) for field in fields)]

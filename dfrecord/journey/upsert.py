@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.changes import kept_otherwise
+from dfrecord.journey.changes import is_equal, kept_otherwise
 from dfrecord.journey.model import (
     Array,
     Journey,
@@ -32,7 +32,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.writes import Write, Writes, key_of
+from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Relation, Resource
 
@@ -133,16 +133,20 @@ class _Upsert:
         facts, step, follows = write.facts, write.step, later.after(write)
         is_create = step.kind is StepKind.CREATE
         plain, rows = self._divided(write)
-        places = list(_places(plain, [other.record for other in follows]))
+        places = list(_places(plain, [other.record for other in follows], facts.whole))
         places += self._not_kept(write, plain) if is_create else []
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
-        later_rows = {key for other in follows for _, key in self._row_keys(other)}
+        later_rows = [key for other in follows for key in self._row_keys(other)]
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
             ("later", Array(tuple(dict.fromkeys(places)))),
             ("rows", Object(tuple(self._rows(name, given, write, later_rows) for name, given in rows))),
         ]
+        if write.in_list:
+            members.append(("in_list", True))
+        if facts.whole:
+            members.append(("whole", Array(facts.whole)))
         if facts.needed_in_updates:
             members.append(("needs", Array(facts.needed_in_updates)))
         if secrets := [] if is_create else self._secrets(write, plain):
@@ -187,44 +191,56 @@ class _Upsert:
                 rows.append((str(field), (value,)))
         return Object(tuple(plain)), rows
 
-    def _rows(self, name: str, rows: tuple[Object, ...], write: Write, later: set[_Match]) -> tuple[str | Text, Tree]:
+    def _rows(self, name: str, rows: tuple[Object, ...], write: Write, later: list[_Match]) -> tuple[str | Text, Tree]:
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
-        entries: list[Tree] = []
+        entries: list[Tree] = [
+            Object((("keys", Array((Object(key),))), ("row", None), ("later", True)))
+            for key, number in self._staying(rows, child).items()
+            for _ in range(number)
+        ]
         for row in rows:
             keys, wanted = self._row(row, relation, child)
             members: list[tuple[str | Text, Tree]] = [
                 ("keys", Array(tuple(Object(key) for key in keys))),
                 ("row", wanted),
             ]
-            if any(key in later for key in keys):
+            if any(_holds(key, other) for key in keys for other in later):
                 members.append(("later", True))
             entries.append(Object(tuple(members)))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
         if write.step.kind is StepKind.CREATE and child.changed_in_place:
-            identity.append(("may_differ", Array(child.changed_in_place)))
+            identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
+
+    def _staying(self, rows: tuple[Object, ...], child: Resource) -> dict[_Match, int]:
+        """How many rows that nothing tells from one of these stay as they are, by their key."""
+        owns = [row.get(child.id_field or "id") for row in rows]
+        lookups = [self._variables[own.name].lookup for own in owns if isinstance(own, Var)]
+        alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup and lookup.nth is not None]
+        return {match: min(nth for other, nth in alike if other == match) for match, _ in alike}
 
     def _row(self, row: Object, relation: Relation, child: Resource) -> tuple[tuple[_Match, ...], Object | None]:
         """The keys of a nested row, the newest first, and the row as it shall be: None when it shall not be there."""
-        key = _row_key(row, relation, child)
         own = row.get(child.id_field or "id") if child.id_field != relation.parent_key else None
         before = self._variables[own.name].lookup if isinstance(own, Var) else None
         older: tuple[_Match, ...] = (before.match,) if before else ((("id", own),),) if isinstance(own, Var) else ()
         members = tuple(member for member in row.members if member[0] != child.id_field)
         names = [field for field, _ in members]
+        apart = [field for field in child.told_apart_by if field in names]
+        key = (*_row_key(row, relation, child), *((field, row.get(field)) for field in apart))
         if relation.parent_key in names and row.get(relation.parent_key) is None:
             return older or (key,), None
         if older and before:
             key = tuple((field, row.get(field) if field in names else value) for field, value in before.match)
         return tuple(dict.fromkeys((key, *older))), Object(members)
 
-    def _row_keys(self, write: Write) -> Iterator[tuple[str, _Match]]:
+    def _row_keys(self, write: Write) -> Iterator[_Match]:
         for name, rows in self._divided(write)[1]:
             relation = write.facts.relations[name]
             for row in rows:
                 keys, _ = self._row(row, relation, self._catalog.resources[relation.resource])
-                yield from ((name, key) for key in keys)
+                yield from keys
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
         """Fields of a create that the server answered otherwise, or drops because they are empty."""
@@ -240,9 +256,12 @@ class _Upsert:
 
     def _other(self, step: Step, before: list[Step]) -> Step:
         """A step that writes no record: a read is harmless, a session's step is needed, a call cannot be checked."""
-        if step.kind in (StepKind.LOGIN, StepKind.LOGOUT, StepKind.READ) or step.captures:
+        is_session = step.kind in (StepKind.LOGIN, StepKind.LOGOUT) or self._catalog.is_session(
+            path_text(step.request.target)
+        )
+        if is_session or step.kind is StepKind.READ:
             return step
-        after_changes = any(other.wanted for other in before)
+        after_changes = any(other.wanted for other in before) and not step.captures
         reason = SENT_AFTER_CHANGES if after_changes else SENT_ALWAYS
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return replace(step, only_after_changes=after_changes)
@@ -274,20 +293,26 @@ def _row_key(row: Object, relation: Relation, child: Resource) -> _Match:
     return tuple((field, value) for field, value in key_of(child, row) if field != relation.parent_key)
 
 
+def _holds(key: _Match, other: _Match) -> bool:
+    """Whether a row with the one key has the other, too: that of a row that others are told from by more says more."""
+    values = dict(key)
+    return all(field in values and is_equal(values[field], value) for field, value in other)
+
+
 def _renamed(key: _Match, facts: Resource, record: Object) -> _Match:
     """The key with what an update sets of it."""
     given = dict(key_of(facts, record))
     return tuple((field, given.get(field, value)) for field, value in key)
 
 
-def _places(record: Object, later: Iterable[Object], above: str = "") -> Iterator[str]:
+def _places(record: Object, later: Iterable[Object], whole: tuple[str, ...] = (), above: str = "") -> Iterator[str]:
     """Where the record holds something that one of the later ones sets: `description`, `config.host`."""
     for other in later:
         for field, value in record.members:
             if not isinstance(field, str) or field not in [name for name, _ in other.members]:
                 continue
             new = other.get(field)
-            if isinstance(value, Object) and isinstance(new, Object):
-                yield from _places(value, [new], f"{above}{field}.")
+            if isinstance(value, Object) and isinstance(new, Object) and field not in whole:
+                yield from _places(value, [new], above=f"{above}{field}.")
             else:
                 yield f"{above}{field}"

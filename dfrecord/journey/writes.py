@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote
 
 from dfrecord.journey.model import (
     Encoding,
@@ -34,7 +35,7 @@ from dfrecord.system_api.catalog import Catalog, Resource
 class Write:
     """One record that a step writes. `id` is the variable of its id, empty when a name in the path takes its place.
 
-    `position` is the record's place among those of the step.
+    `position` is the record's place among those of the step; `in_list`, whether the list creates one with such a name.
     """
 
     step: Step
@@ -42,12 +43,13 @@ class Write:
     id: str
     record: Object
     position: int = 0
+    in_list: bool = False
 
     @property
     def subject(self) -> str:
         """The record that it is about: two writes with the same one write the same record."""
         unnamed = not self.id and self.step.kind is StepKind.CREATE and self.facts.numbered
-        return self.step.name if unnamed else self.id or path_text(self.step.request.target)
+        return self.step.name if unnamed else self.id or unquote(path_text(self.step.request.target))
 
 
 def path_text(target: Text) -> str:
@@ -58,9 +60,8 @@ def path_text(target: Text) -> str:
 
 def key_of(facts: Resource, record: Object) -> tuple[tuple[str, Tree], ...]:
     """The natural key of a record, of the parts that it shows; a dotted part stands for the foreign key."""
-    fields = [f"{part.split('.')[0]}_id" if "." in part else part for part in facts.natural_key]
     shown = {field for field, _ in record.members}
-    return tuple((field, record.get(field)) for field in fields if field in shown)
+    return tuple((field, record.get(field)) for field in facts.key_fields if field in shown)
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class Writes:
             return [self._single(step, facts)]
         if facts is None or facts.path is None or not facts.natural_key:
             return [step]
-        if facts.create_by_name:
-            return [self._by_name(step, facts)]
+        if facts.create_by_name or facts.listed:
+            return self._named_records(step, facts) or [step]
         if not facts.numbered:
             return [step]
         if step.kind is StepKind.CREATE:
@@ -93,16 +94,45 @@ class Writes:
         tree = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
         return Write(step, facts, "", tree) if isinstance(tree, Object) else step
 
-    def _by_name(self, step: Step, facts: Resource) -> Step | Write:
-        """An event script: its name is in the path, and its body is bare (system-api.md section 6.1)."""
-        path = _first(step.request.target).partition("?")[0]
-        below = path.startswith(f"{facts.path}/")
+    def _named_records(self, step: Step, facts: Resource) -> list[Write]:
+        """The records whose id is their name (system-api.md section 6): in the path, in `ids`, or in each of a list."""
         tree = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
-        if below and step.kind is StepKind.DELETE:
-            return Write(step, facts, "", Object(()))
-        if below and step.kind in (StepKind.CREATE, StepKind.UPDATE) and isinstance(tree, Object):
-            return Write(step, facts, "", tree)
-        return step
+        if _first(step.request.target).startswith(f"{facts.path}/"):
+            record = Object(()) if step.kind is StepKind.DELETE else tree
+            is_refused = step.kind is StepKind.CREATE and not facts.create_by_name
+            return [Write(step, facts, "", record)] if isinstance(record, Object) and not is_refused else []
+        own, path, query = facts.id_field or "", facts.path or "", _first(step.request.target).partition("?")[2]
+        given = [unquote(value) for name, value in _pairs(query) if name == "ids"]
+        names: list[Tree] = [name for each in given for name in each.split(",")]
+        records = self._records(step)
+        records = records * len(names) if names and len(records) <= 1 else records
+        names = names or [record.get(own) for record in records]
+        records = records or [Object(())] * len(names)
+        if step.request.target.variables or len(names) != len(records) or not all(map(_is_name, names)):
+            return []
+        writes = [
+            self._in_list(step, facts, path, own, name, record, position)
+            for position, (name, record) in enumerate(zip(names, records, strict=True))
+        ]
+        if len(writes) == 1:
+            return writes
+        return [
+            replace(write, step=self._named(write.step, facts, Object(((own, name),)), write.position))
+            for write, name in zip(writes, names, strict=True)
+        ]
+
+    def _in_list(
+        self, step: Step, facts: Resource, path: str, own: str, name: Tree, record: Object, position: int
+    ) -> Write:
+        """One of the named records that a write of the list is about, by its own path."""
+        parts = name.parts if isinstance(name, Text) else (name,)
+        last = [Var(part.name, Encoding.URI) if isinstance(part, Var) else quote(str(part), safe="") for part in parts]
+        target = Text((f"{path}/", *last, *_query_without_ids(step.request.target)))
+        creates = step.kind is StepKind.CREATE
+        method = {StepKind.CREATE: "POST", StepKind.DELETE: "DELETE"}.get(step.kind, "PATCH")
+        single = replace(step, request=replace(step.request, method=method, target=target))
+        record = record if creates else _without(record, own)
+        return Write(single, facts, "", record, position, in_list=creates)
 
     def _creates(self, step: Step, facts: Resource) -> list[Write]:
         records = self._records(step)
@@ -125,7 +155,7 @@ class Writes:
         match step.request.body:
             case JsonBody(tree=tree):
                 return records_of(tree, self.catalog.wrapper)
-            case RawBody() as body if _media_type(step).startswith("text/csv"):
+            case RawBody() as body if step.request.is_csv:
                 return _csv_records(body)
         return []
 
@@ -142,8 +172,7 @@ class Writes:
         if re.search(r"[?&]ids=$", first) and variables and len(records) <= 1:
             ids, given = variables, records * len(variables) or [bare] * len(variables)
         elif first.partition("?")[0] == facts.path and records and not variables:
-            own = [record.get(self.catalog.id) for record in records]
-            ids, given = [var.name for var in own if isinstance(var, Var)], records
+            ids, given = [name for record in records for name in _own_id(record, self.catalog.id)], records
         else:
             return []
         if len(ids) != len(given):
@@ -179,8 +208,23 @@ class Writes:
         return default if isinstance(default, str) else "…"
 
 
+def _own_id(record: Object, field: str) -> list[str]:
+    """The variable of a record's id, as a number or as text (`"id": "3"`)."""
+    value = record.get(field)
+    parts = value.parts if isinstance(value, Text) else (value,)
+    return [part.name for part in parts if isinstance(part, Var)]
+
+
 def _without(record: Object, field: str) -> Object:
     return Object(tuple(member for member in record.members if member[0] != field))
+
+
+def _is_name(name: Tree) -> bool:
+    return isinstance(name, (str, Var, Text)) and name != ""
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (pair.partition("=") for pair in query.split("&"))]
 
 
 def _first(target: Text) -> str:
@@ -191,11 +235,6 @@ def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
     text = "".join(part if isinstance(part, str) else "0" for part in target.parts)
     pairs = [pair for pair in text.partition("?")[2].split("&") if pair and not pair.startswith("ids=")]
     return (f"?{'&'.join(pairs)}",) if pairs else ()
-
-
-def _media_type(step: Step) -> str:
-    values = [value for name, value in step.request.headers if name.lower() == "content-type"]
-    return (values[0].literal or "").lower() if values else ""
 
 
 def _csv_records(body: RawBody) -> list[Object]:

@@ -226,7 +226,7 @@ class _Tasks:
         keys = wanted.document.get("keys")
         deletes = step.kind is StepKind.DELETE
         by_key = not deletes and isinstance(keys, Array) and bool(keys.items)
-        creates = not deletes and not (step.kind is StepKind.UPDATE and wanted.record)
+        creates = step.kind is StepKind.CREATE
         read_when = self._when_known([var.name for var in path.variables])
         if deletes and wanted.record:
             read_when.append(f"{self.encoder.names[wanted.record]} is not none")
@@ -237,18 +237,23 @@ class _Tasks:
         if query.parts:
             variables["df_query"] = self.encoder.text(query)
         record, with_query = "{{ df_base_url }}{{ df_path }}", "{{ df_query }}" * bool(query.parts)
+        in_list = "{{ df_base_url }}{{ df_path | dirname }}"
         own = record + "/{{ df_id | df_uri }}" * by_key
+        named = self._journey.listed.get(wanted.resource_path)
+        if named:  # only the list shows it
+            found = f"df_read | df_json | df_in_list(df_rows, {self.encoder.quoted(named)}, df_path)"
+            variables["df_there"] = Template(f"{{{{ {found} }}}}")
         return Task(
             kind="ensure",
             title=step.title,
             name=self._name(step),
             method=step.request.method,
-            url=Template(record + with_query),
+            url=Template((in_list if wanted.in_list else record) + with_query),
             headers=requests.headers(step.request.headers, self.encoder),
             body={"body_format": "json", "body": Template("{{ df_wanted | df_whole(df_rows) }}")} if creates else {},
             notes=(*step.notes, *requests.header_notes(step.request.headers)),
             searches=self._searches("df_own", self._journey.conventions.filters) if by_key else None,
-            read=Template(own + "{{ df_related }}" * (bool(wanted.relations) and not deletes)),
+            read=Template(in_list if named else own + "{{ df_related }}" * (bool(wanted.relations) and not deletes)),
             read_when=read_when,
             may_be_missing=Template("{{ df_ok + [404] }}" if creates or deletes else "{{ df_ok }}"),
             creates=creates,
@@ -331,6 +336,7 @@ class _Tasks:
         )
         arguments = ["df_resource", "df_keys", "df_rows", self.encoder.quoted(lookup.pick)]
         arguments += ["optional=true"] * lookup.optional + ["shown=false"] * secret
+        arguments += [f"nth={lookup.nth}"] if lookup.nth is not None else []
         return f"df_found | df_one({', '.join(arguments)})"
 
     # ---------------------------------------------------------------- parts of requests

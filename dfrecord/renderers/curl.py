@@ -32,6 +32,7 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.normalise.body import json_text
 from dfrecord.outputs import INVISIBLE
 from dfrecord.renderers.bash_encoder import (
     Encoded,
@@ -226,7 +227,7 @@ class _Script:
         if step.kind is StepKind.DELETE:
             there = f'"${shell_name(self._scope.variables[wanted.record])}"' if wanted.record else "yes"
             return f"remove {target} {there}"
-        if step.kind is StepKind.UPDATE and wanted.record:
+        if step.kind is StepKind.UPDATE:
             return f"change {target}"
         return f"ensure {_method(step.request.method)} {target}"
 
@@ -273,12 +274,13 @@ class _Script:
         place = f"{self._target(lookup.path)} {quote(jq_path(lookup.rows))} {quote(lookup.pick)}"
         keys = [Object(match) for match in (*lookup.newer, lookup.match)]
         made, raw = self._json(Array(tuple(keys)) if lookup.newer else keys[0])
-        optional = "optional=yes " if lookup.optional else ""
+        choices = "optional=yes " if lookup.optional else ""
+        choices += f"nth={lookup.nth} " if lookup.nth is not None else ""
         return Function(
             name=f"find_{variable.name}",
             title=lookup.title,
             shown_title=quote(shown(lookup.title)),
-            command=f"{optional}find_record {self.type(variable)} {what} {place}",
+            command=f"{choices}find_record {self.type(variable)} {what} {place}",
             headers=self._headers(lookup.headers),
             encoded=self._scope.take_encoded(),
             json=made or raw,
@@ -296,6 +298,8 @@ class _Script:
                 yield Var(value.name)
             elif isinstance(value, Text):
                 yield from (part if isinstance(part, Var) else shown(part) for part in value.parts)
+            elif isinstance(value, (Array, Object)):
+                yield "(as recorded)" if [*variables_of_tree(value)] else shown(json_text(value))
             else:
                 yield f'"{shown(value)}"' if isinstance(value, str) else _text(value)
 

@@ -224,6 +224,7 @@ class _File:
                 "match": "[" + ", ".join(f"[{js(key)}, {self.encoder.js(item)}]" for key, item in lookup.match) + "]",
                 "pick": js(lookup.pick),
                 "resource": js(clean(lookup.resource)),
+                "nth": js(lookup.nth),
             },
         )
         found: tuple[str | int, ...] = (*lookup.rows, 0, lookup.pick) if filtered else ("found", lookup.pick)

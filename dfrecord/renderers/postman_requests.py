@@ -131,9 +131,7 @@ def _captures(step: Step, shop: Workshop) -> list[dict[str, Any]]:
 
 def _wanted_body(step: Step, wanted: Wanted, shop: Workshop) -> JsonBody:
     """What shall be true, as the body that the collection's first script replaces by what has to be sent."""
-    does = {StepKind.DELETE: "remove", StepKind.UPDATE: "change" if wanted.record else "ensure"}.get(
-        step.kind, "ensure"
-    )
+    does = {StepKind.DELETE: "remove", StepKind.UPDATE: "change"}.get(step.kind, "ensure")
     captures = [
         Object((("name", capture["name"]), ("path", Array(tuple(map(str, capture["path"]))))))
         for capture in _captures(step, shop)
@@ -195,6 +193,7 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
             {field for key in keys for field, value in key if any(map(shop.is_secret, variables_of_tree(value)))}
         ),
         optional=lookup.optional,
+        nth=lookup.nth,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )

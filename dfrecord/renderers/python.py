@@ -117,6 +117,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
+        token_fields=_renewed(journey) if more.get("plans") else [],
+        has_csv=any(step.request.is_csv for step in journey.steps),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
@@ -131,6 +133,11 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         predicted=functions_of(predicted),
         undoing=functions_of(undoing),
         puts_back=body.puts_back,
+        keys={
+            text.partition("?")[0]: step.named_by
+            for step in journey.steps
+            if (text := step.request.target.literal) and step.named_by
+        },
         told=told,
         told_values=_told_values(told),
         teardown_signature=_signature(told),
@@ -144,6 +151,16 @@ def step_calls(journey: Journey) -> Iterator[Call]:
     names = name_variables(journey)
     body = _Body(journey, names, PythonEncoder(names.expressions, {v.name: v.type for v in journey.variables}))
     return (body.step(step) for step in journey.steps)
+
+
+def _renewed(journey: Journey) -> list[str]:
+    """The fields of answers from which a session token is taken, when a run goes on with another than its first."""
+    header = journey.conventions.token_header
+    sent = (value for step in journey.steps for name, value in step.request.headers if name == header)
+    tokens = {var.name for value in sent for var in value.variables}
+    captures = [capture for step in journey.steps for capture in step.captures if capture.variable in tokens]
+    several = len({capture.variable for capture in captures}) > 1
+    return sorted({str(capture.pointer[-1]) for capture in captures}) if several else []
 
 
 def _with_long_lines(text: str) -> str:
@@ -243,7 +260,7 @@ class _Body:
             again = wanted.document.get("again")
             named += [f"again={self._encoder.tree(again)}"] if again and self.puts_back else []
             return "remove", [title, target, *named]
-        if step.kind is StepKind.UPDATE and wanted.record:
+        if step.kind is StepKind.UPDATE:
             return "change", [title, target, document]
         return "ensure", [title, string(step.resource or ""), string(step.request.method), target, document]
 
@@ -327,6 +344,8 @@ class _Body:
             arguments.append(f"rows={_tuple(lookup.rows)}")
         if lookup.pick != self._journey.conventions.id:
             arguments.append(f"pick={string(lookup.pick)}")
+        if lookup.nth is not None:
+            arguments.append(f"nth={lookup.nth}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call(
             "find",

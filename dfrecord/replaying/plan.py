@@ -17,7 +17,9 @@ from dfrecord.journey.model import (
     Array,
     Capture,
     Journey,
+    JsonBody,
     Number,
+    Object,
     Step,
     StepKind,
     Tree,
@@ -37,6 +39,7 @@ from dfrecord.replaying.values import (
     UNKNOWN,
     Values,
     check_given,
+    filled,
     filled_body,
     filled_text,
     hidden,
@@ -54,7 +57,7 @@ class Action(StrEnum):
     DELETE = "delete"
     CALL = "call"  # a request that is no record's write and would be sent
     RESEND = "resend"  # a write that a run without an upsert sends, though the record is like that already
-    REFUSED = "refused"  # a create of what is there already, or a delete of what is not, without an upsert
+    REFUSED = "refused"  # a create of what is there already, or a write of what is not
     UNREACHED = "not reached"  # after what is refused: a run stops there
     NONE = "unchanged"  # nothing is sent
 
@@ -63,6 +66,7 @@ _KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKi
 """What a step does whose record cannot be read."""
 IS_THERE = "it is there already, and a run stops here (use --upsert)"
 IS_NOT_THERE = "it is not there, and a run stops here (use --upsert)"
+NOTHING_TO_CHANGE = "it is not there, and a run stops here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ class _Planner:
         self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
         self._new: set[str] = set()
+        self._sessions: dict[str, Tree] = {}  # by account, the answer to its login
+        self._logouts: dict[str, Step] = {}  # by session
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
@@ -166,6 +172,8 @@ class _Planner:
                 self._add(self._state(item, item.wanted))
             elif item.request.method not in ("GET", "HEAD"):
                 self._call(item)
+        for logout in self._logouts.values():
+            self._sent(logout)
         return Plan(self._client.base_url, tuple(self._planned))
 
     def _add(self, planned: Planned) -> None:
@@ -187,15 +195,37 @@ class _Planner:
         self._values[variable.name] = self._target.look_up(variable)
 
     def _sign_on_or_off(self, step: Step) -> None:
-        if self._signed_on and self._journey.is_sign_on(step):
+        """An account signs on once and off last: the password that a run changes in between is not changed here."""
+        given = self._signed_on and self._journey.is_sign_on(step)
+        if step.kind is StepKind.LOGOUT:
+            if not given:
+                self._logouts.setdefault(str(self._target.headers(step.request.headers)), step)
             return
+        account = self._account(step)
+        if account not in self._sessions:
+            self._sessions[account] = self._given_session(step) if given else self._sent(step)
+        for capture in step.captures:
+            self._values[capture.variable] = member(self._sessions[account], *capture.pointer)
+
+    def _given_session(self, step: Step) -> Tree:
+        return Object(tuple((str(c.pointer[-1]), self._values[c.variable]) for c in step.captures))
+
+    def _account(self, step: Step) -> str:
+        """What tells the account of a login from another."""
+        body, session = step.request.body, self._catalog.session
+        tree = filled(body.tree, self._values) if isinstance(body, JsonBody) else None
+        if not isinstance(tree, Object):
+            return step.name
+        return f"{step.request.target.literal} {[tree.get(name) for name in session.identity_fields]}"
+
+    def _sent(self, step: Step) -> Tree:
+        """The answer to a step of the session."""
         headers = self._target.headers(step.request.headers)
         target = filled_text(step.request.target, self._values)
         answered = self._client.send(step.request.method, target, headers, filled_body(step.request.body, self._values))
         if not answered.succeeded:
             raise WorkFailed(f"{step.title}: {answered.status} {refusal(answered.tree, answered.reason)}")
-        for capture in step.captures:
-            self._values[capture.variable] = member(answered.tree, *capture.pointer)
+        return answered.tree
 
     def _call(self, step: Step) -> None:
         for capture in step.captures:
@@ -234,6 +264,8 @@ class _Planner:
             if record is None and not self._upserts:
                 return Planned(number, Action.REFUSED, title, reason=IS_NOT_THERE)
             return Planned(number, Action.DELETE if record is not None else Action.NONE, title)
+        if record is None and step.kind is StepKind.UPDATE:
+            return Planned(number, Action.REFUSED, title, reason=NOTHING_TO_CHANGE)
         if record is None:
             whole = reconcile.whole(state)
             self._new.add(own)
@@ -282,16 +314,23 @@ class _Planner:
         if not creates:
             own = wanted.record if self._values.get(wanted.record) == UNKNOWN else path
             if own in self._predicted:
-                return own, self._predicted[own]
+                return own, self._then(own, step, wanted)
             if wanted.record and self._values.get(wanted.record) is None:
                 return own, None
         elif self._depends_on_new(wanted):
             return wanted.record or step.name, None
         found, record = self._target.existing(step, wanted)
-        then = self._predicted.get(found, record)
+        then = self._then(found, step, wanted) if found in self._predicted else record
         if creates and (then is None or not _has_key(then, document(wanted, self._values)["keys"])):
             return wanted.record or step.name, None  # there is none, or it is deleted or renamed by then
         return found, then
+
+    def _then(self, own: str, step: Step, wanted: Wanted) -> dict[str, Any] | None:
+        """A record as steps before this one leave it; relations that none of them read are read now."""
+        then = self._predicted[own]
+        if then is None or own in self._new or all(name in then for name in wanted.relations):
+            return then
+        return {**(self._target.existing(step, wanted)[1] or {}), **then}
 
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""

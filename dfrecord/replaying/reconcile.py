@@ -28,17 +28,37 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if field in wanted.get("whole", []) and field not in wanted["later"] and isinstance(have, type(value)):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(unlike(value, have[name]) for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(given: dict[str, Any], rest: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -80,7 +100,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []

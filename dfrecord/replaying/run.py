@@ -340,7 +340,8 @@ class _Run:
                 raise WorkFailed(f"the answer has no {place}, which a later step needs")
             self.values[capture.variable] = value
             if capture.pointer[-1] in self.catalog.session.token_fields:  # it ends the one that the request used
-                self.values |= dict.fromkeys(self._tokens_of(step), value)
+                ended = [self.values.get(name) for name in self._tokens_of(step)]
+                self.values |= {name: value for name, old in self.values.items() if old in ended}
 
     def _tokens_of(self, step: Step) -> Iterator[str]:
         """The variables that hold the session token of a step's request."""
@@ -356,23 +357,27 @@ class _Run:
         path, record = self.target.existing(step, wanted)
         state = document(wanted, self.values)
         if record is None:
-            if step.kind is StepKind.UPDATE and wanted.record:
+            if step.kind is StepKind.UPDATE:
                 raise WorkFailed(f"there is no {path}")
             whole = reconcile.whole(state)
-            place = path or filled_text(step.request.target, self.values).partition("?")[0]
+            target = filled_text(step.request.target, self.values)
+            place = path or target.partition("?")[0]
             key = state["keys"][-1] if state["keys"] else None
-            wrapper = self.journey.conventions.wrapper if key else ""
+            wrapper = self.journey.conventions.wrapper if key or wanted.in_list else ""
+            target = target if not wanted.in_list else target.replace(place, place.rpartition("/")[0], 1)
             creating = (place, key) if self._has_no_secret(key) else None
             if creating:
                 self.created.note_creating(*creating)
-            answered = self._send(step, json_bytes({wrapper: [whole]} if wrapper else whole), creating=creating)
+            body = json_bytes({wrapper: [whole]} if wrapper else whole)
+            answered = self._send(step, body, target, creating=creating)
             self._capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
             self.made.add(wanted.record or path)
             return self._done(result, Outcome.CREATED, step, answered)
         self._capture(step, _tree(record))
         changed = reconcile.changes(state, record, fresh=(wanted.record or path) in self.made)
         if not changed:
-            return replace(result, outcome=Outcome.UNCHANGED)
+            hidden = ", ".join(reconcile.unseen(state, record))
+            return replace(result, outcome=Outcome.UNCHANGED, message=f"not compared: {hidden}" if hidden else "")
         if "undo" in state and (wanted.record or path) not in self.made:
             self._note_changing(path, undoing.remembered(changed, record, state))
         query = filled_text(step.request.target, self.values).partition("?")
@@ -459,17 +464,21 @@ class _Run:
 
     def _readable(self, states: list[Step]) -> list[Step]:
         """The states, those of a session that was closed in between with the session of the last one."""
-        closed = {name for step in self.journey.steps if step.kind is StepKind.LOGOUT for name in self._tokens_of(step)}
-        now = set(self._tokens_of(states[-1])) if states else set()
+        logouts = [step for step in self.journey.steps if step.kind is StepKind.LOGOUT]
+        closed = {token for step in logouts for token in self._sent_tokens(step)}
+        now = self._sent_tokens(states[-1]) if states else set()
         headers = states[-1].request.headers if states else ()
         return [
             (
                 replace(state, request=replace(state.request, headers=headers))
-                if now and now.isdisjoint(self._tokens_of(state)) and closed.intersection(self._tokens_of(state))
+                if now and now.isdisjoint(self._sent_tokens(state)) and closed & self._sent_tokens(state)
                 else state
             )
             for state in states
         ]
+
+    def _sent_tokens(self, step: Step) -> set[Tree]:
+        return {self.values.get(name) for name in self._tokens_of(step)}
 
     def _about(self, state: Step) -> str:
         """What names the record of a state: the variable of its id, or its path."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import Array, Conventions, Object, Step, Text, Tree, Variable, Wanted
@@ -40,12 +40,19 @@ class Target:
         return self.client.send("GET", target, self.headers(headers))
 
     def record(self, target: str, headers: Headers) -> Tree:
-        """The record at a path, None when there is none. Raises WorkFailed when it cannot be read."""
-        answered = self.read(target, headers)
+        """The record at a path, None when there is none. Raises WorkFailed when it cannot be read.
+
+        Where only the list shows records (`Conventions.listed`), it is taken from there.
+        """
+        path, _, name = target.partition("?")[0].rpartition("/")
+        field = dict(self.conventions.listed).get(path)
+        answered = self.read(path if field else target, headers)
         if answered.status == 404:
             return None
         if not answered.succeeded:
             raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
+        if field:
+            return next(iter(_matching(answered.tree, self.conventions.rows, [(field, unquote(name))])), None)
         return answered.tree
 
     def look_up(self, variable: Variable) -> Tree:
@@ -54,7 +61,7 @@ class Target:
         assert lookup is not None
         path = filled_text(lookup.path, self.values)
         for match in (*lookup.newer, lookup.match):
-            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick)
+            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick, lookup.nth)
             if isinstance(found, Object):
                 return found.get(lookup.pick)
         if lookup.optional:
@@ -70,8 +77,11 @@ class Target:
         headers: Headers,
         rows: Sequence[str],
         pick: str,
+        nth: int | None = None,
     ) -> Object | None:
-        """The one record under `rows` of the path's answer with all these values. Raises WorkFailed for several.
+        """The one record under `rows` of the path's answer with all these values, or the nth (from 0) of several.
+
+        Raises WorkFailed for several when no nth is asked for.
 
         Filtered by the server where its filters can express the key, else, or when that finds none, from the list.
         """
@@ -92,6 +102,8 @@ class Target:
             if not answered.succeeded:
                 raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
             found = _matching(answered.tree, rows, wanted)
+        if nth is not None:
+            found = found[nth : nth + 1]
         if len(found) > 1:
             raise WorkFailed(f"{len(found)} {resource} records have {json_text(Object(tuple(wanted)))}")
         return found[0] if found else None

@@ -52,7 +52,9 @@ class Undo:
     def would(self, made: Made) -> tuple[str, str] | None:
         """What undoing it would do now (create, change or delete) and its title; only reads. Raises WorkFailed."""
         if made.change is not None:
-            return ("change", f"Put back {made.path}") if self._taken_back(made, made.change)[0] else None
+            record = self._record(made, made.change)
+            back = undoing.taken_back(made.change, record) if record is not None else {}
+            return ("change", f"Put back {made.path}") if back else None
         if made.key is not None and made.record is not None:
             there = self.target.row(made.path, made.key, self.headers) is not None
             return None if there else ("create", _title_anew(made, made.key))
@@ -76,21 +78,23 @@ class Undo:
 
     def _put_back(self, made: Made, change: dict[str, Any]) -> _Sent:
         """Give a changed record its old values where it still has the new ones."""
-        back, there = self._taken_back(made, change)
+        record = self._record(made, change)
+        back = undoing.taken_back(change, record) if record is not None else {}
+        left = undoing.changed_since(change, record) if record is not None else []
         answered = self._send("PATCH", made.path, back) if back else None
         if answered and not answered.succeeded:
             return _refused(answered)
         self.created.note_undone(made)
-        if back:
-            return _Sent(Outcome.CHANGED, ", ".join(back))
-        return _Sent(Outcome.UNCHANGED, "nothing to put back" if there else "already absent")
+        told = ", ".join(back) or ("already absent" if record is None else "nothing to put back")
+        told += f"; left as somebody changed it since: {', '.join(left)}" if left else ""
+        return _Sent(Outcome.CHANGED if back else Outcome.UNCHANGED, told)
 
-    def _taken_back(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """What to send so that a change is taken back, and whether its record is there."""
+    def _record(self, made: Made, change: dict[str, Any]) -> dict[str, Any] | None:
+        """The record that was changed, with the rows that were; None when it is not there."""
         related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
         headers = tuple((name, Text((value,))) for name, value in self.headers)
         record = self.target.record(made.path + related, headers)
-        return (undoing.taken_back(change, as_json(record)), True) if isinstance(record, Object) else ({}, False)
+        return as_json(record) if isinstance(record, Object) else None
 
     def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> _Sent:
         """Create a record that was deleted, unless there is one."""

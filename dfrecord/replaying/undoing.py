@@ -6,6 +6,7 @@ Secrets are never noted, so they stay as the run set them. Plain JSON throughout
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from dfrecord.replaying.reconcile import differs, taken
@@ -80,6 +81,27 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
         if sent:
             back[place] = sent
     return back
+
+
+def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """Where a record is neither as the run left it nor as it was before: somebody changed it since, so it stays."""
+    told = [place for place, was, now, there in noted_places(note, have) if differs(now, there) and differs(was, there)]
+    return list(dict.fromkeys(told))
+
+
+def noted_places(note: dict[str, Any], have: dict[str, Any]) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Place by place what a note says was there and was sent, and what is there now."""
+    for place, was in note["was"].items():
+        now, there = note["now"][place], have.get(place)
+        if place in note["rows"]:
+            own = note["rows"][place][0]
+            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
+            yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
+        elif place in note["merged"] and isinstance(there, dict):
+            yield from ((f"{place}.{name}", old, now[name], there[name]) for name, old in was.items() if name in there)
+        elif place in have:
+            yield place, was, now, there
 
 
 def values_taken_back(was: dict[str, Any], now: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:

@@ -57,8 +57,8 @@ class Resource:
 
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
     and null (system-api.md section 6.1). `needed_in_updates`: fields without which the server refuses an update while
-    it has no value for them (section 10). `changed_in_place`: parts of a nested row's natural key in which a lone row
-    may differ and still be the one that is meant.
+    it has no value for them (section 10). `told_apart_by`: what tells nested rows with the same natural key apart.
+    `changed_in_place`: parts of that key in which a lone row may differ and still be the one that is meant.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Resource:
     may_hold_secrets: frozenset[str]
     create_drops_empty: bool
     needed_in_updates: tuple[str, ...]
+    told_apart_by: tuple[str, ...]
     changed_in_place: tuple[str, ...]
     nested_key: tuple[str, ...]
     made_secrets: frozenset[str]
@@ -90,6 +91,13 @@ class Resource:
     makes_records: bool
     exact: bool
     key_copies: frozenset[str]
+    listed: bool
+    whole: tuple[str, ...]
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The natural key by the fields of a record: a dotted part stands for the foreign key."""
+        return tuple(f"{part.split('.')[0]}_id" if "." in part else part for part in self.natural_key)
 
     @property
     def key_field(self) -> str | None:
@@ -116,12 +124,17 @@ class Catalog:
         self.id = facts.id
         self.session = facts.session
         self.default_filters = tuple(facts.default_filters)
-        self.conventions = Conventions(
-            facts.wrapper, facts.id, facts.filters, facts.session.token_header, facts.session.token_prefix
-        )
         self.resources: Mapping[str, Resource] = {
             name: _resource(name, told, facts.id) for name, told in facts.resources.items()
         }
+        self.conventions = Conventions(
+            facts.wrapper,
+            facts.id,
+            facts.filters,
+            facts.session.token_header,
+            facts.session.token_prefix,
+            tuple((told.path, told.id) for told in facts.resources.values() if told.listed and told.path and told.id),
+        )
 
     def id_of(self, value: object) -> str | None:
         """The text of a value that can be a record's id on this platform, None when it can be none."""
@@ -350,6 +363,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         may_hold_secrets=frozenset(facts.may_hold_secrets),
         create_drops_empty=facts.create_drops_empty,
         needed_in_updates=tuple(facts.needed_in_updates),
+        told_apart_by=tuple(facts.told_apart_by),
         changed_in_place=tuple(facts.changed_in_place),
         nested_key=tuple(facts.key if facts.nested_key is None else facts.nested_key),
         made_secrets=frozenset(facts.made_secrets),
@@ -367,6 +381,8 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         makes_records=facts.makes_records,
         exact=facts.exact,
         key_copies=frozenset(facts.key_copies),
+        listed=facts.listed,
+        whole=tuple(facts.whole),
     )
 
 

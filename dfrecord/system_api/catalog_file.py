@@ -52,16 +52,19 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     itself or its parent, never sent. `server_made`: never sent. `made_secrets`: secrets that the server makes unless a
     create brings its own. `may_hold_secrets`: free text that people should look at. `create_drops_empty`: a create
     leaves out false, 0, "" and null. `needed_in_updates`: the server refuses updates without them while it has no value
-    for them. `changed_in_place`: parts of the key of nested rows in which a lone row may differ and still be the one
-    that is meant. `create_by_name`: a bare record is posted to its own name. `actions`: changes are calls, not records
-    that stay. `public`: reachable without a session. `own_account`: about the account that is signed on. `shows`: the
-    resource whose records the answers show, when it is another one.
+    for them. `told_apart_by`: what tells nested rows with the same key apart. `changed_in_place`: parts of their key in
+    which a lone row may differ and still be the one that is meant. `create_by_name`: a bare record is posted to its
+    own name. `actions`: changes are calls, not records that stay. `public`: reachable without a session.
+    `own_account`: about the account that is signed on. `shows`: the resource whose records the answers show, when it is
+    another one.
 
     `merged`: objects of which an update sets only the members it holds. `matched_by_key`: a nested row without its id
     is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
     make records that it does not name. `references_by_name`: field to the resource whose natural key it holds;
     `event_names`: fields that begin with the name of a service, up to a dot. `exact`: the path itself, nothing below.
-    `key_copies`: fields that people give the same value as the natural key.
+    `key_copies`: fields that people give the same value as the natural key. `listed`: records that are named by their
+    natural key in paths too, and that only the list shows: their own path answers a bare value, say. `whole`: fields
+    with free JSON, compared and replaced as a whole.
     """
 
     path: str | None
@@ -78,6 +81,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     references_by_name: dict[str, str] = {}
     create_drops_empty: bool = False
     needed_in_updates: list[str] = []
+    told_apart_by: list[str] = []
     changed_in_place: list[str] = []
     create_by_name: bool = False
     actions: bool = False
@@ -91,6 +95,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     event_names: list[str] = []
     exact: bool = False
     key_copies: list[str] = []
+    listed: bool = False
+    whole: list[str] = []
 
 
 class SessionFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -153,7 +153,8 @@ class DreamFactory:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
         if self.planning and not signs_on and method not in ("GET", "HEAD"):
             if writes_record:
-                return self._plan_call(title, method, target, json, headers)
+                sent = json
+                return self._plan_call(title, method, target, sent, headers)
             self._plan(title, "call")
             return Unknown("(known after the run)")
         self._say(f"- {title}")
@@ -314,6 +315,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if isinstance(
+            records, dict
+        ):  # rows of a record, as the steps before leave them
+            records = {
+                **records,
+                **(self.predicted.get(target.partition("?")[0]) or {}),
+            }
         if not isinstance(records, (dict, list)):
             raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
@@ -333,8 +341,9 @@ class DreamFactory:
     ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
-        if path in self.predicted:
-            return self.predicted[path]
+        then = self.predicted.get(path, {})
+        if then is None or path in self.new:
+            return then
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 404:
@@ -342,7 +351,7 @@ class DreamFactory:
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
-        return record
+        return {**record, **then}
 
     def told_plan(self) -> int:
         """Say in a line what the run would do; the exit code, 3 when something would change."""
@@ -467,6 +476,9 @@ class DreamFactory:
                 for row in rows
             ]
             return {"resource": made}
+        if method == "POST" and sent is None:
+            self._plan(title, "create")  # of what cannot be read here
+            return Unknown("(known after the run)")
         named = [
             value
             for name, _, value in (pair.partition("=") for pair in query.split("&"))
@@ -509,20 +521,14 @@ class DreamFactory:
         headers: dict[str, str | None] | None,
     ) -> dict[str, Any]:
         """One record that a create sends."""
-        key = next(
-            (
-                name
-                for name in ("email", "name", "path")
-                if isinstance(record.get(name), str)
-            ),
-            "",
-        )
+        key = {name: record[name] for name in KEYS.get(path, []) if name in record}
+        title = f"{title} ({next(iter(key.values()))})" if several and key else title
+        is_known = key and not any(isinstance(value, Unknown) for value in key.values())
         found = (
-            self._search(title, "record", path, {key: record[key]}, headers=headers)
-            if key
+            self._search(title, "record", path, key, headers=headers)
+            if is_known
             else []
         )
-        title = f"{title} ({record[key]})" if several and key else title
         own = "id"
         if (
             found
@@ -553,8 +559,11 @@ class DreamFactory:
         if have is None and method == "POST":
             self._plan_create(title, path, sent, rows, named=True)
             return
+        if have is None:
+            self._plan(title, "refused", why="it is not there, and a run stops here")
+            return
         plain_fields = {name: value for name, value in sent.items() if name not in rows}
-        have = completed(have or {}, plain_fields) if path in self.new else have or {}
+        have = completed(have, plain_fields) if path in self.new else have
         changed = changes({"record": plain_fields, "later": [], "rows": {}}, have)
         for name in rows:
             known = [row for row in have.get(name) or [] if isinstance(row, dict)]
@@ -756,7 +765,7 @@ def changes(
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(
@@ -764,12 +773,7 @@ def changes(
         ):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [
-            field
-            for field in wanted.get("secrets", [])
-            if field not in have or "**********" in str(have[field])
-        ]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {
             field: ""
@@ -777,6 +781,37 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [
+        field
+        for field in wanted.get("secrets", [])
+        if field not in have or "**********" in str(have[field])
+    ]
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if (
+        field in wanted.get("whole", [])
+        and field not in wanted["later"]
+        and isinstance(have, type(value))
+    ):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(
+            unlike(value, have[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(
@@ -826,7 +861,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = (
@@ -956,6 +991,10 @@ def written(
             value = {**old, **value}
         result[name] = value
     return result
+
+
+KEYS: dict[str, list[str]] = {}
+"""The fields that name the records of a list."""
 
 
 def relations_of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:

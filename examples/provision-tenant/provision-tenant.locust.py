@@ -150,7 +150,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
-                    "may_differ": ["verb_mask"],
+                    "may_differ": ["verb_mask", "filters"],
                     "rows": [
                         {
                             "keys": [
@@ -159,6 +159,7 @@ def provision_tenant(
                                     "component": "*",
                                     "requestor_mask": 1,
                                     "verb_mask": 3,
+                                    "filters": [],
                                 }
                             ],
                             "row": {
@@ -614,10 +615,14 @@ class DreamFactory:
     def _note_made(self, **note: Any) -> None:
         self._note(**({"for": self.made_for} if self.made_for else {}), **note)
 
+    def _holds_secret(self, value: Any) -> bool:
+        """Whether it cannot be noted, as a secret stands in it."""
+        return self.hidden(told := json.dumps(value)) != told
+
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
-        if key and self.hidden(told := json.dumps(key)) != told:
-            return  # a secret names it
+        if key and self._holds_secret(key):
+            return
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
             **({"creating": path, "key": key} if key else {"created": path})
@@ -794,7 +799,7 @@ def changes(
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(
@@ -802,12 +807,7 @@ def changes(
         ):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [
-            field
-            for field in wanted.get("secrets", [])
-            if field not in have or "**********" in str(have[field])
-        ]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {
             field: ""
@@ -815,6 +815,37 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [
+        field
+        for field in wanted.get("secrets", [])
+        if field not in have or "**********" in str(have[field])
+    ]
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if (
+        field in wanted.get("whole", [])
+        and field not in wanted["later"]
+        and isinstance(have, type(value))
+    ):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(
+            unlike(value, have[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(
@@ -864,7 +895,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = (

@@ -128,7 +128,7 @@ def provision_tenant(
                 "role_service_access_by_role_id": {
                     "id": "id",
                     "parent": "role_id",
-                    "may_differ": ["verb_mask"],
+                    "may_differ": ["verb_mask", "filters"],
                     "rows": [
                         {
                             "keys": [
@@ -137,6 +137,7 @@ def provision_tenant(
                                     "component": "*",
                                     "requestor_mask": 1,
                                     "verb_mask": 3,
+                                    "filters": [],
                                 }
                             ],
                             "row": {
@@ -390,6 +391,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        if isinstance(
+            records, dict
+        ):  # rows of a record, as the steps before leave them
+            records = {
+                **records,
+                **(self.predicted.get(target.partition("?")[0]) or {}),
+            }
         if not isinstance(records, (dict, list)):
             raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
@@ -409,8 +417,9 @@ class DreamFactory:
     ) -> dict[str, Any] | None:
         """One record, None when there is none; in a plan as it would be by then."""
         path = target.partition("?")[0]
-        if path in self.predicted:
-            return self.predicted[path]
+        then = self.predicted.get(path, {})
+        if then is None or path in self.new:
+            return then
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
         if status == 404:
@@ -418,7 +427,7 @@ class DreamFactory:
         record = parsed(text)
         if not 200 <= status < 300 or not isinstance(record, dict):
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
-        return record
+        return {**record, **then}
 
     def told_plan(self) -> int:
         """Say in a line what the run would do; the exit code, 3 when something would change."""
@@ -601,6 +610,11 @@ class DreamFactory:
         related = f"?related={','.join(wanted['rows'])}" if wanted["rows"] else ""
         have = self._read(title, path + related, headers)
         if have is None:
+            if self.planning:
+                self._plan(
+                    title, "refused", why="it is not there, and a run stops here"
+                )
+                return New()
             raise StepFailed(f"{title}: there is no {path} on {self.base_url}")
         if path in self.new:
             have = completed(have, wanted["record"])
@@ -641,7 +655,7 @@ class DreamFactory:
             self._plan(title, "delete")
             self.predicted[target.partition("?")[0]] = None
             return
-        if again and (note := removed(have, again)):
+        if again and (note := removed(have, again)) and not self._holds_secret(note):
             self._note_made(removing=path.rpartition("/")[0], **note)
         self._request(title, "DELETE", target, None, headers)
         self._tell(title, "deleted")
@@ -729,6 +743,10 @@ class DreamFactory:
             if back
             else "already absent" if have is None else "nothing to put back"
         )
+        left = changed_since(note, have) if have is not None else []
+        told += (
+            f"; left as somebody changed it since: {', '.join(left)}" if left else ""
+        )
         self._say(f"- {title}: {told}")
 
     def _make_anew(
@@ -791,15 +809,19 @@ class DreamFactory:
     def _note_made(self, **note: Any) -> None:
         self._note(**({"for": self.made_for} if self.made_for else {}), **note)
 
+    def _holds_secret(self, value: Any) -> bool:
+        """Whether it cannot be noted, as a secret stands in it."""
+        return self.hidden(told := json.dumps(value)) != told
+
     def _note_changing(self, path: str, change: dict[str, Any]) -> None:
         """Note before it is sent what a change of a found record does, with what was there."""
-        if change and path not in self.fresh:
+        if change and path not in self.fresh and not self._holds_secret(change):
             self._note_made(changed=path, **change)
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
-        if key and self.hidden(told := json.dumps(key)) != told:
-            return  # a secret names it
+        if key and self._holds_secret(key):
+            return
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
             **({"creating": path, "key": key} if key else {"created": path})
@@ -1014,7 +1036,7 @@ def changes(
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(
@@ -1022,12 +1044,7 @@ def changes(
         ):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [
-            field
-            for field in wanted.get("secrets", [])
-            if field not in have or "**********" in str(have[field])
-        ]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {
             field: ""
@@ -1035,6 +1052,37 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [
+        field
+        for field in wanted.get("secrets", [])
+        if field not in have or "**********" in str(have[field])
+    ]
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if (
+        field in wanted.get("whole", [])
+        and field not in wanted["later"]
+        and isinstance(have, type(value))
+    ):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(
+            unlike(value, have[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(
@@ -1084,7 +1132,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = (
@@ -1257,6 +1305,37 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
         if sent:
             back[place] = sent
     return back
+
+
+def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """Where a record is neither as the run left it nor as it was before: somebody changed it since, so it stays."""
+    told = [
+        place
+        for place, was, now, there in noted_places(note, have)
+        if differs(now, there) and differs(was, there)
+    ]
+    return list(dict.fromkeys(told))
+
+
+def noted_places(
+    note: dict[str, Any], have: dict[str, Any]
+) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Place by place what a note says was there and was sent, and what is there now."""
+    for place, was in note["was"].items():
+        now, there = note["now"][place], have.get(place)
+        if place in note["rows"]:
+            own = note["rows"][place][0]
+            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
+            yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
+        elif place in note["merged"] and isinstance(there, dict):
+            yield from (
+                (f"{place}.{name}", old, now[name], there[name])
+                for name, old in was.items()
+                if name in there
+            )
+        elif place in have:
+            yield place, was, now, there
 
 
 def values_taken_back(

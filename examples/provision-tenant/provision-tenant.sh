@@ -95,10 +95,18 @@ create_role() {
         "role_service_access_by_role_id": {
           "id": "id",
           "parent": "role_id",
-          "may_differ": ["verb_mask"],
+          "may_differ": ["verb_mask", "filters"],
           "rows": [
             {
-              "keys": [{"service_id": $service_id, "component": "*", "requestor_mask": 1, "verb_mask": 3}],
+              "keys": [
+                {
+                  "service_id": $service_id,
+                  "component": "*",
+                  "requestor_mask": 1,
+                  "verb_mask": 3,
+                  "filters": []
+                }
+              ],
               "row": {
                 "service_id": $service_id,
                 "component": "*",
@@ -189,7 +197,7 @@ tear_down() {
 
 # put_back: gives a changed record its old values, where it still has the new ones.
 put_back() {
-  local related have fields
+  local related have fields left
   step="Put back $path"
   related=$(printf '%s' "$note" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
   fetch without_body GET "$path${related:+?related=$related}" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
@@ -246,7 +254,19 @@ put_back() {
               | if $values == {} then . else .back += [{($own): $row[$own]} + $values] end
             else . end)
       | .back;
+    def noted_places($note; $have):
+      ($note.was | to_entries[]) as {key: $field, value: $was} | $note.now[$field] as $now | $have[$field] as $there
+      | if $note.rows | has($field) then
+          $note.rows[$field][0] as $own | $now[]
+          | {place: $field, was: of($was; $own; .[$own]), now: ., there: of([$there | arrays | .[] | objects]; $own; .[$own])}
+          | select(.was and .there)
+        elif ($field | IN($note.merged[])) and ($there | type) == "object" then
+          $was | keys_unsorted[] | select(in($there))
+          | {place: "\($field).\(.)", was: $was[.], now: $now[.], there: $there[.]}
+        else select($have | has($field)) | {place: $field, $was, $now, $there} end;
     .[0] as $note | .[1] as $have
+    | [noted_places($note; $have) | .there as $there
+        | select((.now | differs($there; []; "")) and (.was | differs($there; []; ""))) | .place] as $left
     | reduce ($note.was | to_entries[]) as {key: $field, value: $was} ({};
         $note.now[$field] as $now
         | (if $note.rows | has($field) then
@@ -257,13 +277,16 @@ put_back() {
              values_back($was; $now; $have[$field] // {}) as $values
              | if $values == {} then {} else {($field): $values} end
            else values_back({($field): $was}; {($field): $now}; $have) end) as $back
-        | . + $back)')
+        | . + $back)
+    | ., ($left | unique | join(", "))')
+  left=$(printf '%s' "$json" | jq --slurp --raw-output '.[1] | select(. != "") | "; left as somebody changed it since: " + .')
+  json=$(printf '%s' "$json" | jq --slurp --compact-output '.[0]')
   if [ "$json" = '{}' ]; then
-    printf '%s\n' "- $step: nothing to put back" >&2
+    printf '%s\n' "- $step: nothing to put back$left" >&2
   else
     send with_json PATCH "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
     fields=$(printf '%s' "$json" | jq --raw-output 'keys_unsorted | join(", ")')
-    printf '%s\n' "- $step: as before ($fields)" >&2
+    printf '%s\n' "- $step: as before ($fields)$left" >&2
   fi
   note_undone
 }
@@ -497,10 +520,17 @@ note_creating() {
     die 1 "$DF_CREATED: cannot be written; $step was not sent"
 }
 
+# note_found NOTE: notes before it is sent what is done to what was found; not where nothing can be told, or a secret
+# stands in it.
+note_found() {
+  if [ -z "$1" ] || is_secret "$1"; then return; fi
+  printf '%s\n' "$1" >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; $step was not sent"
+}
+
 # note_changing PATH: notes what is sent to change a found record (json) and what it was (have), so that it can be put
 # back; no secrets, and nothing that the server masks.
 note_changing() {
-  printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+  note_found "$(printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "$1" --argjson made_for "$made_for" '
     def is_masked: tostring | contains("**********");
     def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
@@ -524,13 +554,12 @@ note_changing() {
     | select(.was != {})
     | .was as $was
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
-      + {merged: [$merged[] | select(. as $field | $was | has($field))]}' >>"$DF_CREATED" ||
-    die 1 "$DF_CREATED: cannot be written; $step was not sent"
+      + {merged: [$merged[] | select(. as $field | $was | has($field))]}')"
 }
 
 # note_removing PATH: notes the record of the answer before it is deleted, if it can be made anew.
 note_removing() {
-  printf '%s\n%s' "$document" "$(exact_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+  note_found "$(printf '%s\n%s' "$document" "$(exact_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "${1%/*}" --argjson made_for "$made_for" '
     .[0].again as $again | .[1] as $have
     | select($again and ($have | tostring | contains("**********") | not))
@@ -539,8 +568,7 @@ note_removing() {
         key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
         record: (reduce ($again.rows | to_entries[]) as {key: $relation, value: $own} ($record;
           if ((.[$relation] | arrays) // []) == [] then del(.[$relation])
-          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end))}' >>"$DF_CREATED" ||
-    die 1 "$DF_CREATED: cannot be written; $step was not sent"
+          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end))}')"
 }
 
 # note_answered PATH [KEY]: the create was answered; without a key, it was refused.
@@ -628,6 +656,7 @@ change() {
           | select(. != [] and ($only and length > 1 | not)) | .[0]), null) as $at
       | if $at == null then .there = null else .there = $rest[$at] | .rest |= del(.[$at]) end;
 
+    def unseen($have): . as $field | ($have | has($field) | not) or ($have[$field] | tostring | contains("**********"));
     def row_changes($given):
       reduce $given.rows[] as $entry ({rest: ., rows: []}; taken($entry.keys; false) | .rows += [[$entry, .there]])
       | reduce .rows[] as [$entry, $known] (. + {sent: []};
@@ -650,9 +679,7 @@ change() {
         ([$have[$relation.key] | arrays | .[] | objects] | row_changes($relation.value)) as $rows
         | if $rows == [] then . else .[$relation.key] = $rows end)
     | if . != {} or $fresh then
-        reduce ($wanted.secrets // [] | .[]) as $field (.;
-          if ($have | has($field)) and ($have[$field] | tostring | contains("**********") | not) then .
-          else .[$field] = $wanted.record[$field] end)
+        reduce ($wanted.secrets // [] | .[] | select(unseen($have))) as $field (.; .[$field] = $wanted.record[$field])
       else . end
     | if . != {} then
         reduce ($wanted.needs // [] | .[]) as $field (.; if has($field) or $have[$field] != null then . else .[$field] = "" end)

@@ -87,8 +87,8 @@ class Records:
         fields, related = _names(request.query.get("fields")) or ["*"], _names(request.query.get("related"))
         if identifier is not None:
             row = self.find(resource, identifier)
-            bare = resource.name == "custom"
-            return Answer(200, row["value"] if bare else self.view.show(resource.table, row, fields, related))
+            record = self.view.show(resource.table, row, fields, related)
+            return Answer(200, record["value"] if resource.name == "custom" and "value" in record else record)
         rows = self.rows(resource)
         if request.query.get("ids"):
             return Answer(200, {"resource": self._by_ids(resource, request, fields, related)})

@@ -47,6 +47,18 @@ def role_made_and_edited_as_the_console_does(s: RecordedSession) -> None:
     s.call("PUT", f"system/role/{own}", read)
 
 
+def role_that_was_there_renamed_and_then_its_rows_edited(s: RecordedSession) -> None:
+    services, own = ids(s, "service"), ids(s, "role")["bystander"]
+    s.call("PUT", f"system/role/{own}", {"name": "renamed"})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    new = {**ACCESS, "id": None, "role_id": own, "service_id": services["user"]}
+    s.call("PUT", f"system/role/{own}", {**read, "role_service_access_by_role_id": [new]})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    lookups = [*read["lookup_by_role_id"], {"name": "one-more", "value": "1", "private": False}]
+    read["role_service_access_by_role_id"][-1]["role_id"] = None
+    s.call("PUT", f"system/role/{own}", {**read, "lookup_by_role_id": lookups})
+
+
 def service_edited_and_its_cache_cleared(s: RecordedSession) -> None:
     own = ids(s, "service")["warehouse"]
     read = s.call("GET", f"system/service/{own}")
@@ -76,6 +88,16 @@ def record_deleted_and_made_anew(s: RecordedSession) -> None:
     s.create("role", {"name": "plain, \\ 100%", "description": "anew", "is_active": True})
 
 
+def users_imported_and_records_named_by_text(s: RecordedSession) -> None:
+    table = f"email,name,password\r\nann@example.com,Ann,{PASSWORD}\r\norr@example.com,Orr,{PASSWORD}\r\n"
+    s.upload("system/user", "text/csv; charset=utf-8", table.encode())
+    xml = f"<user><email>xml@example.com</email><name>X</name><password>{PASSWORD}</password></user>"
+    s.upload("system/user", "application/xml", xml.encode())
+    [first, second] = s.create("role", {"name": "7", "is_active": True}, {"name": "8", "is_active": True})
+    s.call("PATCH", "system/role", {"resource": [{"id": f"{first}", "description": "x"}]})
+    s.call("DELETE", "system/role", {"resource": [{"id": f"{second}"}]})
+
+
 def password_of_a_user_set(s: RecordedSession) -> None:
     own = s.call("GET", "system/user")["resource"][0]["id"]
     s.call("PUT", f"system/user/{own}", {"password": f"{PASSWORD}-2"})
@@ -100,15 +122,29 @@ def secrets_set_again(s: RecordedSession) -> None:
     s.call("PUT", f"system/service/{service}", {"config": {"host": "h", "password": "Db-Secret-12345"}})
 
 
+def named_values_made_changed_and_deleted(s: RecordedSession) -> None:
+    s.call("POST", "system/custom", {"resource": [{"name": "a b/ü", "value": {"x": 1}}, {"name": "gone", "value": 1}]})
+    s.call("PUT", "system/custom/a%20b%2F%C3%BC", {"value": {"x": 1, "y": [2, {"z": None}]}})
+    s.call("PATCH", "system/custom/theme", {"value": {"colour": "red"}})
+    s.call("DELETE", "system/custom/gone")
+    s.call("PATCH", "system/custom", {"resource": [{"name": "sizes", "value": [1, 2]}]})
+    s.call("DELETE", "system/custom?ids=old,older")
+    script = {"name": "db._table.get.pre_process", "type": "nodejs", "content": "// 1", "is_active": True}
+    s.call("POST", "system/event_script", {"resource": [script]})
+
+
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
+    role_that_was_there_renamed_and_then_its_rows_edited,
     service_edited_and_its_cache_cleared,
     event_script_made_changed_and_deleted,
     several_roles_changed_and_deleted_at_once,
     record_deleted_and_made_anew,
+    users_imported_and_records_named_by_text,
     password_of_a_user_set,
     records_updated_to_what_they_are,
     secrets_set_again,
+    named_values_made_changed_and_deleted,
 ]
 
 
@@ -228,6 +264,32 @@ def test_a_plan_ends_where_the_run_would(there: int, tmp_path: Path) -> None:
     assert told.returncode == 3
     assert told.stdout.splitlines()[-1] == planned.summary
     assert told.stdout.count(": not reached") == 2 - there
+
+
+@pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
+@pytest.mark.parametrize("path", ["event_script/db._table.get.pre_process", "custom/theme"])
+def test_an_update_of_what_is_not_there_is_no_create(path: str, upsert: bool, tmp_path: Path) -> None:
+    """Only a POST makes an event script (system-api.md section 6.1); a PUT is answered with 404."""
+    content = {"content": "// 2", "is_active": True} if "script" in path else {"value": 2}
+    with DreamFactoryDouble(installed=INSTALLED) as df:
+        script = {"name": "db._table.get.pre_process", "type": "nodejs", "content": "// 1", "is_active": True}
+        df.call("POST", "/api/v2/system/event_script", json.dumps({"resource": [script]}).encode())
+        df.call("POST", "/api/v2/system/custom", b'{"resource": [{"name": "theme", "value": 1}]}')
+        session = RecordedSession(df)
+        session.call("PUT", f"system/{path}", content)
+    journey = dfrecord.plan(Recording("made.har", tuple(session.exchanges)), upsert=upsert)
+    program = tmp_path / "script.py"
+    program.write_bytes(dfrecord.render(journey, "python")[0].content)
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        values = given(df, journey)
+        planned = dfrecord.preview(journey, df.url, values)
+        told = run(program, "python", {**values, "DF_BASE_URL": df.url}, options=["--plan"])
+        assert df.writes == []
+        replayed = dfrecord.replay(journey, df.url, values, created_file=tmp_path / "c.jsonl")
+    assert [step.action for step in planned.steps] == [Action.REFUSED]
+    assert told.stdout.splitlines()[-1] == planned.summary
+    assert told.returncode == 3
+    assert replayed.stopped_at == planned.steps[0].step
 
 
 @pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])

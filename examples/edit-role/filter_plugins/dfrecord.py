@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ansible.errors import AnsibleFilterError
 
@@ -33,6 +33,7 @@ class FilterModule:
             "df_first": first,
             "df_header": header,
             "df_hits": hits,
+            "df_in_list": in_list,
             "df_json_inside": json_inside,
             "df_letters": letters,
             "df_note": notes,
@@ -146,6 +147,12 @@ def listed(answer: Any, rows: list[str]) -> list[Any]:
     return answer if isinstance(answer, list) else []
 
 
+def in_list(answer: Any, rows: list[str], field: str, path: str) -> Any:
+    """The record of a list whose field is the last segment of a path; None when there is none."""
+    name = unquote(path.rpartition("/")[2])
+    return answer if answer == UNKNOWN else next((row for row in listed(answer, rows) if row.get(field) == name), None)
+
+
 def searches(path: str, keys: list[dict[str, Any]], own: str, picked: str) -> list[str]:
     """Where to look for a record, one after the other: filtered by the server, then in the whole list.
 
@@ -181,12 +188,18 @@ def one(
     picked: str,
     optional: bool = False,
     shown: bool = True,
+    nth: int | None = None,
 ) -> Any:
-    """A field of the one record that a loop over `searches` found; None when there is none and it is optional."""
+    """A field of the one record that a loop over `searches` found, or of the nth of several (from 0).
+
+    None when there is none and it is optional.
+    """
     results = found.get("results") or []
     if all(result.get("skipped") for result in results):
         return UNKNOWN
     records = next((records for result in results if (records := hits(result, keys, rows))), [])
+    if nth is not None:
+        records = records[nth : nth + 1]
     pairs = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in keys[-1].items()]
     words = f"{resource} with {', '.join(pairs) if shown else ', '.join(keys[-1]) + ' (a secret)'}"
     if len(records) > 1:
@@ -310,7 +323,7 @@ def change(wanted: dict[str, Any], have: dict[str, Any] | None) -> dict[str, Any
 def record(wanted: dict[str, Any], rows: list[str]) -> dict[str, Any]:
     """The body that creates a record, with its nested rows: in a list, unless the path names the record."""
     new = whole(apart(wanted))
-    return {rows[0]: [new]} if rows and wanted["keys"] else new
+    return {rows[0]: [new]} if rows and (wanted["keys"] or wanted.get("in_list")) else new
 
 
 def apart(value: Any) -> Any:
@@ -383,17 +396,37 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
     changed = {
         field: value
         for field, value in wanted["record"].items()
-        if field in have and differs(value, have[field], wanted["later"], field)
+        if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
         if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
             changed[relation] = rows
     if changed or fresh:
-        hidden = [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
-        changed |= {field: wanted["record"][field] for field in hidden}
+        changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
+
+
+def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
+    """The fields with secrets that cannot be compared, as the server masks them or does not show them at all."""
+    return [field for field in wanted.get("secrets", []) if field not in have or "**********" in str(have[field])]
+
+
+def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
+    if field in wanted.get("whole", []) and field not in wanted["later"] and isinstance(have, type(value)):
+        return unlike(value, have)
+    return differs(value, have, wanted["later"], field)
+
+
+def unlike(wanted: Any, have: Any) -> bool:
+    """Whether two JSON values differ in anything."""
+    if isinstance(wanted, dict) and isinstance(have, dict):
+        return wanted.keys() != have.keys() or any(unlike(value, have[name]) for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(have, list):
+        return len(wanted) != len(have) or any(map(unlike, wanted, have))
+    return differs(wanted, have)
 
 
 def row_changes(given: dict[str, Any], rest: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -435,7 +468,7 @@ def field_changes(
     for name, value in changed.items():
         old = have.get(name)
         if name not in rows or not isinstance(value, list):
-            told += value_changes(name, old, value)
+            told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
         there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
