@@ -5,13 +5,15 @@
     files = dfrecord.render(journey, "python")     # how to do it again: the files of a script
     result = dfrecord.replay(journey, "https://test.example.com", values)  # doing it again, compared with the recording
 
-Each function takes and gives immutable values and can be used alone. Everything raised is a `DfrecordError`.
+Each function takes and gives immutable values and can be used alone. Everything raised is a `DfrecordError`. The types
+of these values are here, too (`dfrecord.Journey`, `dfrecord.Connection`), and are imported when they are used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dfrecord.errors import DfrecordError, SecretInOutput, UnreadableInput, UsageError, WorkFailed
 
@@ -23,15 +25,23 @@ if TYPE_CHECKING:
     from dfrecord.recording.exchange import Recording
     from dfrecord.renderers import OutputFile
     from dfrecord.replaying.client import Connection
-    from dfrecord.replaying.plan import Plan
+    from dfrecord.replaying.planned import Plan
     from dfrecord.replaying.results import Replayed, StepResult
     from dfrecord.system_api.catalog import Catalog
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Catalog",
+    "Connection",
     "DfrecordError",
+    "Journey",
+    "OutputFile",
+    "Plan",
+    "Recording",
+    "Replayed",
     "SecretInOutput",
+    "StepResult",
     "UnreadableInput",
     "UsageError",
     "WorkFailed",
@@ -42,6 +52,23 @@ __all__ = [
     "render",
     "replay",
 ]
+
+_TYPES = {
+    "Catalog": "dfrecord.system_api.catalog",
+    "Connection": "dfrecord.replaying.client",
+    "Journey": "dfrecord.journey.model",
+    "OutputFile": "dfrecord.renderers",
+    "Plan": "dfrecord.replaying.planned",
+    "Recording": "dfrecord.recording.exchange",
+    "Replayed": "dfrecord.replaying.results",
+    "StepResult": "dfrecord.replaying.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TYPES:
+        raise AttributeError(f"module 'dfrecord' has no attribute {name!r}")
+    return getattr(import_module(_TYPES[name]), name)
 
 
 def load_catalog(path: str | os.PathLike[str]) -> Catalog:
@@ -139,6 +166,7 @@ def replay(
     yes: bool = False,
     first_step: int = 1,
     created_file: Path | None = None,
+    undo: bool = False,
     tell: Callable[[StepResult], None] | None = None,
 ) -> Replayed:
     """Run the journey on the instance at `base_url` and compare each answer with the recorded one.
@@ -146,15 +174,16 @@ def replay(
     `values` are the journey's variables by their `env` (`{"DF_EMAIL": "…", "DF_PASSWORD": "…"}`; `os.environ` is as
     good). `yes` agrees to dangerous steps, `first_step` (from 1) goes on after an interrupted run, `created_file` notes
     what is created, `catalog` is the one that the journey was planned with, `tell` hears each result as it comes.
+    With `undo`, what earlier runs noted in that file is undone instead, the newest first.
     Raises UsageError before anything is sent; a step that fails is a result, no exception.
     """
     from dfrecord.replaying.client import Connection
-    from dfrecord.replaying.run import ReplayOptions
+    from dfrecord.replaying.run import ReplayOptions, tear_down
     from dfrecord.replaying.run import replay as run
     from dfrecord.system_api.catalog import load
 
     options = ReplayOptions(base_url, values, connection or Connection(), yes, first_step, created_file)
-    return run(journey, options, catalog or load(), tell or (lambda result: None))
+    return (tear_down if undo else run)(journey, options, catalog or load(), tell or (lambda result: None))
 
 
 def preview(
@@ -164,6 +193,9 @@ def preview(
     *,
     catalog: Catalog | None = None,
     connection: Connection | None = None,
+    first_step: int = 1,
+    created_file: Path | None = None,
+    undo: bool = False,
 ) -> Plan:
     """What a replay would create, change and delete on the instance; only the login and reads are sent.
 
@@ -171,7 +203,11 @@ def preview(
     """
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.plan import plan as make_plan
+    from dfrecord.replaying.plan import teardown_plan
     from dfrecord.replaying.run import ReplayOptions
     from dfrecord.system_api.catalog import load
 
-    return make_plan(journey, ReplayOptions(base_url, values, connection or Connection()), catalog or load())
+    options = ReplayOptions(
+        base_url, values, connection or Connection(), first_step=first_step, created_file=created_file
+    )
+    return (teardown_plan if undo else make_plan)(journey, options, catalog or load())

@@ -12,27 +12,31 @@ from tests.doubles.server import DreamFactoryDouble
 
 
 class RecordedSession:
-    """An administrator's session against a double; `exchanges` holds every call with its answer."""
+    """A session against a double, the administrator's or a user's; `exchanges` holds every call with its answer."""
 
-    def __init__(self, df: DreamFactoryDouble) -> None:
+    def __init__(self, df: DreamFactoryDouble, email: str = "", password: str = "", api_key: str = "") -> None:
         self._df = df
         self._token = ""
+        self._api_key = api_key
         self.exchanges: list[Exchange] = []
-        answer = self.call("POST", "system/admin/session", {"email": df.email, "password": df.password})
+        path = "user/session" if email else "system/admin/session"
+        answer = self.call("POST", path, {"email": email or df.email, "password": password or df.password})
         self._token = answer["session_token"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One call with a JSON body; gives the answer's JSON."""
         return self._send(method, path, "application/json", None if body is None else json.dumps(body).encode())
 
-    def upload(self, path: str, media_type: str, content: bytes) -> Any:
-        """One POST of a file's bytes; gives the answer's JSON."""
-        return self._send("POST", path, media_type, content)
+    def upload(self, path: str, media_type: str, content: bytes, method: str = "POST") -> Any:
+        """One call with these bytes; gives the answer's JSON."""
+        return self._send(method, path, media_type, content)
 
     def _send(self, method: str, path: str, media_type: str, content: bytes | None) -> Any:
         headers = {"Accept": "application/json"}
         if self._token:
             headers["X-DreamFactory-Session-Token"] = self._token
+        if self._api_key:
+            headers["X-DreamFactory-API-Key"] = self._api_key
         if content is not None:
             headers["Content-Type"] = media_type
         url = f"{self._df.url}/api/v2/{path}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -105,3 +107,30 @@ def test_help_loads_no_heavy_module() -> None:
     code = "import sys, dfrecord.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"mitmproxy", "black", "haralyzer", "rich", "jinja2", "requests", "msgspec"} & set(loaded)
+
+
+BASH = """
+eval "$(dfrecord completion bash)"
+COMP_WORDS=(dfrecord render -f lo) COMP_CWORD=3
+"$(complete -p dfrecord | sed 's/.*-F \\([^ ]*\\).*/\\1/')" dfrecord lo -f
+echo "${COMPREPLY[@]}"
+"""
+FISH = 'dfrecord completion fish | source; complete -C "dfrecord render -f lo"'
+ZSH = """
+autoload -Uz compinit; compinit -u -D; eval "$(dfrecord completion zsh)"
+compadd() { print -r -- ${(P)@[-1]}; }  # the answer is what would be offered
+words=(dfrecord render -f lo) CURRENT=4
+$_comps[dfrecord]
+"""
+
+
+@pytest.mark.parametrize(
+    "command", [["bash", "-c", BASH], ["fish", "-c", FISH], ["zsh", "-f", "-c", ZSH]], ids=["bash", "fish", "zsh"]
+)
+def test_shells_complete_formats(command: list[str], tmp_path: Path) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": programs, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["locust"], done.stdout + done.stderr

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import dfrecord
 from docs.generate import main as generate
 from tests.doubles.server import DreamFactoryDouble
 from tests.states import portable
@@ -114,14 +115,27 @@ def test_examples_of_the_python_page_do_what_they_say(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "path", [*sys.path])
     recording = (FIXTURES / "02-provision-tenant" / "recording.har").read_bytes()
     (tmp_path / "session.har").write_bytes(recording)
+    (tmp_path / "catalog.json").write_text('{"extends": "dreamfactory", "resources": {}}')
     names: dict[str, Any] = {}
     with DreamFactoryDouble(id_offset=1000) as df:
         for block in blocks(DOCS / "python-api.md"):
             source = block.replace(BASE_URL, df.url).replace(EMAIL, df.email)
             exec(source.replace("…", df.password), names)
         roles = portable(df.state())["role"]
-    assert set(roles) == {"globex-role", "initech-role"}
+    assert set(roles) == {"globex-role"}
     assert names["result"].ok
+
+
+def test_a_program_that_uses_the_api_is_typed(tmp_path: Path) -> None:
+    types = [
+        name for name in dfrecord.__all__ if name[0].isupper() and not issubclass(getattr(dfrecord, name), Exception)
+    ]
+    lines = ["import dfrecord", *(f"def f{n}(x: dfrecord.{name}) -> None: ..." for n, name in enumerate(types))]
+    source = "\n".join(block for block in blocks(DOCS / "python-api.md") if "provision_tenant import" not in block)
+    (tmp_path / "program.py").write_text("\n".join(lines) + "\n" + source)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), "program.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_pages_made_from_the_program_are_fresh(tmp_path: Path) -> None:

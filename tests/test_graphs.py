@@ -28,8 +28,11 @@ from tests.tools import FORMATS, run
 
 ODD = st.text(st.sampled_from("aZ0 -_.,%'\"\\()[]{}<>&$`é漢🙂/?#=+"), max_size=8)
 RELATION = "role_service_access_by_role_id"
+LOOKUPS = "lookup_by_role_id"
 ASSIGNED = "user_to_app_to_role_by_user_id"
+SCRIPT: dict[str, Any] = {"type": "nodejs", "is_active": True}
 ROW: dict[str, Any] = {"id": None, "role_id": 0, "component": "*", "requestor_mask": 1, "filters": []}
+INSTALLED = ("event_script",)
 MOST = int(os.environ.get("DFRECORD_JOURNEYS", "12"))
 EXAMPLES = {"python": MOST, "replay": 4 * MOST, "curl": -(-MOST // 4), "postman": -(-MOST // 6)}
 """How many journeys each way gets: starting Node and jq takes longer than what they do."""
@@ -45,7 +48,9 @@ class Administrator:
             resource: [row["id"] for row in session.call("GET", f"system/{resource}")["resource"]]
             for resource in ("service", "role", "app", "user", "lookup", "cors", "email_template")
         }
+        self.services = {row["id"]: row["name"] for row in session.call("GET", "system/service")["resource"]}
         self.referred: set[tuple[str, int]] = set()
+        self.scripts: list[str] = []
 
     def name(self) -> str:
         self.made += 1
@@ -57,11 +62,22 @@ class Administrator:
         return chosen
 
     def rows(self) -> list[dict[str, Any]]:
-        services = self.draw(st.lists(st.sampled_from(self.known["service"]), unique=True, max_size=3))
+        """Access rows; some alike but for their filters, or in all."""
+        services = self.draw(st.lists(st.sampled_from(self.known["service"]), max_size=3))
         self.referred |= {("service", service) for service in services}
         return [
-            {**ROW, "service_id": service, "verb_mask": self.draw(st.sampled_from([1, 3, 31]))} for service in services
+            {
+                **ROW,
+                "service_id": service,
+                "verb_mask": self.draw(st.sampled_from([1, 3, 31])),
+                "filters": self.filters(),
+            }
+            for service in services
         ]
+
+    def filters(self) -> list[dict[str, Any]]:
+        values = self.draw(st.lists(st.sampled_from(["a", "7"]), max_size=1))
+        return [{"name": "tenant_id", "operator": "=", "value": value} for value in values]
 
     def create(self) -> None:
         resource = self.draw(st.sampled_from(sorted(self.known)))
@@ -69,8 +85,11 @@ class Administrator:
         if resource == "service":
             record |= {"name": f"svc_{self.made}", "label": self.name(), "description": "d", "type": "sqlite"}
             record["config"] = {"database": f"db{self.made}"}
+            if self.draw(st.booleans()):
+                record |= {"type": "oauth_github", "config": self.signing_on()}
         elif resource == "role":
-            record |= {"id": 0, RELATION: self.rows()}
+            lookups = [{"name": f"l{self.made}", "value": self.draw(ODD) + "v"}] * self.draw(st.integers(0, 1))
+            record |= {"id": 0, RELATION: self.rows(), LOOKUPS: lookups}
         elif resource == "app":
             record |= {"type": "0", "role_id": self.pick("role"), "api_key": None}
         elif resource == "user":
@@ -82,7 +101,60 @@ class Administrator:
             record = {"name": self.name(), "subject": self.draw(ODD) + "s", "to": "a@example.com", "body_html": "<p>"}
         else:
             record = {"path": f"p{self.made}/*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0}
-        self.known[resource] += self.s.create(resource, record)
+        made = self.s.create(resource, record)
+        self.known[resource] += made
+        if resource == "service":
+            self.services[made[0]] = record["name"]
+
+    def signing_on(self) -> dict[str, Any]:
+        """What a login service keeps: ids in its config, and in the rows of a map there."""
+        apps = self.draw(st.lists(st.sampled_from(self.known["app"]), unique=True, max_size=2))
+        self.referred |= {("app", app) for app in apps}
+        maps = [{"app_id": app, "role_id": self.pick("role")} for app in apps]
+        return {"default_role": self.pick("role"), "client_id": "7", "app_role_map": maps}
+
+    def set_up(self) -> None:
+        """The settings of the instance: the config of a service that is always there."""
+        read = next(row for row in self.s.call("GET", "system/service")["resource"] if row["name"] == "user")
+        config = {"open_reg_role_id": self.pick("role"), "alt_auth_db_service_id": self.pick("service")}
+        self.s.call("PUT", f"system/service/{read['id']}", {**read, "config": {**read["config"], **config}})
+
+    def clone(self) -> None:
+        """A record as it was read, under another name."""
+        resource = self.draw(st.sampled_from(["service", "role"]))
+        related = f"?related={RELATION},{LOOKUPS}" if resource == "role" else ""
+        read = self.s.call("GET", f"system/{resource}/{self.pick(resource)}{related}")
+        if read.get("name") in ("system", "user"):
+            return
+        self.made += 1
+        [made] = self.s.create(resource, {**read, "name": f"copy_{self.made}"})
+        self.known[resource].append(made)
+        if resource == "service":
+            self.services[made] = f"copy_{self.made}"
+
+    def script(self) -> None:
+        """An event script named after a service: made, written again, or deleted."""
+        service = self.pick("service")
+        name = self.draw(st.sampled_from([f"{self.services[service]}.get.pre_process", *self.scripts]))
+        if name in self.scripts and self.draw(st.booleans()):
+            self.scripts.remove(name)
+            self.s.call("DELETE", f"system/event_script/{name}")
+            return
+        self.scripts += [name] * (name not in self.scripts)
+        self.s.call("POST", f"system/event_script/{name}", {**SCRIPT, "name": name, "content": self.draw(ODD) + "//"})
+
+    def delete_several(self) -> None:
+        """Several records at once, by ids in the query or in the body."""
+        resource = self.draw(st.sampled_from(["lookup", "cors", "email_template"]))
+        free = [own for own in self.known[resource] if self.careless or (resource, own) not in self.referred]
+        chosen = self.draw(st.lists(st.sampled_from(free), unique=True, max_size=2)) if free else []
+        if not chosen:
+            return
+        self.known[resource] = [own for own in self.known[resource] if own not in chosen]
+        if self.draw(st.booleans()):
+            self.s.call("DELETE", f"system/{resource}?ids={','.join(map(str, chosen))}")
+        else:
+            self.s.call("DELETE", f"system/{resource}", {"resource": [{"id": own} for own in chosen]})
 
     def create_several(self) -> None:
         """One call with two records; the app of a role that the same moment's role create has just answered."""
@@ -108,13 +180,14 @@ class Administrator:
         own = self.pick(resource)
         record: dict[str, Any] = {}
         if self.draw(st.booleans()):
-            relation = {"role": RELATION, "user": ASSIGNED}.get(resource)
+            relation = {"role": f"{RELATION},{LOOKUPS}", "user": ASSIGNED}.get(resource)
             record = self.s.call("GET", f"system/{resource}/{own}" + (f"?related={relation}" if relation else ""))
         field = "value" if resource == "lookup" else "label" if resource == "service" else "name"
         field = "subject" if resource == "email_template" else field
         record = {**record, field: self.name()}
         if resource == "role" and RELATION in record:
             record[RELATION] = self.changed(record[RELATION], own)
+            record[LOOKUPS] = [{**row, "value": self.name()} for row in record[LOOKUPS]]
         if resource == "app" and self.draw(st.booleans()):
             record["role_id"] = self.pick("role")
         self.s.call("PUT", f"system/{resource}/{own}", record)
@@ -122,11 +195,15 @@ class Administrator:
     def changed(self, rows: list[dict[str, Any]], own: int) -> list[dict[str, Any]]:
         result = []
         for row in rows:
-            fate = self.draw(st.sampled_from(["keep", "mask", "remove"]))
-            fates: dict[str, dict[str, Any]] = {"keep": {}, "mask": {"verb_mask": 7}, "remove": {"role_id": None}}
+            fate = self.draw(st.sampled_from(["keep", "mask", "filter", "remove"]))
+            fates: dict[str, dict[str, Any]] = {
+                "keep": {},
+                "mask": {"verb_mask": 7},
+                "filter": {"filters": self.filters()},
+                "remove": {"role_id": None},
+            }
             result.append({**row, **fates[fate]})
-        taken = {row["service_id"] for row in rows}
-        return result + [{**row, "role_id": own} for row in self.rows() if row["service_id"] not in taken]
+        return result + [{**row, "role_id": own} for row in self.rows()]
 
     def delete(self) -> None:
         resource = self.draw(st.sampled_from(["role", "app", "lookup", "cors", "email_template"]))
@@ -140,11 +217,11 @@ class Administrator:
 
 
 def as_in_parallel(exchanges: list[Exchange], draw: Callable[..., Any]) -> list[Exchange]:
-    """The exchanges as a browser lists them that does not wait: a read begun before the write was answered."""
+    """The exchanges as a browser lists them that does not wait: a read begun before the create was answered."""
     result = list(exchanges)
     for place in range(len(result) - 1):
         write, read = result[place : place + 2]
-        if write.request.method != "GET" and read.request.method == "GET" and draw(st.booleans()):
+        if write.request.method == "POST" and read.request.method == "GET" and draw(st.booleans()):
             result[place : place + 2] = [read, write]
     return [replace(exchange, number=number) for number, exchange in enumerate(result)]
 
@@ -159,7 +236,9 @@ def prepare(df: DreamFactoryDouble, *, turned: bool) -> None:
         )
     services = {row["name"]: row["id"] for row in session.call("GET", "system/service")["resource"]}
     for name in ['the"re', "th'ere", "o) and (o"][::order]:
-        rows = [{**ROW, "service_id": services["there_a"], "verb_mask": 1}] if name == 'the"re' else []
+        filters = [[], [], [{"name": "tenant_id", "operator": "=", "value": "7"}]]
+        rows = [{**ROW, "service_id": services["there_a"], "verb_mask": 1, "filters": each} for each in filters]
+        rows = rows if name == 'the"re' else []
         session.create("role", {"name": name, "is_active": True, RELATION: rows})
     roles = {row["name"]: row["id"] for row in session.call("GET", "system/role")["resource"]}
     session.create("app", {"name": "there", "type": "0", "role_id": roles["th'ere"], "is_active": True})
@@ -213,13 +292,17 @@ def test_random_journey_ends_in_the_same_state(
 
 def check_journey(way: str, folder: Path, data: st.DataObject, *, upsert: bool) -> None:
     """Draws a journey on one server and runs it on another; an upsert once more, and then undoes it."""
-    with DreamFactoryDouble() as recorded, DreamFactoryDouble(id_offset=500) as target:
+    with (
+        DreamFactoryDouble(installed=INSTALLED) as recorded,
+        DreamFactoryDouble(id_offset=500, installed=INSTALLED) as target,
+    ):
         prepare(recorded, turned=False)
         prepare(target, turned=True)
         session = RecordedSession(recorded)
         administrator = Administrator(session, data.draw, careless=upsert)
         moves = [administrator.create] * 3 + [administrator.update] * 3 + [administrator.delete]
-        moves += [administrator.create_several, administrator.update_several]
+        moves += [administrator.create_several, administrator.update_several, administrator.delete_several]
+        moves += [administrator.clone, administrator.script, administrator.set_up]
         for _ in range(data.draw(st.integers(3, 12))):
             data.draw(st.sampled_from(moves))()
         recording = Recording("graph.har", tuple(as_in_parallel(session.exchanges, data.draw)))
@@ -243,7 +326,13 @@ def check_journey(way: str, folder: Path, data: st.DataObject, *, upsert: bool) 
 
 def ids(df: DreamFactoryDouble) -> set[tuple[str, int]]:
     """The records of a server."""
-    return {(resource, row["id"]) for resource, rows in df.state().items() if isinstance(rows, list) for row in rows}
+    state = df.state()
+    return {
+        (resource, row.get("id") or row["name"])
+        for resource, rows in state.items()
+        if isinstance(rows, list)
+        for row in rows
+    }
 
 
 def settled(state: Any) -> Any:

@@ -289,6 +289,8 @@ def document_profile_and_imports(s: RecordedSession) -> None:
     s.upload("system/user?continue=true", "application/json", json.dumps([{"email": "j@example.com"}]).encode())
     users = {row["email"]: row["id"] for row in s.call("GET", "system/user?fields=id,email")["resource"]}
     s.call("PATCH", "system/user", {"resource": [{"id": users["ann@example.com"], "phone": "1"}]})
+    form = f"phone=%2B1%202&default_app_id={apps['admin']}".encode()
+    s.upload(f"system/user/{users['orr@example.com']}", "application/x-www-form-urlencoded", form, "PATCH")
 
 
 def reads_that_show_little(s: RecordedSession) -> None:

@@ -15,7 +15,7 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import Journey, Var
+from dfrecord.journey.model import Journey, RawBody, Text, Var, VariableKind
 from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
@@ -99,8 +99,22 @@ def test_the_title_of_a_call_names_no_recorded_id() -> None:
         [limit] = s.create("limit", {"name": "l", "type": "instance", "rate": "1", "period": "day", "is_active": True})
         s.call("DELETE", f"system/limit_cache/{limit}")
         step = planned(s.exchanges).steps[-1]
-        assert step.title == "DELETE /api/v2/system/limit_cache/…"
+        assert step.title == "Reset the counter of limit l"
         assert [var.name for var in step.request.target.variables] == ["limit_id"]
+        assert planned([s.exchanges[0], s.exchanges[2]]).steps[-1].title == "Reset the counter of limit ?"
+
+
+def test_a_call_is_told_in_words_and_by_the_verb_that_it_stands_for() -> None:
+    with console() as s:
+        s.create("service", {"name": "f2", "label": "F", "type": "local_file", "is_active": True, "config": {}})
+        s.call("DELETE", "system/cache/f2")
+        s.call("DELETE", "system/cache")
+        s.call("POST", "files/a?method=PUT", {"resource": []})
+        exchange = replace(s.exchanges[-1], response=replace(s.exchanges[-1].response, status=200))
+        s.exchanges[-1:] = [exchange]
+        steps = planned(s.exchanges, filters=("api/v2",)).steps
+    assert [step.title for step in steps[2:]] == ["Clear the cache of f2", "Clear all caches", "PUT /api/v2/files/a"]
+    assert steps[2].heading == Text(("Clear the cache of ", Var("service_name")))
 
 
 def test_tunnelled_read_names_no_recorded_id() -> None:
@@ -160,6 +174,41 @@ def test_a_number_that_looks_like_an_id_is_never_sent_as_recorded() -> None:
         "config.maps[].other_app_id",
         "config.tenant_id",
     ]
+
+
+def test_ids_in_forms_and_xml_are_linked_or_asked_for() -> None:
+    with console() as s:
+        services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+        [role] = s.create("role", {"name": "made", "is_active": True})
+        app = s.call("GET", "system/app")["resource"][0]["id"]
+        form = f"role_id={role}&description=7&storage_service_id=77&resource%5B0%5D%5Bconfig%5D=8&path=a%3D1"
+        s.upload(f"system/app/{app}", "application/x-www-form-urlencoded", form.encode(), "PATCH")
+        form = (
+            f"resource[0][id]={role}&resource[0][{ROWS}][0][service_id]={services['db']}&resource[0][{ROWS}][1][id]=9"
+        )
+        s.upload("system/role", "application/x-www-form-urlencoded", form.encode(), "PATCH")
+        rows = f"<{ROWS}><row a='/'><service_id> {services['db']} </service_id><id>9</id><br/></row></{ROWS}>"
+        s.upload(
+            f"system/role/{role}", "application/xml", f"<role><id>0</id>{rows}<id>{role}</id></role>".encode(), "PUT"
+        )
+        ok = replace(s.exchanges[0].response, status=200, body=Body.recorded(b"{}"))
+        exchanges = [*s.exchanges[:-3], *(replace(exchange, response=ok) for exchange in s.exchanges[-3:])]
+    journey = planned(exchanges)
+    parts = [step.request.body.parts for step in journey.steps if isinstance(step.request.body, RawBody)]
+    sent = ["".join(f"{{{p.name}}}" if isinstance(p, Var) else p.decode() for p in body) for body in parts]
+    assert sent[0] == (
+        "role_id={role_id}&description=7&storage_service_id={service_id}&resource%5B0%5D%5Bconfig%5D=8&path=a%3D1"
+    )
+    row = f"resource[0][{ROWS}]"
+    assert sent[1] == (
+        f"resource[0][id]={{role_id}}&{row}[0][service_id]={{db_service_id}}&{row}[1][id]={{role_service_access_id}}"
+    )
+    assert sent[2] == (
+        f"<role><id>0</id><{ROWS}><row a='/'><service_id> {{db_service_id}} </service_id>"
+        f"<id>{{role_service_access_id}}</id><br/></row></{ROWS}><id>{{role_id}}</id></role>"
+    )
+    asked = {v.name for v in journey.variables if v.kind is VariableKind.PARAMETER and v.type == "integer"}
+    assert asked == {"service_id", "role_service_access_id"}
 
 
 def test_deletes_of_what_the_journey_made_need_no_consent() -> None:

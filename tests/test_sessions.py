@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import dfrecord
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import Body, Exchange, Recording, Response
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
@@ -119,3 +122,61 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_p
         replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
         assert replayed.ok, replayed.results
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
+
+
+@pytest.mark.parametrize("status", [0, 504])
+def test_a_create_whose_answer_was_lost_is_a_step_when_a_later_read_shows_its_record(
+    status: int, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "there"})
+        s.call("GET", "system/role")
+        record = {"name": "lost", "is_active": True}
+        role = s.call("POST", "system/role?fields=*", {"resource": [record]})["resource"][0]["id"]
+        s.exchanges[-1] = unheard(s.exchanges[-1], status)
+        s.call("POST", "system/role", {"resource": [{"name": "lost"}]})  # refused: it is there
+        s.exchanges.append(unheard(s.exchanges[1], status))  # not carried out: the name was taken
+        s.call("GET", "system/role")
+        s.create("app", {"name": "uses it", "type": "0", "role_id": role, "is_active": True})
+        s.exchanges.append(replace(unheard(s.exchanges[-1], status), number=len(s.exchanges)))
+        s.create("lookup", {"name": "tried twice"})
+        s.exchanges.insert(-1, unheard(s.exchanges[-1], status))
+        s.call("GET", "system/lookup")
+        exchanges = tuple(replace(exchange, number=number) for number, exchange in enumerate(s.exchanges))
+        journey = dfrecord.plan(Recording("lost.har", exchanges))
+        assert [step.title for step in journey.steps if step.kind == "create"] == [
+            *("Create role there", "Create role lost", "Create app uses it", "Create lookup tried twice")
+        ]
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+        assert portable(target.state()) == portable(recorded.state())
+
+
+def unheard(exchange: Exchange, status: int) -> Exchange:
+    response = Response(status, body=Body.recorded(b""))
+    return replace(exchange, response=response, error="" if status else "aborted")
+
+
+def test_lookups_of_who_is_no_administrator_carry_the_key_that_chooses_the_role(tmp_path: Path) -> None:
+    user = {"email": "ops@example.com", "name": "Ops", "password": PASSWORD}
+    keys = {}
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+            access = {"service_id": services["system"], "component": "*", "verb_mask": 31, "requestor_mask": 1}
+            [role] = s.create("role", {"name": "ops", "is_active": True, "role_service_access_by_role_id": [access]})
+            app = {"name": "ops", "type": "0", "is_active": True}
+            [made] = s.call("POST", "system/app?fields=*", {"resource": [app]})["resource"]
+            rows = [{"app_id": made["id"], "role_id": role}]
+            s.create("user", {**user, "user_to_app_to_role_by_user_id": rows})
+            keys[df] = made["api_key"]
+        s = RecordedSession(recorded, user["email"], PASSWORD, keys[recorded])
+        roles = {row["name"]: row["id"] for row in s.call("GET", "system/role")["resource"]}
+        s.call("PATCH", f"system/role/{roles['ops']}", {"description": "by a user"})
+        given = {"DF_EMAIL": user["email"], "DF_PASSWORD": PASSWORD, "DF_API_KEY": keys[target]}
+        journey = dfrecord.plan(Recording("ops.har", tuple(s.exchanges)))
+        assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
+        assert portable(target.state())["role"]["ops"]["description"] == "by a user"

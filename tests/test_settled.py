@@ -278,6 +278,47 @@ def test_teardown_leaves_what_somebody_changed_since_and_notes_no_secret(way: st
         assert portable(target.state()) == expected
 
 
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_a_refused_teardown_says_so_and_a_later_one_ends_it(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        app = {
+            "name": "new",
+            "type": "0",
+            "is_active": True,
+            "storage_service_id": by_name(session, "service")["files"],
+        }
+        session.create("app", app)
+        script = runner(way, session, tmp_path)
+        before = portable(target.state())
+        script.run(target)
+        whole = target.answer
+        refused = Answer(400, {"error": {"code": 400, "message": "not today"}})
+        target.answer = lambda method, *more: (refused, method) if method == "DELETE" else whole(method, *more)  # type: ignore
+        assert "not today" in script.run(target, teardown=True, code=1)
+        target.answer = whole  # type: ignore[method-assign]
+        script.run(target, teardown=True)
+        assert portable(target.state()) == before
+
+
+def test_a_role_is_made_anew_without_the_rows_that_are_its_users(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            session = RecordedSession(df)
+            [role] = session.create("role", {"name": "going", "is_active": True})
+            assigned = [{"app_id": by_name(session, "app")["admin"], "role_id": role}]
+            user = {"email": "u@example.com", "name": "U", "password": PASSWORD}
+            session.create("user", {**user, "user_to_app_to_role_by_user_id": assigned})
+            if df is recorded:
+                session = RecordedSession(df)
+                by_name(session, "role")
+                session.call("DELETE", f"system/role/{role}")
+                script = runner("replay", session, tmp_path)
+        script.run(target, DF_YES="1")
+        script.run(target, teardown=True)
+        assert "going" in portable(target.state())["role"]
+
+
 class LostAnswers:
     """The server does what a POST to the resource says, and the connection ends before the answer."""
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "record": ("record", "record live what is clicked in a browser"),
     "import": ("import_", "HARs, flow files, archives -> one small redacted recording"),
     "show": ("show", "what was recorded: steps, variables, and what was left out and why"),
-    "render": ("render", "write the script: curl, python or postman"),
+    "render": ("render", "write the script: curl, python, postman and more"),
     "replay": ("replay", "run it again on an instance and compare; --plan tells what would change"),
     "report": ("report", "one page for a browser: the calls, the steps in every form, and the residue"),
     "addon": ("addon", "where the addon for your own mitmproxy is"),

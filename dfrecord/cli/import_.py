@@ -62,7 +62,7 @@ def command(
         return
     for part in recordings:
         if part.lost:
-            click.echo(f"{part.source}: {part.lost} broken or cut-off entries were lost", err=True)
+            click.echo(f"{part.source}: {part.told_losses}", err=True)
         for note in part.notes:
             click.echo(f"{part.source}: {note}", err=True)
     click.echo(

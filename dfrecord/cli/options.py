@@ -148,7 +148,7 @@ def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
-        click.echo(f"dfrecord: {recording.source}: {recording.lost} broken or cut-off entries were lost", err=True)
+        click.echo(f"dfrecord: {recording.source}: {recording.told_losses}", err=True)
     chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
     return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
 

@@ -17,7 +17,7 @@ from dfrecord.errors import UsageError
 from dfrecord.outputs import Written, write_file
 
 if TYPE_CHECKING:
-    from dfrecord.replaying.plan import Plan
+    from dfrecord.replaying.planned import Plan
 
 WOULD_CHANGE = 3
 INTERRUPTED = 130

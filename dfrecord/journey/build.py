@@ -7,6 +7,7 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -123,6 +124,7 @@ class _Build:
         self.unchanging: set[int] = set()
         self._announce_creates(order)
         self._prepare_sessions()
+        self.references.lookup_headers += self._key_header()
         step_names = Namer()
         if self.needs_login:
             self.steps.append(self._synthetic_login(step_names))
@@ -220,6 +222,25 @@ class _Build:
         prefix = (session.token_prefix,) if session.token_prefix else ()
         return session.token_header, Text((*prefix, Var("session_token")))
 
+    def _key_header(self) -> tuple[tuple[str, Text], ...]:
+        """The API key, as most calls carry it, that chooses the role of who is no administrator."""
+        if self.as_admin or self.options.literal:
+            return ()
+        key_header = self.catalog.session.api_key_header.lower()
+        headers = [
+            header
+            for exchange in self.kept
+            if tokens_sent(exchange, self.catalog) and not self._is_login(exchange)
+            for header in sent_headers(exchange.request, self.catalog, as_admin=False)
+            if header[0].lower() == key_header
+        ]
+        if not headers:
+            return ()
+        name, value = Counter(headers).most_common(1)[0][0]
+        key = self.variables.text(value, Encoding.PLAIN, name)
+        given = {variable.name for variable in self.variables.all() if variable.kind is VariableKind.SECRET}
+        return ((name, key),) if all(var.name in given for var in key.variables) else ()
+
     def _lookups_have_no_session(self) -> bool:
         """Whether ids have to be looked up for calls that themselves went without a session, with an API key, say."""
         lookups = [variable for variable in self.references.variables if variable.lookup is not None]
@@ -269,7 +290,7 @@ class _Build:
             resource=location.resource,
             request=self._request(exchange, body_tree, location, kind),
             captures=self._captures(answer, location, kind),
-            answer=self._answer(exchange),
+            answer=None if exchange.error else self._answer(exchange),
             danger=danger,
             notes=(self.secrets.redact_text(note),) if note else (),
             entry=exchange.number,

@@ -34,6 +34,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.references import References
 from dfrecord.journey.rewrite import as_value, joined
 from dfrecord.journey.table import with_columns
+from dfrecord.journey.text_body import with_form_ids, with_xml_ids
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Location, Resource
 
@@ -44,6 +45,7 @@ LEFT_OUT = {
     "parent": "the row's own parent, filled in by the server",
     "masked": "a masked secret: the server keeps the stored one",
 }
+NOT_JSON = "its body is not JSON: only the ids in it are replaced, the rest is sent as recorded"
 _GONE: Tree = Text(("left out",))
 """Stands for a field that is not sent; compared by identity."""
 _FILTER_SAFE = "=()*,!<>'"
@@ -155,9 +157,27 @@ class _Linking:
         if isinstance(body, RawBody) and body.parts:
             if self.step.request.is_csv:
                 return with_columns(body, self._keeps_column, self._cell)
+            kind = self.step.request.media_type
+            if "urlencoded" in kind or "xml" in kind:
+                self._tell(ResidueKind.UNKNOWN, NOT_JSON)
+                return (with_xml_ids if "xml" in kind else with_form_ids)(body, self._named_id)
             if self.facts.foreign_keys:
                 self._tell(ResidueKind.UNKNOWN, "its body is not JSON: ids in it are sent as recorded")
         return body
+
+    def _named_id(self, names: Sequence[str], value: str) -> Var | None:
+        """The variable of a value in a form or in XML, None when its field holds no id."""
+        if not self.catalog.is_id(value) or value == "0":
+            return None
+        facts = self.facts
+        for name in names:
+            relation = facts.relations.get(name)
+            facts = self.catalog.resources[relation.resource] if relation and relation.nested else facts
+        if names[-1] == facts.id_field and self.step.kind in (StepKind.UPDATE, StepKind.DELETE):
+            is_own = facts is self.facts and facts.numbered
+            return self._own_id(value, names[-1]) if is_own else self._id(value, (facts.name,), names[-1])
+        ends = {path.removesuffix("[]").rpartition(".")[2]: targets for path, targets in facts.foreign_keys.items()}
+        return self._id(value, ends[names[-1]], names[-1]) if names[-1] in ends else None
 
     def _keeps_column(self, name: str) -> bool:
         return name not in self.facts.server_made or self._leave_out("server-made", name, None) is not _GONE

@@ -230,10 +230,14 @@ class RequestTemplate:
     body: RequestBody = None
 
     @property
+    def media_type(self) -> str:
+        """The content type in lower case, empty when there is none."""
+        return next(((text.literal or "").lower() for name, text in self.headers if name.lower() == "content-type"), "")
+
+    @property
     def is_csv(self) -> bool:
         """Whether the body is a table, as the console's user import sends one."""
-        types = [(value.literal or "").lower() for name, value in self.headers if name.lower() == "content-type"]
-        return isinstance(self.body, RawBody) and any(media_type.startswith("text/csv") for media_type in types)
+        return isinstance(self.body, RawBody) and self.media_type.startswith("text/csv")
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,16 @@ class _Keys:
                 return Object(tuple((key, self._in_field(value, str(key), facts)) for key, value in row.members))
 
             request = replace(request, body=JsonBody(_each_record(request.body.tree, self._catalog.wrapper, record)))
-        return replace(step, request=request)
+        return replace(step, request=request, heading=self._of_call(step, request.target) or step.heading)
+
+    def _of_call(self, step: Step, target: Text) -> Text | None:
+        """The title of a call that ends with a name in its path: `Clear the cache of acme_files`."""
+        recorded = {variable.name: variable.default for variable in self._made}
+        for var in target.variables if step.kind is StepKind.CALL else ():
+            name = recorded.get(var.name)
+            if isinstance(name, str) and step.title.endswith(f" {name}"):
+                return Text((step.title.removesuffix(name), Var(var.name)))
+        return None
 
     def _in_target(self, text: str) -> Parts:
         """A service's name in a path, or as `service=` in a query."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from dfrecord.journey.model import RawBody, Var
+from dfrecord.journey.text_body import Held, rewritten
 
 _CELL = re.compile(r'("(?:[^"]|"")*"|[^,\r\n]*)(,|\r\n|\n|\r|$)')
-_HOLDER = re.compile("\ue000(\\d+)\ue000")
 
 
 def with_columns(body: RawBody, keep: Callable[[str], bool], cell: Callable[[str, str], Var | None]) -> RawBody:
@@ -16,29 +16,22 @@ def with_columns(body: RawBody, keep: Callable[[str], bool], cell: Callable[[str
 
     A body that is not a table of text stays as it is.
     """
-    holders: list[Var] = []
 
-    def held(var: Var) -> str:
-        holders.append(var)
-        return f"\ue000{len(holders) - 1}\ue000"
+    def rewrite(text: str, held: Held) -> str:
+        lines = list(_lines(text.removeprefix("\ufeff")))
+        names = [_plain(written).strip() for written in lines[0][0]] if lines else []
+        result = ["\ufeff"] if text.startswith("\ufeff") else []
+        for number, (cells, end) in enumerate(lines):
+            written = []
+            for name, value in zip([*names, *[""] * len(cells)], cells, strict=False):
+                if name and not keep(name):
+                    continue
+                var = cell(name, _plain(value)) if number else None
+                written.append(held(var) if var else value)
+            result.append(",".join(written) + end)
+        return "".join(result)
 
-    try:
-        text = "".join(held(part) if isinstance(part, Var) else part.decode("utf-8") for part in body.parts)
-    except UnicodeDecodeError:
-        return body
-    lines = list(_lines(text.removeprefix("\ufeff")))
-    names = [_plain(written).strip() for written in lines[0][0]] if lines else []
-    result = ["\ufeff"] if text.startswith("\ufeff") else []
-    for number, (cells, end) in enumerate(lines):
-        written = []
-        for name, value in zip([*names, *[""] * len(cells)], cells, strict=False):
-            if name and not keep(name):
-                continue
-            var = cell(name, _plain(value)) if number else None
-            written.append(held(var) if var else value)
-        result.append(",".join(written) + end)
-    parts = _HOLDER.split("".join(result))
-    return RawBody(tuple(holders[int(part)] if n % 2 else part.encode() for n, part in enumerate(parts) if part))
+    return rewritten(body, rewrite)
 
 
 def _lines(text: str) -> Iterator[tuple[list[str], str]]:

@@ -76,17 +76,27 @@ def _lasts(step: Step, catalog: Catalog) -> bool:
 
 
 def _again(facts: Resource, catalog: Catalog) -> Object | None:
-    """How a deleted record can be made anew, None when its secrets or its name would be missing."""
+    """How a deleted record can be made anew, None when its secrets or its name would be missing.
+
+    It gets back the rows of its own; a row that is another's stays where it is and would be made twice (a user's role
+    in an app, seen from the role).
+    """
     keeps_secrets = any(rule.path not in facts.made_secrets and not rule.when for rule in facts.secrets)
     if keeps_secrets or facts.may_hold_secrets or not facts.numbered or facts.key_field is None:
         return None
     rows = [
         (name, Array((catalog.resources[relation.resource].id_field or catalog.id, relation.parent_key)))
         for name, relation in facts.relations.items()
-        if relation.nested
+        if relation.nested and _owner(catalog.resources[relation.resource]) in (None, facts.name)
     ]
     made = tuple(sorted(facts.server_made | facts.made_secrets | {catalog.id}))
     return Object((("key", Array((facts.key_field,))), ("made", Array(made)), ("rows", Object(tuple(rows)))))
+
+
+def _owner(child: Resource) -> str | None:
+    """The resource that the rows are named after first (`user.email`), None when their key names none."""
+    first = child.natural_key[0].partition(".") if child.natural_key else ("", "", "")
+    return first[0] if first[1] else None
 
 
 def _with_undo(wanted: Wanted, hidden: tuple[str, ...], facts: Resource) -> Wanted:

@@ -51,19 +51,30 @@ def title_of(
     if kind is StepKind.LOGOUT:
         return "Log out"
     resource = label(location.resource or "")
-    method = exchange.request.method
     if kind is StepKind.CALL or not resource:
-        path = exchange.request.decoded_path
-        if (location.record or "").isdecimal() and not with_ids:  # an id of the recorded instance says nothing
-            path = f"{path.removesuffix(location.record or '')}…"
-        shown = f"{method} {path}"
-        return "Refresh the session" if (resource.endswith("session") and method == "PUT") else shown
+        return _call(exchange, location, sightings, entry, catalog, with_ids)
     keys = _keys(exchange, location, kind, sightings, entry, catalog, with_ids)
     if kind is StepKind.READ:
         return f"Read {resource} {keys[0]}" if location.record and keys else f"Read the list of {resource} records"
     count = f"{len(keys)} {resource} records:" if len(keys) > 1 else resource
     shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
     return f"{kind.value.capitalize()} {count} {shown}".rstrip()
+
+
+def _call(
+    exchange: Exchange, location: Location, sightings: Sightings, entry: int, catalog: Catalog, with_ids: bool
+) -> str:
+    """What is no record's write: in the catalog's words, else its verb and path."""
+    method, facts = effective_method(exchange, catalog), catalog.resources.get(location.resource or "")
+    record, path = location.record or "", exchange.request.decoded_path
+    if record.isdecimal() and not with_ids:  # an id of the recorded instance says nothing
+        path = f"{path.removesuffix(record)}…"
+        owners = facts.foreign_keys.get(facts.id_field or "", ()) if facts else ()
+        seen = [(owner, found) for owner in owners if (found := sightings.of(owner, record, entry))]
+        names = [found.row.get(catalog.resources[owner].natural_key[0]) for owner, found in seen]
+        record = next((name for name in names if isinstance(name, str)), "?")
+    words = facts.calls.get(f"{method} {{}}" if record else method) if facts else None
+    return words.replace("{}", record) if words else f"{method} {path}"
 
 
 def _keys(

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from dfrecord.journey.model import (
     Encoding,
@@ -163,6 +163,10 @@ class Writes:
         """The records that an update or a delete names: in its path, in `ids`, or each in its body."""
         body = step.request.body
         tree = body.tree if isinstance(body, JsonBody) else None
+        if isinstance(body, RawBody) and body.parts:
+            tree = _form_record(body) if "urlencoded" in step.request.media_type else None
+            if tree is None:
+                return []
         first, path = _first(step.request.target), f"{facts.path}/"
         variables = [var.name for var in step.request.target.variables]
         bare = tree if isinstance(tree, Object) else Object(())
@@ -239,6 +243,27 @@ def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
 
 def _csv_records(body: RawBody) -> list[Object]:
     """The records of a CSV import: a field a column, variables (passwords) kept. None when it is not text."""
+    text, holders = _held_text(body)
+    rows = csv.DictReader(io.StringIO(text))
+    return [
+        Object(
+            tuple((field, _cell(value, holders)) for field, value in row.items() if field and isinstance(value, str))
+        )
+        for row in rows
+    ]
+
+
+def _form_record(body: RawBody) -> Object | None:
+    """The one record of a flat form, None when it is none: `resource[0][name]=…` is not flat."""
+    text, holders = _held_text(body)
+    pairs = parse_qsl(text, keep_blank_values=True)
+    if not pairs or any("[" in name for name, _ in pairs):
+        return None
+    return Object(tuple((name, _cell(value, holders)) for name, value in pairs))
+
+
+def _held_text(body: RawBody) -> tuple[str, dict[str, Var]]:
+    """A body as text in which each variable is held by a mark of its own; empty when it is not text."""
     holders: dict[str, Var] = {}
     text = ""
     for part in body.parts:
@@ -250,14 +275,8 @@ def _csv_records(body: RawBody) -> list[Object]:
         try:
             text += part.decode("utf-8-sig")
         except UnicodeDecodeError:
-            return []
-    rows = csv.DictReader(io.StringIO(text))
-    return [
-        Object(
-            tuple((field, _cell(value, holders)) for field, value in row.items() if field and isinstance(value, str))
-        )
-        for row in rows
-    ]
+            return "", {}
+    return text, holders
 
 
 def _cell(text: str, holders: Mapping[str, Var]) -> Tree:

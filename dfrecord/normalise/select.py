@@ -15,9 +15,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, json_text
+from dfrecord.normalise.unheard import carried_out
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog
 
+SHOWN_LATER = "a later read shows what it made"
 DEFAULT_FILTER = "api/v2/system"
 
 
@@ -90,7 +92,9 @@ def select(
     Running order is the order of the start times where all are known (browsers write parallel calls as they finish).
     """
     prefixes = _prefixes(filters, catalog)
-    decisions = [_decide(exchange, prefixes, catalog) for exchange in in_running_order(recording.exchanges)]
+    exchanges = in_running_order(recording.exchanges)
+    unheard = carried_out(exchanges, catalog)
+    decisions = [_decide(exchange, unheard.get(exchange.number), prefixes, catalog) for exchange in exchanges]
     decisions = _drop_reads(decisions, reads, catalog)
     decisions = _drop_repeats(decisions, catalog)
     decisions = _drop_unused_logins(decisions, prefixes, catalog)
@@ -114,7 +118,8 @@ def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:
     return [exchanges[place] for place in order]
 
 
-def _decide(exchange: Exchange, prefixes: list[tuple[str, ...]], catalog: Catalog) -> Decision:
+def _decide(exchange: Exchange, done: Exchange | None, prefixes: list[tuple[str, ...]], catalog: Catalog) -> Decision:
+    """`done` is the exchange as it was carried out, of a create whose answer nobody heard."""
     request, response = exchange.request, exchange.response
     path = request.decoded_path
     decision = Decision(exchange.number, request.url, exchange)
@@ -123,6 +128,8 @@ def _decide(exchange: Exchange, prefixes: list[tuple[str, ...]], catalog: Catalo
         return replace(decision, reason=_outside_reason(request.url))
     if request.method in ("OPTIONS", "TRACE", "CONNECT"):
         return replace(decision, reason="preflight: the browser's own question")
+    if done is not None:
+        return replace(decision, exchange=done, note=f"no answer came ({done.error}); {SHOWN_LATER}")
     if response.status <= 0:
         return replace(decision, reason=f"failed or cancelled: {exchange.error or 'no answer came'}")
     if response.status >= 400:

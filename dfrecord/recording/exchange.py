@@ -145,6 +145,13 @@ class Recording:
     notes: tuple[str, ...] = field(default=())
 
     @property
+    def told_losses(self) -> str:
+        """What was lost, for the person; empty when nothing was."""
+        if self.lost == 1:
+            return "1 broken or cut-off entry was lost"
+        return f"{self.lost} broken or cut-off entries were lost" if self.lost else ""
+
+    @property
     def entry_count(self) -> int:
         """How many entries the input held, decoded or not, lost ones left out."""
         return len(self.exchanges) + len(self.passed_over)

@@ -101,7 +101,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         journey=journey,
         plugin=PLUGIN,
         rows=list(journey.conventions.rows),
-        play_name=Recorded(shown(journey.title)),
+        play_name=Recorded(shown(journey.title[:1].upper() + journey.title[1:])),
         tasks=[tasks.step(item) if isinstance(item, Step) else tasks.lookup(item) for item in journey.schedule()],
         logins=[tasks.step(step) for step in signs if step.kind is StepKind.LOGIN],
         logouts=[tasks.step(step) for step in signs if step.kind is StepKind.LOGOUT],
@@ -130,8 +130,8 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
 
 
 def _labelled(name: Recorded | Template, words: str) -> Recorded | Template:
-    """The name of a task with words after it."""
-    return type(name)(f"{name}: {words}")
+    """The name of a task with words before it: ansible-lint wants variables at its end."""
+    return type(name)(f"{words}: {name}")
 
 
 class _Tasks:

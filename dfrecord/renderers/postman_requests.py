@@ -197,7 +197,7 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )
-    before = ['pm.variables.set("dfrecord_filtered", true);'] if rest is not None else []
+    before = ['pm.variables.set("dfrecord_filtered", pm.info.requestId);'] if rest is not None else []
     before += SKIPPED_IN_TEARDOWN if shop.journey.teardown else []
     return _request_item(lookup.title, request, before, after, shop)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from dfrecord.errors import WorkFailed
@@ -33,6 +31,7 @@ from dfrecord.normalise.body import field_path
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import predicted, reconcile
 from dfrecord.replaying.client import Client
+from dfrecord.replaying.planned import Action, FieldChange, Plan, Planned
 from dfrecord.replaying.run import ReplayOptions, check_first_step, left_to_undo
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
@@ -45,83 +44,15 @@ from dfrecord.replaying.values import (
     hidden,
     is_signed_on,
     starting_values,
+    title_of,
 )
 from dfrecord.system_api.catalog import Catalog
-
-
-class Action(StrEnum):
-    """What would become of a record."""
-
-    CREATE = "create"
-    CHANGE = "change"
-    DELETE = "delete"
-    CALL = "call"  # a request that is no record's write and would be sent
-    RESEND = "resend"  # a write that a run without an upsert sends, though the record is like that already
-    REFUSED = "refused"  # a create of what is there already, or a write of what is not
-    UNREACHED = "not reached"  # after what is refused: a run stops there
-    NONE = "unchanged"  # nothing is sent
-
 
 _KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKind.DELETE: Action.DELETE}
 """What a step does whose record cannot be read."""
 IS_THERE = "it is there already, and a run stops here (use --upsert)"
 IS_NOT_THERE = "it is not there, and a run stops here (use --upsert)"
 NOTHING_TO_CHANGE = "it is not there, and a run stops here"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One field with its value now and then, as JSON values; secrets are `***`."""
-
-    name: str
-    old: Any
-    new: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What one step would do with one record. `step` is its number (from 1, as `dfrecord show` counts; 0 in a
-    teardown); the records of a batch have the same one. `reason` says why it is refused.
-    """
-
-    step: int
-    action: Action
-    title: str
-    fields: tuple[FieldChange, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a whole run would do, in order."""
-
-    base_url: str
-    steps: tuple[Planned, ...]
-
-    def count(self, action: Action) -> int:
-        """How many steps would do this."""
-        return sum(step.action is action for step in self.steps)
-
-    @property
-    def changes(self) -> bool:
-        """Whether the run would change anything (or fail)."""
-        return any(step.action not in (Action.NONE, Action.RESEND) for step in self.steps)
-
-    @property
-    def writes(self) -> int:
-        """How many requests other than reads and the session's own the run would send; a batch is one."""
-        sent = [step for step in self.steps if step.action not in (Action.NONE, Action.UNREACHED)]
-        return len({step.step or step.title for step in sent})
-
-    @property
-    def summary(self) -> str:
-        """`Plan: 3 to create, 1 to change, 0 to delete`, with calls and refusals when there are some."""
-        counts = [f"{self.count(action)} to {action.value}" for action in (Action.CREATE, Action.CHANGE, Action.DELETE)]
-        if calls := self.count(Action.CALL):
-            counts.append(f"{calls} other call{'s' if calls > 1 else ''} to send")
-        if refused := self.count(Action.REFUSED):
-            counts.append(f"{refused} to be refused")
-        return f"Plan: {', '.join(counts)}"
 
 
 def plan(journey: Journey, options: ReplayOptions, catalog: Catalog) -> Plan:
@@ -367,8 +298,7 @@ class _Planner:
         return value
 
     def _title(self, step: Step) -> str:
-        title = filled_text(step.heading, self._values) if step.heading else step.title
-        return hidden(title, self._journey, self._values)
+        return hidden(title_of(step, self._values), self._journey, self._values)
 
 
 def _has_key(record: dict[str, Any], keys: list[dict[str, Any]]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from dfrecord.outputs import plain
-from dfrecord.replaying.plan import Action, Plan
+from dfrecord.replaying.planned import Action, Plan
 from dfrecord.replaying.results import Outcome, Replayed, StepResult
 
 _COLOURS = {

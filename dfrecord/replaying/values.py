@@ -15,6 +15,7 @@ from dfrecord.journey.model import (
     Number,
     Object,
     RequestBody,
+    Step,
     Text,
     Tree,
     Var,
@@ -164,3 +165,13 @@ def as_json(tree: Tree) -> Any:
 def json_bytes(value: Any) -> bytes:
     """Python's own JSON values as compact JSON in UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def as_tree(record: dict[str, Any]) -> Tree:
+    """Plain JSON as a tree."""
+    return parse_json(json_bytes(record))
+
+
+def title_of(step: Step, values: Values) -> str:
+    """What a step does, with the values of the parameters in it."""
+    return filled_text(step.heading, values) if step.heading else step.title

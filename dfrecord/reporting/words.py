@@ -68,15 +68,14 @@ def _step(number: int, step: Step, origins: dict[str, str], wrapper: str) -> Ite
 def _line(label: str, values: Iterable[str]) -> Iterator[str]:
     text = "; ".join(filter(None, values))
     if text:
-        margin = " " * 6
-        yield from wrap(
-            f"{label}: {plain(text)}",
-            WIDTH,
-            initial_indent=margin,
-            subsequent_indent=f"{margin}  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from _wrapped(f"{label}: {plain(text)}", " " * 6, " " * 8)
+
+
+def _wrapped(text: str, first: str, later: str) -> list[str]:
+    """The text in lines, with what the first one and the later ones begin with."""
+    return wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def sent_fields(step: Step, wrapper: str) -> list[str]:
@@ -174,10 +173,11 @@ def _residue(residue: tuple[Residue, ...]) -> Iterator[str]:
         for line in lines:
             if line.entry is not None:
                 examples.setdefault(line.reason, []).append(line.entry)
-        for (reason, step), count in Counter((line.reason, line.step) for line in lines).items():
+        counts = Counter((line.reason, line.step) for line in lines)
+        for (reason, step), count in sorted(counts.items(), key=lambda counted: counted[1]):  # the rare ones first
             where = f"{step}: " if step else ""
             entries = _entries(examples.get(reason, [])) if kind is ResidueKind.DROPPED else ""
-            yield f"  {count:5} × {where}{plain(reason)}{entries}"
+            yield from _wrapped(f"{where}{plain(reason)}{entries}", f"  {count:5} × ", " " * 10)
 
 
 def _entries(numbers: list[int]) -> str:

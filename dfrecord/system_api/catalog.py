@@ -93,6 +93,7 @@ class Resource:
     key_copies: frozenset[str]
     listed: bool
     whole: tuple[str, ...]
+    calls: Mapping[str, str]
 
     @property
     def key_fields(self) -> tuple[str, ...]:
@@ -383,6 +384,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         key_copies=frozenset(facts.key_copies),
         listed=facts.listed,
         whole=tuple(facts.whole),
+        calls=facts.calls,
     )
 
 

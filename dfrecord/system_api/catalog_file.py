@@ -64,7 +64,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `event_names`: fields that begin with the name of a service, up to a dot. `exact`: the path itself, nothing below.
     `key_copies`: fields that people give the same value as the natural key. `listed`: records that are named by their
     natural key in paths too, and that only the list shows: their own path answers a bare value, say. `whole`: fields
-    with free JSON, compared and replaced as a whole.
+    with free JSON, compared and replaced as a whole. `calls`: what a call is to people, by its
+    verb, or where the path names a record by the verb and ` {}`.
     """
 
     path: str | None
@@ -97,6 +98,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key_copies: list[str] = []
     listed: bool = False
     whole: list[str] = []
+    calls: dict[str, str] = {}
 
 
 class SessionFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfrecord.replaying.hiding import hidden
@@ -44,6 +44,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(deadline=None)
 @given(secret=values)
 def test_a_secret_is_hidden_however_it_is_written(form: str, secret: str) -> None:
     written = FORMS[form](secret.strip())
@@ -52,6 +53,7 @@ def test_a_secret_is_hidden_however_it_is_written(form: str, secret: str) -> Non
         assert "***" in hidden(one_line(f"<< {written} >>"), {secret: "***"})
 
 
+@settings(deadline=None)
 @given(
     secret=values.filter(lambda text: len(text.strip().encode()) > 8), before=st.binary(max_size=9), url=st.booleans()
 )

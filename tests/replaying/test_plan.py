@@ -15,7 +15,7 @@ import pytest
 import dfrecord
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
-from dfrecord.replaying.plan import Action, Plan
+from dfrecord.replaying.planned import Action, Plan
 from dfrecord.replaying.told import plan_account, run_account
 from tests.doubles.server import DreamFactoryDouble, LoggedRequest
 from tests.published import assert_published_form
