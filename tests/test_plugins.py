@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from dfrecord.renderers.registry import GROUP, built_in
+import dfrecord as api
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import Journey, RawBody, RequestTemplate, Step, StepKind, Text, Var
+from dfrecord.renderers.registry import GROUP, Format, RenderOptions, built_in
+from dfrecord.renderers.templates import TEMPLATES
+from tests.render.journeys import PROVISION
 from tests.tools import FIXTURES, FORMATS, ROOT
 
 RECORDING = FIXTURES / "02-provision-tenant" / "recording.har"
@@ -56,7 +63,6 @@ def test_built_in_formats_are_entry_points_as_those_of_plug_ins_are() -> None:
     ("source", "reason"),
     [
         ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
-        ("RENDERER = 3", "has no ending, needs and render"),
         ("", "AttributeError"),
     ],
 )
@@ -70,8 +76,51 @@ def test_broken_plug_in_is_told_in_one_line(source: str, reason: str, tmp_path: 
     assert dfrecord("render", RECORDING, "-f", "curl", "-o", "-", packages=tmp_path).returncode == 0
 
 
-def test_plug_in_cannot_take_the_name_of_a_built_in_format(tmp_path: Path) -> None:
+RENDERER = """
+from dfrecord.renderers import OutputFile
+class Renderer:
+    ending, needs = ".txt", "nothing"
+    def render(self, journey, options):
+        {body}
+RENDERER = Renderer{made}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise SystemExit(0)", "cannot be loaded (SystemExit: 0)"),
+        ("RENDERER = 3", "has no object with the texts ending and needs, and render"),
+        ("class RENDERER: ending, needs, render = '.txt', None, print", "has no object with the texts"),
+        (RENDERER.format(body="pass", made=""), "has no object with the texts"),
+        (RENDERER.format(body="return {}[1]", made="()"), "failed (KeyError: 1; "),
+        (RENDERER.format(body="raise SystemExit", made="()"), "odd.py, line 6); update or remove it"),
+        (RENDERER.format(body="return None", made="()"), "gave no files that can be written"),
+        (RENDERER.format(body="return ()", made="()"), "gave no files that can be written"),
+        (RENDERER.format(body="return (OutputFile('text'),)", made="()"), "gave no files that can be written"),
+        (RENDERER.format(body="return (OutputFile(b'', beside='../x'),)", made="()"), "gave no files"),
+        (RENDERER.format(body="return (OutputFile(b'', suffix='/../x'),)", made="()"), "gave no files"),
+    ],
+)
+def test_whatever_a_plug_in_does_wrong_is_told_as_its_fault(
+    source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
+    (tmp_path / "odd.py").write_text(source)
+    with pytest.raises(UsageError, match=re.escape(reason)) as raised:
+        Format("odd", "odd:RENDERER", "odd 2.0").render(PROVISION, RenderOptions())
+    assert str(raised.value).startswith("format odd: odd 2.0 ")
+
+
+def test_formats_are_listed_beside_a_broken_plug_in_and_one_that_takes_a_name(tmp_path: Path) -> None:
+    plug_in(tmp_path, "broken", "import nothing_of_that_name")
     plug_in(tmp_path, "curl", "raise SystemExit('not this one')")
+    listed = dfrecord("formats", packages=tmp_path)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(FORMATS)
+    broken, taken = listed.stderr.splitlines()
+    assert broken.startswith("dfrecord: format broken: broken 2.0 cannot be loaded (ModuleNotFoundError: ")
+    assert taken == "dfrecord: format curl: curl 2.0 is not used, for another format has its name"
     done = dfrecord("render", RECORDING, "-f", "curl", "-o", "-", packages=tmp_path)
     assert done.stdout.startswith("#!/usr/bin/env bash")
 
@@ -105,6 +154,43 @@ def test_broken_template_of_the_users_is_told_with_file_and_line(template: str, 
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def journeys() -> list[Journey]:
+    """Journeys that between them take every template: upserts, one that finds a user, a plain one, a raw body."""
+    tenant, user = (api.read(FIXTURES / case / "recording.har") for case in ("02-provision-tenant", "03-edit-role"))
+    request = RequestTemplate("POST", Text(("/x",)), (), RawBody((b"\xff", Var("base_url"))))
+    raw = replace(PROVISION, steps=(*PROVISION.steps, Step("raw", "raw", StepKind.CALL, request)))
+    return [
+        api.plan(tenant, upsert=True, teardown=True),
+        api.plan(user, upsert=True, teardown=True),
+        api.plan(tenant),
+        raw,
+    ]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [str(path.relative_to(TEMPLATES)) for path in sorted(TEMPLATES.glob("*/*.j2")) if path.parent.name != "report"],
+)
+def test_every_template_can_be_replaced_and_is_named_when_broken(
+    template: str, journeys: list[Journey], tmp_path: Path
+) -> None:
+    format = Path(template).parent.name
+    (tmp_path / format).mkdir()
+    (tmp_path / template).write_text("\n[[ nosuch ]]\n" if format == "ansible" else "\n{{ nosuch }}\n")
+    broken = f"{tmp_path / template}, line 2: 'nosuch' is undefined; correct the template"
+    assert any(broken == told(journey, format, tmp_path) for journey in journeys)
+
+
+def told(journey: Journey, format: str, template_dir: Path) -> str | None:
+    """Why the journey is not rendered."""
+    try:
+        api.render(journey, format, template_dir=template_dir)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def test_users_template_takes_the_place_of_one_template_only(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dfrecord
+from dfrecord.errors import UsageError
 from dfrecord.recording.exchange import Body, Exchange, Recording, Response
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
@@ -143,8 +144,7 @@ def test_a_create_whose_answer_was_lost_is_a_step_when_a_later_read_shows_its_re
         s.create("lookup", {"name": "tried twice"})
         s.exchanges.insert(-1, unheard(s.exchanges[-1], status))
         s.call("GET", "system/lookup")
-        exchanges = tuple(replace(exchange, number=number) for number, exchange in enumerate(s.exchanges))
-        journey = dfrecord.plan(Recording("lost.har", exchanges))
+        journey = dfrecord.plan(joined(s.exchanges))
         assert [step.title for step in journey.steps if step.kind == "create"] == [
             *("Create role there", "Create role lost", "Create app uses it", "Create lookup tried twice")
         ]
@@ -180,3 +180,35 @@ def test_lookups_of_who_is_no_administrator_carry_the_key_that_chooses_the_role(
         journey = dfrecord.plan(Recording("ops.har", tuple(s.exchanges)))
         assert dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made").ok
         assert portable(target.state())["role"]["ops"]["description"] == "by a user"
+
+
+def test_calls_to_another_instance_are_never_taken_for_calls_to_the_same() -> None:
+    with DreamFactoryDouble() as one, DreamFactoryDouble() as two:
+        first, second = RecordedSession(one), RecordedSession(two)
+        for s, name in ((first, "a"), (second, "b")):
+            [role] = s.create("role", {"name": name, "is_active": True})
+            s.call("PATCH", f"system/role/{role}", {"description": name})
+        mixed = [exchange for pair in zip(first.exchanges, second.exchanges, strict=True) for exchange in pair]
+        recording = joined(mixed)
+        with pytest.raises(UsageError, match=f"2 instances, {one.url} .*{two.url} .*--filter {one.url}/api/v2/system"):
+            dfrecord.plan(recording)
+        for df, s in ((one, first), (two, second)):
+            chosen = dfrecord.plan(recording, filters=[f"{df.url}/api/v2/system"])
+            alone = dfrecord.plan(joined(s.exchanges))
+            assert [step.request for step in chosen.steps] == [step.request for step in alone.steps]
+        second.exchanges[1:] = []
+        second.call("GET", "system/role")
+        read = dfrecord.plan(joined([*second.exchanges, *first.exchanges]))
+        assert [step.request for step in read.steps] == [
+            step.request for step in dfrecord.plan(joined(first.exchanges)).steps
+        ]
+        assert f"a call to {two.url}" in [line.reason for line in read.residue]
+        token = dict(first.exchanges[-1].request.headers)["X-DreamFactory-Session-Token"]
+        first._df, first._token = two, token  # the same instance under another name: it knows the session
+        first.call("PATCH", "system/role/1", {"description": "refused here, as this is another"})
+        first.exchanges[-1] = replace(first.exchanges[-1], response=first.exchanges[-2].response)
+        assert len(dfrecord.plan(joined(first.exchanges)).steps) == 4
+
+
+def joined(exchanges: list[Exchange]) -> Recording:
+    return Recording("joined.har", tuple(replace(exchange, number=number) for number, exchange in enumerate(exchanges)))

@@ -6,7 +6,6 @@ Everything recorded is shown without characters that could steer the terminal. A
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
 from datetime import datetime
 from pathlib import Path
@@ -76,10 +75,14 @@ class Lines:
         calls += f" ({self._failed} refused or failed)" if self._failed else ""
         self._say(f"{calls}, {summary.filtered_out} filtered out -> {output}")
         if summary.recorded:
-            har, script = shlex.quote(str(output)), shlex.quote(str(output.with_suffix(".py")))
-            self._say(f"next: dfrecord show {har}")
-            self._say(f"      dfrecord render {har} -f python -o {script}")
-            self._say(f"      dfrecord replay {har} --base-url https://df-test.example.com")
+            from dfrecord.renderers.curl_command import argument, pasted_line
+
+            har, script = argument(str(output)), argument(str(output.with_suffix(".py")))
+            render = ["dfrecord", "render", har, "-f", "python", "-o", script]
+            replay = ["dfrecord", "replay", har, "--base-url", "https://df-test.example.com"]
+            self._say(f"next: {pasted_line(['dfrecord', 'show', har])}")
+            self._say(f"      {pasted_line(render)}")
+            self._say(f"      {pasted_line(replay)}")
         if not self._options.redact:
             self._print(f"warning: {output} holds passwords and tokens in clear; do not share it")
 
@@ -89,7 +92,7 @@ class Lines:
 
     def _print(self, line: str) -> None:
         with _GONE:
-            click.echo(line, err=True)
+            click.echo(plain(line), err=True)
 
 
 class LiveTable(Lines):

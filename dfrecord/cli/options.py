@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 import dfrecord
+from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
 
@@ -64,7 +65,8 @@ def filter_option(function: Decorated) -> Decorated:
         "filters",
         metavar="PATH",
         multiple=True,
-        help="Keep what lies under this path (after the host); repeatable. [default: api/v2/system]",
+        help="Keep what lies under this path (after the host, or with it: https://…); repeatable. "
+        "[default: api/v2/system]",
     )(function)
 
 
@@ -148,7 +150,7 @@ def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
-        click.echo(f"dfrecord: {recording.source}: {recording.told_losses}", err=True)
+        tell(f"dfrecord: {recording.source}: {recording.told_losses}")
     chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
     return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
 

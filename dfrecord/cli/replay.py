@@ -13,6 +13,7 @@ import click
 
 from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
 from dfrecord.cli.progress import display
+from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
 from dfrecord.outputs import Written, write_file
 
@@ -87,7 +88,7 @@ def command(
     recorded; 1: something failed or differs; 2: something to set is missing. With --plan 0: nothing would change; 3:
     something would.
     """
-    from dfrecord.renderers.curl_command import pasted_line
+    from dfrecord.renderers.curl_command import argument, pasted_line
     from dfrecord.replaying import run, told
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.plan import plan, teardown_plan
@@ -114,8 +115,8 @@ def command(
         click.echo(json.dumps(told.run_account(replayed), indent=2))
     if not quiet and (replayed.interrupted or not as_json):
         unsaid = ("base_url", "first_step", *(["proxy"] if "@" in proxy else []))  # its password is nobody's business
-        again = ["dfrecord", "replay", source, "--base-url", base_url, *given_options(*unsaid)]
-        click.echo(told.summary(replayed, pasted_line(again)), err=True)
+        again = ["dfrecord", "replay", argument(source), "--base-url", base_url, *given_options(*unsaid)]
+        tell(told.summary(replayed, pasted_line(again)))
     sys.exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
 
 

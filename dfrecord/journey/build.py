@@ -54,6 +54,7 @@ from dfrecord.normalise.select import (
     Reads,
     effective_method,
     in_running_order,
+    other_instances,
     passed_over,
     select,
     tokens_answered,
@@ -109,8 +110,10 @@ class _Build:
     steps: list[Step] = field(default_factory=list)
 
     def run(self) -> Journey:
-        order = {e.number: n for n, e in enumerate(in_running_order(self.recording.exchanges))}
-        self.sightings = Sightings(in_running_order(self.recording.exchanges), self.catalog)
+        others = other_instances(self.recording.exchanges, self.options.filters, self.catalog)
+        own = [e for e in in_running_order(self.recording.exchanges) if e.number not in others]
+        order = {e.number: n for n, e in enumerate(own)}
+        self.sightings = Sightings(own, self.catalog)
         self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.references = References(self.catalog, self.sightings, self.namer, headers)

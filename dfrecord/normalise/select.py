@@ -15,12 +15,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, json_text
+from dfrecord.normalise.instances import elsewhere
 from dfrecord.normalise.unheard import carried_out
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog
 
 SHOWN_LATER = "a later read shows what it made"
 DEFAULT_FILTER = "api/v2/system"
+LONGEST_MESSAGE = 20_000
+"""Characters of what a server says that are told."""
 
 
 class Reads(Enum):
@@ -93,12 +96,34 @@ def select(
     """
     prefixes = _prefixes(filters, catalog)
     exchanges = in_running_order(recording.exchanges)
-    unheard = carried_out(exchanges, catalog)
-    decisions = [_decide(exchange, unheard.get(exchange.number), prefixes, catalog) for exchange in exchanges]
+    others = other_instances(exchanges, filters, catalog)
+    unheard = carried_out([exchange for exchange in exchanges if exchange.number not in others], catalog)
+    decisions = [
+        (
+            Decision(exchange.number, exchange.request.url, exchange, f"a call to {exchange.request.origin}")
+            if exchange.number in others
+            else _decide(exchange, unheard.get(exchange.number), prefixes, catalog)
+        )
+        for exchange in exchanges
+    ]
     decisions = _drop_reads(decisions, reads, catalog)
     decisions = _drop_repeats(decisions, catalog)
     decisions = _drop_unused_logins(decisions, prefixes, catalog)
     return decisions, [d.exchange for d in decisions if d.kept and d.exchange is not None]
+
+
+def other_instances(exchanges: Sequence[Exchange], filters: Sequence[str], catalog: Catalog) -> set[int]:
+    """The numbers of the calls under the filters that go to other instances. Raises UsageError (`elsewhere`)."""
+    if len({exchange.request.origin for exchange in exchanges}) < 2:  # nearly always
+        return set()
+    prefixes = _prefixes(filters, catalog)
+    calls = [e for e in exchanges if is_under(e.request.decoded_path, prefixes) or catalog.is_session(e.request.path)]
+
+    def writes(exchange: Exchange) -> bool:
+        is_write = effective_method(exchange, catalog) in ("POST", "PUT", "PATCH", "DELETE")
+        return is_write and 200 <= exchange.response.status < 300 and not catalog.is_session(exchange.request.path)
+
+    return elsewhere(calls, filters, lambda e: [*tokens_sent(e, catalog), *tokens_answered(e, catalog)], writes)
 
 
 def passed_over(recording: Recording) -> list[Decision]:
@@ -231,7 +256,7 @@ def refusal(answer: Tree, reason: str, sent: Sequence[str] = ()) -> str:
         if isinstance(record, Object) and record.get("message") is not None:
             name = f"record {number + 1} ({sent[number]}): " if number < len(sent) else ""
             messages.append(name + _message(record))
-    return " ".join(" ".join(messages).split())
+    return " ".join(" ".join(messages).split())[:LONGEST_MESSAGE]
 
 
 def _message(error: Object) -> str:
@@ -288,7 +313,9 @@ def _path_of(url: str) -> str:
 
 
 def _prefixes(filters: Sequence[str], catalog: Catalog) -> list[tuple[str, ...]]:
-    return [_segments(catalog.at_root(f"/{prefix}")) for prefix in filters]
+    """The paths of the filters, segment by segment; a filter may name the instance, too."""
+    paths = [urlsplit(prefix).path if "://" in prefix else f"/{prefix}" for prefix in filters]
+    return [_segments(catalog.at_root(path)) for path in paths]
 
 
 def _segments(path: str) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from typing import Any
 from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import Journey
 from dfrecord.normalise.secrets import standing_in
-from dfrecord.renderers.registry import Format, OutputFile, Renderer, RenderOptions, find, formats
+from dfrecord.renderers.registry import Format, OutputFile, Renderer, RenderOptions, find, formats, unused
 
-__all__ = ["Format", "OutputFile", "RenderOptions", "Renderer", "find", "formats", "refuse_secrets", "render"]
+__all__ = ["Format", "OutputFile", "RenderOptions", "Renderer", "find", "formats", "refuse_secrets", "render", "unused"]
 
 
 def render(journey: Journey, format: str, options: RenderOptions) -> tuple[OutputFile, ...]:
@@ -24,15 +24,7 @@ def render(journey: Journey, format: str, options: RenderOptions) -> tuple[Outpu
     Raises UsageError for an unknown format, a broken plug-in or a broken template of the user's, SecretInOutput when a
     recorded secret would stand in a file.
     """
-    renderer = find(format).load()
-    try:
-        files = renderer.render(journey, options)
-    except Exception as error:
-        from dfrecord.renderers.templates import broken_template
-
-        if (broken := broken_template(error)) is not None:
-            raise broken from error
-        raise
+    files = find(format).render(journey, options)
     refuse_secrets(journey, format, *(file.content for file in files))
     return files
 

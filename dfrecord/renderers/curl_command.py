@@ -133,6 +133,11 @@ def pasted(parts: Iterable[str | Var], scope: Scope = _NOTHING) -> str:
     return "".join([*pieces, word(group, scope)] if any(group) else pieces)
 
 
+def argument(path: str) -> str:
+    """A path as a command's argument: no program takes it for an option."""
+    return f"./{path}" if path.startswith("-") and path != "-" else path
+
+
 def pasted_line(words: Iterable[str]) -> str:
     """A command of these words, to paste into an interactive shell."""
     return " ".join(each if _PLAIN_WORD.fullmatch(each) else pasted([each]) for each in words)

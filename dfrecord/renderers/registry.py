@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from traceback import extract_tb
 from typing import Protocol, runtime_checkable
 
-from dfrecord.errors import UsageError
+from dfrecord.errors import DfrecordError, UsageError
 from dfrecord.journey.model import Journey
-from dfrecord.renderers.templates import CHECKOUT
+from dfrecord.renderers.templates import CHECKOUT, broken_template
 
 GROUP = "dfrecord.renderers"
+BUILT_IN = "built in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Format:
 
     name: str
     reference: str
-    origin: str = "built in"
+    origin: str = BUILT_IN
 
     def load(self) -> Renderer:
         """The renderer. Raises UsageError when the plug-in is broken."""
@@ -81,14 +83,44 @@ class Format:
             renderer = importlib.import_module(module)
             for name in attribute.split("."):
                 renderer = getattr(renderer, name)
-        except Exception as error:  # a plug-in may fail in any way when it is imported
+        except (Exception, SystemExit) as error:  # a plug-in may fail in any way when it is imported
             raise self._broken(f"cannot be loaded ({type(error).__name__}: {error})") from error
-        if not isinstance(renderer, Renderer):
-            raise self._broken(f"has no ending, needs and render at {self.reference}")
+        texts = [getattr(renderer, name, None) for name in ("ending", "needs")]
+        made = not isinstance(renderer, type) and callable(getattr(renderer, "render", None))
+        if not made or not all(isinstance(text, str) for text in texts):
+            raise self._broken(f"has no object with the texts ending and needs, and render, at {self.reference}")
         return renderer
+
+    def render(self, journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
+        """The files of the journey. Raises UsageError when the plug-in or a template of the user's is broken."""
+        renderer = self.load()
+        try:
+            files = renderer.render(journey, options)
+        except DfrecordError:
+            raise
+        except (Exception, SystemExit) as error:
+            if (broken := broken_template(error)) is not None:
+                raise broken from error
+            if self.origin == BUILT_IN:
+                raise
+            frame = extract_tb(error.__traceback__)[-1]
+            place = f"{frame.filename}, line {frame.lineno}"
+            raise self._broken(f"failed ({type(error).__name__}: {error}; {place})") from error
+        if not isinstance(files, tuple) or not files or not all(map(_can_be_written, files)):
+            raise self._broken(
+                "gave no files that can be written: a tuple of OutputFile with bytes, for the output's folder"
+            )
+        return files
 
     def _broken(self, how: str) -> UsageError:
         return UsageError(f"format {self.name}: {self.origin} {how}; update or remove it")
+
+
+def _can_be_written(file: object) -> bool:
+    if not isinstance(file, OutputFile) or not isinstance(file.content, bytes):
+        return False
+    names = (PurePath(file.beside), PurePath(f"x{file.suffix}"))
+    return not any(name.is_absolute() or ".." in name.parts for name in names) and len(names[1].parts) == 1
 
 
 def built_in() -> dict[str, Format]:
@@ -119,12 +151,19 @@ def formats() -> dict[str, Format]:
     return known
 
 
+def unused() -> list[Format]:
+    """The formats of plug-ins that nobody gets, since another one has their name."""
+    known = formats()
+    return [format for format in _plugged_in() if known[format.name] != format]
+
+
 def _plugged_in() -> Iterator[Format]:
     from importlib import metadata  # it reads the facts of everything that is installed
 
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         origin = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
-        yield Format(point.name, point.value.replace(" ", ""), origin)
+        if point.dist is None or point.dist.name != "dfrecord":  # whose formats are the built-in ones
+            yield Format(point.name, point.value.replace(" ", ""), origin)
 
 
 def find(name: str) -> Format:

@@ -48,7 +48,7 @@ def environment(
     return env
 
 
-def broken_template(error: Exception) -> UsageError | None:
+def broken_template(error: BaseException) -> UsageError | None:
     """What is wrong with a template, where (file and line); None when the error is not a template's."""
     import jinja2
 

@@ -20,7 +20,7 @@ from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
 from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import refuse_secrets
-from dfrecord.renderers.curl_command import pasted_line
+from dfrecord.renderers.curl_command import argument, pasted_line
 from dfrecord.renderers.fragments import Fragments, fragments
 from dfrecord.renderers.registry import built_in
 from dfrecord.renderers.templates import TEMPLATES, environment
@@ -211,5 +211,5 @@ def _residue(journey: Journey) -> Iterator[dict[str, Any]]:
 def _commands(journey: Journey, source: str, *options: str) -> Iterator[tuple[str, str]]:
     for format in built_in().values():
         output = f"{journey.name}{format.load().ending}"
-        words = ["dfrecord", "render", source, "-f", format.name, "-o", output, *options]
+        words = ["dfrecord", "render", argument(source), "-f", format.name, "-o", output, *options]
         yield format.name, pasted_line(words)

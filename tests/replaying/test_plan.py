@@ -170,8 +170,11 @@ def counted(plan: Plan) -> dict[str, int]:
 
 def records(call: LoggedRequest) -> list[Any]:
     """The records in the body of a request; one when it does not list them."""
-    if any(name.lower() == "content-type" and value.startswith("text/csv") for name, value in call.headers):
+    media_type = next((value for name, value in call.headers if name.lower() == "content-type"), "")
+    if media_type.startswith("text/csv"):
         return list(csv.DictReader(io.StringIO(call.body.decode())))
+    if "urlencoded" in media_type:
+        return [call.body]
     sent = json.loads(call.body or b"{}")
     return sent if isinstance(sent, list) else sent.get("resource", [sent])
 

@@ -249,16 +249,17 @@ def test_ticks_can_be_set_all_at_once_and_none_gives_no_command(browser: Browser
 def test_the_command_has_the_options_the_report_was_made_with(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     options = ("--reads", "all", "--whole-records", "--filter", "api/v2/system", "--parameter", "tenant=ac$me'!")
-    har = tmp_path / "it's a $(test).har"
-    har.write_bytes(TENANT.read_bytes().replace(b"acme-role", b"ac$me'!-role"))
-    dfrecord("report", har, "-o", page, *options)
+    har = "-it's a $(test).har"
+    (tmp_path / har).write_bytes(TENANT.read_bytes().replace(b"acme-role", b"ac$me'!-role"))
+    made = [sys.executable, "-m", "dfrecord", "report", "-o", str(page), *options, "--", har]
+    subprocess.run(made, cwd=tmp_path, check=True)
     with opened(browser, page) as shown:
         shown.click("#copy-command")
         command = clipboard(shown)
     words = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
     ).stdout.split("\0")[:-1]
-    assert words[:3] == ["dfrecord", "render", str(har)]
+    assert words[:3] == ["dfrecord", "render", f"./{har}"]
     assert sorted(words[7:]) == sorted(options)
 
 
