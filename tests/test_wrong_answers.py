@@ -57,7 +57,7 @@ def test_no_list_stops_an_upsert_before_it_creates(format: str, tmp_path: Path) 
             assert done.returncode == FAILED.get(format, 1), (wrong, said)
             assert "the answer is no list of records" in re.sub(r"\s+", " ", said), (wrong, said)
             assert df.writes == [], wrong
-            assert "Traceback" not in said and "parse error" not in said and "jq:" not in said, said
+            assert re.search("Traceback|parse error|jq:", said) is None, said
 
 
 @pytest.mark.parametrize("format", ["curl", "python", "postman", "ansible", "http"])  # locust has Python's client
@@ -77,7 +77,7 @@ def test_no_list_stops_a_lookup(format: str, tmp_path: Path) -> None:
 def test_no_list_stops_replay_and_plan(wrong: Answer, tmp_path: Path) -> None:
     with wrong_double("/api/v2/system/service", wrong) as df:
         for more in ([], ["--plan"]):
-            notes = ["--created-file", tmp_path / "notes.jsonl"]
+            notes = ["--created-file", str(tmp_path / "notes.jsonl")]
             done = dfrecord(
                 "replay", TENANT, "--base-url", df.url, "--upsert", *notes, *more, code=1, environment=environment(df)
             )

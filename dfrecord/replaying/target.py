@@ -154,7 +154,8 @@ def _matching(answer: Tree, rows: Iterable[str], match: Sequence[tuple[str, Tree
         answer = answer.get(row) if isinstance(answer, Object) else answer
     if not isinstance(answer, Array):
         raise WorkFailed("the answer is no list of records")
-    return [row for row in answer.items if isinstance(row, Object) and all(row.get(name) == value for name, value in match)]
+    records = [row for row in answer.items if isinstance(row, Object)]
+    return [row for row in records if all(row.get(name) == value for name, value in match)]
 
 
 def document(wanted: Wanted, values: Mapping[str, Tree]) -> dict[str, Any]:

@@ -797,7 +797,7 @@ explain() {
 
 # record_of_answer: the answer, which must be a record.
 record_of_answer() {
-  exact_answer | jq --compact-output --exit-status objects 2>/dev/null || die 1 "failed: $step: the answer is no record"
+  exact_answer | jq --slurp --compact-output --exit-status '.[0] | objects' 2>/dev/null || die 1 "failed: $step: the answer is no record"
 }
 
 # exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.
