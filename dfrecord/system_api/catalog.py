@@ -155,6 +155,13 @@ class Catalog:
 
     # ------------------------------------------------------------ where a path leads
 
+    def owns(self, facts: Resource, relation: Relation) -> bool:
+        """Whether the rows of a relation are the record's own: a role in an app is its user's, seen from the role."""
+        if not relation.nested:
+            return False
+        first, dot, _ = (self.resources[relation.resource].natural_key or ("",))[0].partition(".")
+        return not dot or first == facts.name
+
     def locate(self, path: str) -> Location:
         """The resource a percent-decoded path leads to: the longest known resource path that is a prefix of it.
 

@@ -1121,7 +1121,11 @@ def row_changes(
             sent += [{**own, given["parent"]: None}] if own else []
         elif row is None or differs(entry["row"], row):
             sent.append({**own, **entry["row"]})
-    return sent
+    return sent + [
+        {given["id"]: row[given["id"]], given["parent"]: None}
+        for row in rest
+        if given.get("only")
+    ]
 
 
 def taken(

@@ -683,7 +683,7 @@ change() {
             elif $entry.row == null then if $there then .sent += [$own + {($given.parent): null}] else . end
             elif $there == null or ($entry.row | differs($there; []; "")) then .sent += [$own + $entry.row]
             else . end)
-      | .sent;
+      | .sent + if $given.only then [.rest[] | {($given.id): .[$given.id], ($given.parent): null}] else [] end;
     .[0] as $wanted | .[1] as $have
     | [$wanted.record | to_entries[] | . as $field
         | select(($have | has($field.key)) and ($field.value | differs($have[$field.key]; $wanted.later; $field.key)))]
