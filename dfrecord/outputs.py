@@ -6,8 +6,8 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def write_files(files: Sequence[Written], may_replace: Callable[[Path], bool] = 
         for file in files:
             if file not in special:
                 with _told(file.path):
-                    beside.append((_new_beside(file.path), file))
+                    beside.append((_place_beside(file.path), file))
                     _fill(*beside[-1])
         for file in special:
             with _told(file.path), file.path.open("wb") as stream:
@@ -70,7 +70,8 @@ def write_files(files: Sequence[Written], may_replace: Callable[[Path], bool] = 
                 place.replace(file.path.resolve())
     finally:
         for place, _ in beside:
-            place.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it was never made, or has its place
+                place.unlink()
 
 
 def _holds_other(file: Written) -> bool:
@@ -81,14 +82,13 @@ def _holds_other(file: Written) -> bool:
         return True
 
 
-def _new_beside(path: Path) -> Path:
+def _place_beside(path: Path) -> Path:
     place = path.resolve()
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    os.close(handle)
-    return Path(name)
+    return place.with_name(f".{place.name}.{secrets.token_hex(8)}")
 
 
 def _fill(place: Path, file: Written) -> None:
+    place.touch(0o600, exist_ok=False)
     with place.open("wb") as stream:
         stream.write(file.content)
         stream.flush()

@@ -88,7 +88,8 @@ def role_rows_changed_removed_and_added(s: RecordedSession) -> None:
     [role] = s.create("role", {"name": "alike", "is_active": True, "role_service_access_by_role_id": rows})
     read = s.call("GET", f"system/role/{role}?related=role_service_access_by_role_id")
     first, second, third, fourth, fifth = read["role_service_access_by_role_id"]
-    changed = [{**first, "filters": tenants[3]}, {**second, "role_id": None}, {**third, "verb_mask": 3}]
+    changed = [{**first, "filters": tenants[3], "verb_mask": 3}, {**second, "role_id": None}]
+    changed += [{**third, "filters": tenants[1]}]  # takes the key of the one that goes
     changed += [{**fourth, "role_id": None}, fifth, {**row, "id": None, "filters": tenants[0]}]
     s.call("PUT", f"system/role/{role}", {**read, "role_service_access_by_role_id": changed})
 

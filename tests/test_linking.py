@@ -15,7 +15,8 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import Journey, RawBody, Text, Var, VariableKind
+from dfrecord.journey.model import Encoding, Journey, JsonBody, RawBody, Text, Var, VariableKind
+from dfrecord.journey.upsert import SENT_ALWAYS
 from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
@@ -115,6 +116,43 @@ def test_a_call_is_told_in_words_and_by_the_verb_that_it_stands_for() -> None:
         steps = planned(s.exchanges, filters=("api/v2",)).steps
     assert [step.title for step in steps[2:]] == ["Clear the cache of f2", "Clear all caches", "PUT /api/v2/files/a"]
     assert steps[2].heading == Text(("Clear the cache of ", Var("service_name")))
+
+
+def test_package_manifests_and_forms_follow_names() -> None:
+    with console() as s:
+        [service] = s.create("service", {**DATABASE, "name": "acme"})
+        s.create("role", {"name": "acme-role"})
+        manifest = {"service": {"system": {"role": ["acme-role", "other"]}, "acme": ["a"]}, "secured": False}
+        s.call("POST", "system/package", manifest)
+        form = b"label=acme%26co&description=a+%26+b"
+        s.upload(f"system/service/{service}", "application/x-www-form-urlencoded", form, "PATCH")
+        ok = replace(s.exchanges[0].response, status=200, body=Body.recorded(b"{}"))
+        exchanges = [
+            replace(exchange, response=ok) if "package" in exchange.request.url else exchange
+            for exchange in s.exchanges
+        ]
+    [sent] = bodies(planned(exchanges), "call")
+    assert sent["service"] == {"system": {"role": ["{role_name}", "other"]}, "{service_name}": ["a"]}
+    journey = planned(exchanges, parameters={"tenant": "acme"})
+    [sent] = bodies(journey, "call")
+    assert sent["service"] == {"system": {"role": ["{tenant}-role", "other"]}, "{tenant}": ["a"]}
+    assert journey.steps[-1].request.body == RawBody(
+        (b"label=", Var("tenant", Encoding.URI), b"%26co&description=a+%26+b")
+    )
+
+
+def test_a_create_without_a_natural_key_is_sent_by_every_upsert_and_told() -> None:
+    with console() as s:
+        s.create("role", {"name": "made", "description": "d"})
+    create = s.exchanges[-1]
+    unnamed = replace(
+        create, request=replace(create.request, body=Body.recorded(b'{"resource":[{"description":"d"}]}'))
+    )
+    journey = planned([*s.exchanges[:-1], unnamed], upsert=True)
+    [step] = [step for step in journey.steps if step.resource == "role"]
+    assert step.wanted is None
+    assert isinstance(step.request.body, JsonBody)
+    assert [residue.reason for residue in journey.residue if residue.step == step.name] == [SENT_ALWAYS]
 
 
 def test_tunnelled_read_names_no_recorded_id() -> None:

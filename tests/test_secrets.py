@@ -6,18 +6,32 @@ import base64
 import html
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+import dfrecord as api
+from dfrecord.capture.addon import _log_call as log_call
+from dfrecord.capture.live import LiveRecording
+from dfrecord.capture.proxy import ProxyOptions
+from dfrecord.capture.target import target_of
+from dfrecord.capture.terminal import Lines
+from dfrecord.cli import COMMANDS
+from dfrecord.errors import UsageError
+from dfrecord.journey.model import Journey
+from dfrecord.journey.steps import only_steps
 from dfrecord.normalise.secrets import find
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
+from dfrecord.renderers import formats
 from dfrecord.system_api.catalog import load
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
@@ -187,22 +201,74 @@ def raw(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("options", [(), ("--literal",), ("--reads", "all"), ("--upsert", "--teardown")])
-def test_no_secret_is_in_any_output(raw: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    for format in EVERY_OPTION:
-        rendered(raw, format, out, *options)
-    (out / "show.txt").write_bytes(dfrecord("show", raw, *options).stdout)
-    (out / "show.json").write_bytes(dfrecord("show", raw, "--json", *options).stdout)
-    done = dfrecord("import", raw, "-o", out / "import.har")
-    (out / "import.txt").write_bytes(done.stdout + done.stderr)
-    if "--upsert" not in options:
-        dfrecord("report", raw, "-o", out / "report.html", *options)
-        done = dfrecord("show", raw, "--curl", "2", *options)
-        (out / "step.txt").write_bytes(done.stdout + done.stderr)
-    for file in filter(Path.is_file, out.rglob("*")):
-        assert holds_canary(file.read_bytes()) == [], file.name
+CHOICES: list[dict[str, Any]] = [{}, {"literal": True}, {"reads": "all"}, {"upsert": True, "teardown": True}]
+
+
+@pytest.mark.parametrize("format", formats())
+@pytest.mark.parametrize("choices", CHOICES, ids=["plain", "literal", "reads", "upsert"])
+def test_no_secret_is_in_any_script(choices: dict[str, Any], format: str, raw: Path) -> None:
+    journey = api.plan(api.read(raw), **choices)
+    texts = list(attempts(journey, format))
+    assert texts
+    for text in texts:
+        assert holds_canary(text) == [], text
+
+
+def attempts(journey: Journey, format: str) -> Iterator[bytes]:
+    """The files of a format; of one that cannot do the whole journey what it says then, and the steps it can do."""
+    try:
+        yield from (file.content for file in api.render(journey, format))
+    except UsageError as refusal:
+        yield str(refusal).encode()
+        if len(journey.steps) > 1:
+            for number in range(1, len(journey.steps) + 1):
+                yield from attempts(only_steps(journey, [number]), format)
+
+
+def printed(*arguments: str | Path) -> bytes:
+    """What a command says, on both streams."""
+    done = subprocess.run([sys.executable, "-m", "dfrecord", *map(str, arguments)], capture_output=True, cwd=ROOT)
+    assert done.returncode in (0, 2), done.stderr
+    return done.stdout + done.stderr
+
+
+def test_no_secret_is_in_what_any_command_says_or_writes(raw: Path, tmp_path: Path) -> None:
+    commands: dict[str, list[tuple[str | Path, ...]]] = {
+        "import": [(raw, "-o", tmp_path / "import.har"), (raw, raw, "-o", "-")],
+        "show": [(raw,), (raw, "--json"), (raw, "--literal"), (raw, "--upsert"), *((raw, "--curl", n) for n in "1258")],
+        "render": [(raw, "-f", "curl", "-o", tmp_path / "x.sh"), (raw, "-f", "http", "-o", tmp_path / "x.http")],
+        "report": [(raw, "-o", tmp_path / "report.html"), (raw, "-o", "-", "--reads", "all")],
+        "addon": [],
+        "formats": [],
+        "completion": [],
+        "replay": [],  # below
+        "record": [],  # below
+    }
+    assert commands.keys() == COMMANDS.keys(), "a new command must come here, too"
+    for command, calls in commands.items():
+        for arguments in calls:
+            assert holds_canary(printed(command, *arguments)) == [], (command, arguments)
+    for file in tmp_path.iterdir():
+        assert file == raw or holds_canary(file.read_bytes()) == [], file.name
+
+
+def test_no_secret_is_in_what_is_told_and_written_while_it_is_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "live.har"
+    lines = Lines(ProxyOptions(target_of("http://h/"), path, "reverse", ("127.0.0.1", 0), ("api/v2/system",)))
+    live = LiveRecording(path, ["api/v2/system"], load())
+    with caplog.at_level("INFO"):
+        for exchange in recording():
+            call = live.append(replace(exchange, started="2026-07-01T10:00:00Z"))
+            lines.call(call)
+            log_call(call)
+            assert holds_canary(path.read_bytes()) == []
+    live.close()
+    told = capsys.readouterr().err
+    assert "create user u@b.c" in told
+    assert "create user u@b.c" in caplog.text
+    assert holds_canary(told.encode() + caplog.text.encode()) == []
 
 
 def test_redacted_recording_renders_to_the_same_scripts(tmp_path: Path) -> None:
@@ -319,7 +385,16 @@ def repeating(given: dict[str, str]) -> str:
         *(json.dumps(secret)[1:-1] for secret in secrets),
         *(base64.b64encode(f"{'u' * shift}{secret}".encode()).decode() for secret in secrets for shift in range(3)),
     ]
-    return f"you sent {' or '.join(forms)}, token TOKEN-0123456789"
+    return f"you sent {' or '.join(forms)}, token TOKEN-0123456789 {STEERING}"
+
+
+STEERING = "\x1b[31mRED \x1b]52;c;aGk=\x07 \x9b31m \u202eRTL \u2066 \u200b \x08\x08 \rOVER \u2028 \x7f"
+"""What a server, or a record's name, could do to a terminal."""
+
+
+def steers(output: str) -> list[str]:
+    """What of it has come through. (Programs colour what they say themselves.)"""
+    return re.findall("\x1b\\[31mRED|\x1b\\]|\rOVER|[\x07\x08\x7f-\x9f\u200b\u2028\u202a-\u202e\u2066-\u2069]", output)
 
 
 def shows(secret: str, output: str) -> bool:
@@ -350,6 +425,7 @@ def test_no_secret_is_in_what_a_replay_tells(fails: bool, raw: Path, tmp_path: P
         outputs += [(tmp_path / "junit.xml").read_bytes(), notes.read_bytes() if notes.exists() else b""]
         assert any(outputs)
     for output in outputs:
+        assert steers(output.decode()) == []
         assert holds_canary(output) == []
         assert not [word for word in ("GIVEN", "TOKEN-0123456789") if word.encode() in output], output.decode()
 
@@ -372,6 +448,7 @@ def test_a_script_shows_no_secret_that_the_server_repeats(format: str, in_json: 
     if format == "http":  # on a failure httpyac itself shows what was sent and answered, after all (docs/security.md)
         output = output.partition("requests processed")[0]
     assert ("you sent (DF_PASSWORD)" if in_json else "400") in output
+    assert steers(output) == []
     for secret in (*(value for value in SECRETIVE.values() if "GIVEN" in value), "TOKEN-0123456789"):
         assert not shows(secret, output), output
 

@@ -34,7 +34,7 @@ def loaded(*arguments: str) -> set[str]:
 def test_help_loads_click_and_what_names_the_commands() -> None:
     modules = loaded("--help")
     ours = {name for name in modules if name.partition(".")[0] == "dfrecord"}
-    assert ours == {"dfrecord", "dfrecord.cli", "dfrecord.errors", "dfrecord.outputs"}
+    assert ours == {"dfrecord", "dfrecord.cli", "dfrecord.cli.talk", "dfrecord.errors", "dfrecord.outputs"}
     others = {name.partition(".")[0] for name in modules - ours} - sys.stdlib_module_names
     assert others == {"click"}
 

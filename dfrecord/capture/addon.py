@@ -27,6 +27,7 @@ from mitmproxy.addonmanager import Loader
 import dfrecord
 from dfrecord.capture.live import Call, LiveRecording
 from dfrecord.capture.target import Target
+from dfrecord.outputs import plain
 from dfrecord.recording.flow_reader import exchange_of, url_of
 from dfrecord.system_api.catalog import load as load_catalog
 
@@ -189,7 +190,7 @@ class Recorder:
 
 
 def _log_call(call: Call) -> None:
-    _log.info("recorded: %s (%s)", call.title, call.status or call.failure)
+    _log.info("recorded: %s", plain(f"{call.title} ({call.status or call.failure})"))
 
 
 addons = [Recorder()]

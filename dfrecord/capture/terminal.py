@@ -92,7 +92,7 @@ class Lines:
 
     def _print(self, line: str) -> None:
         with _GONE:
-            click.echo(line, err=True)
+            click.echo(plain(line), err=True)
 
 
 class LiveTable(Lines):

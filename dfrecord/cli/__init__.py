@@ -11,11 +11,13 @@ import os
 import signal
 import sys
 from io import TextIOWrapper
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
 from dfrecord import DfrecordError, WorkFailed, __version__
+from dfrecord.cli.talk import tell
 from dfrecord.outputs import DISK_ERRORS
 
 COMMANDS = {
@@ -43,10 +45,16 @@ class _LazyGroup(click.Group):
         command.short_help = summary
         return command
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **more)
+        except BrokenPipeError:  # of --help; click would make it exit code 1
+            raise click.exceptions.Exit(_broken_pipe()) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # click would make it exit code 1
+        except BrokenPipeError:
             raise click.exceptions.Exit(_broken_pipe()) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -71,6 +79,7 @@ def _run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a code page of Windows has no arrow, nor what a recording may hold
             stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
         if sys.stdout is not None:
@@ -89,6 +98,8 @@ def _run() -> int:
         return _say(str(error), 2)
     except BrokenPipeError:
         return _broken_pipe()
+    except RecursionError:
+        return _say("something in the input or in an answer is nested too deeply", 1)
     except OSError as error:
         if error.filename is None and error.errno in DISK_ERRORS:
             return _say(f"standard output: {error.strerror}", _nothing_more_out(1))
@@ -102,9 +113,16 @@ def _run() -> int:
         return _say(f"unexpected {about} (a bug in dfrecord: run again with DFRECORD_DEBUG=1 and report it)", 2)
 
 
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends like any other command: what was being written beside its place is taken away."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"dfrecord: stopped\n")
+    sys.exit(128 + number)
+
+
 def _say(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # standard error is full or nobody reads it: the exit code still tells
-        click.echo("dfrecord: " + " ".join(message.split()), err=True)
+        tell("dfrecord: " + " ".join(message.split()))
     return code
 
 

@@ -17,6 +17,7 @@ from dfrecord.cli.options import (
     read_source,
     refuse_input_as_output,
 )
+from dfrecord.cli.talk import tell
 from dfrecord.outputs import Written, write_file, write_out
 
 if TYPE_CHECKING:
@@ -62,15 +63,12 @@ def command(
         return
     for part in recordings:
         if part.lost:
-            click.echo(f"{part.source}: {part.told_losses}", err=True)
+            tell(f"{part.source}: {part.told_losses}")
         for note in part.notes:
-            click.echo(f"{part.source}: {note}", err=True)
+            tell(f"{part.source}: {note}")
     from dfrecord.renderers.curl_command import argument, pasted_line
 
-    click.echo(
-        f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}\n"
-        f"next: {pasted_line(['dfrecord', 'show', argument(output)])}",
-        err=True,
-    )
+    tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")
+    tell(f"next: {pasted_line(['dfrecord', 'show', argument(output)])}")
     if keep_secrets:
-        click.echo(f"warning: {output} holds passwords and tokens in clear; do not share it", err=True)
+        tell(f"warning: {output} holds passwords and tokens in clear; do not share it")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 import dfrecord
+from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
 
@@ -149,7 +150,7 @@ def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) 
 def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:
     """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
-        click.echo(f"dfrecord: {recording.source}: {recording.told_losses}", err=True)
+        tell(f"dfrecord: {recording.source}: {recording.told_losses}")
     chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
     return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
 

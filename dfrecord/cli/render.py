@@ -18,6 +18,7 @@ from dfrecord.cli.options import (
     quiet_option,
     refuse_input_as_output,
 )
+from dfrecord.cli.talk import tell
 from dfrecord.outputs import stem_of, write_out, write_script
 
 
@@ -77,15 +78,13 @@ def command(
         write_out(files[0].content)
         beside = [file.beside for file in files if file.beside]
         if beside and not quiet:
-            click.echo(f"it needs {', '.join(beside)} beside it, which -o FILE writes, too", err=True)
+            tell(f"it needs {', '.join(beside)} beside it, which -o FILE writes, too")
         return
     paths = write_script(files, Path(output), may_replace(force))
     if not quiet:
         count = len(journey.steps)
-        click.echo(
-            f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {', '.join(map(str, paths))}", err=True
-        )
+        tell(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {', '.join(map(str, paths))}")
         if not count:
             under = ", ".join(filters or choices["catalog"].default_filters)
             see = pasted_line(["dfrecord", "show", argument(source)])
-            click.echo(f"no request under {under} is worth doing again; see: {see}", err=True)
+            tell(f"no request under {under} is worth doing again; see: {see}")

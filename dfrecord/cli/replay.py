@@ -13,6 +13,7 @@ import click
 
 from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
 from dfrecord.cli.progress import display
+from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
 from dfrecord.outputs import Written, write_file
 
@@ -115,7 +116,7 @@ def command(
     if not quiet and (replayed.interrupted or not as_json):
         unsaid = ("base_url", "first_step", *(["proxy"] if "@" in proxy else []))  # its password is nobody's business
         again = ["dfrecord", "replay", argument(source), "--base-url", base_url, *given_options(*unsaid)]
-        click.echo(told.summary(replayed, pasted_line(again)), err=True)
+        tell(told.summary(replayed, pasted_line(again)))
     sys.exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
 
 

@@ -19,6 +19,7 @@ from dfrecord.cli.options import (
     read_source,
     refuse_input_as_output,
 )
+from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
 from dfrecord.outputs import Written, write_file, write_out
 
@@ -48,4 +49,4 @@ def command(source: str, output: str, filters: tuple[str, ...], force: bool, qui
     write_file(Written(Path(output), page), may_replace(force))
     if not quiet:
         count = len(journey.steps)
-        click.echo(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {output}", err=True)
+        tell(f"{journey.title}: {count} step{'s' if count != 1 else ''} -> {output}")

@@ -183,9 +183,17 @@ class _Keys:
                 return Array(tuple(self._in_field(item, f"{path}[]", facts) for item in items))
             case Object(members=members):
                 return Object(
-                    tuple((key, self._in_field(inner, field_path(path, str(key)), facts)) for key, inner in members)
+                    tuple(
+                        (self._in_key(key, path, facts), self._in_field(inner, field_path(path, str(key)), facts))
+                        for key, inner in members
+                    )
                 )
         return value
+
+    def _in_key(self, key: str | Text, path: str, facts: Resource) -> str | Text:
+        names = self._named.get(facts.named_members.get(path, ""), {})
+        name = names.get(key.lower()) if isinstance(key, str) else None
+        return Text((Var(name),)) if name else key
 
 
 def _once(text: str, variable: str) -> Rewriter:

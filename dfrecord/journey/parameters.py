@@ -34,7 +34,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
-from dfrecord.journey.rewrite import Parts, in_lookup, in_request, in_text, joined
+from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_request, in_text, joined
 from dfrecord.system_api.catalog import Catalog
 
 MOST_KEYS = 40
@@ -131,10 +131,15 @@ class _Stem:
         if isinstance(request.body, JsonBody) and self._is_number:
             request = replace(request, body=JsonBody(self._numbers(request.body.tree)))
         elif not self._is_number:
-            request = in_request(request, lambda part: (part,), self.in_value)
+            is_form = "urlencoded" in request.media_type
+            request = in_request(request, lambda part: (part,), self._in_uri if is_form else self.in_value)
             request = replace(
                 request, target=self._in_target(request.target, catalog), headers=self._in_headers(request)
             )
+            facts = catalog.resources.get(step.resource or "")
+            if facts and facts.named_members and isinstance(request.body, JsonBody):
+                tree = in_keys(request.body.tree, facts.named_members, self.in_value)
+                request = replace(request, body=JsonBody(tree))
         return replace(step, request=request, heading=heading_with(step, self.in_value))
 
     def _in_headers(self, request: RequestTemplate) -> tuple[tuple[str, Text], ...]:
@@ -175,8 +180,11 @@ class _Stem:
         prefix = re.match(r"/api(/v[\d.]+)?/", first)
         length = len(known.path) if known and known.path else prefix.end() if prefix else 0
         rest = Text((first[length:], *target.parts[1:])) if first else target
-        rewritten = in_text(rest, lambda text: tuple(self._uri(text)))
+        rewritten = in_text(rest, self._in_uri)
         return Text(joined((first[:length], *rewritten.parts))) if first else rewritten
+
+    def _in_uri(self, text: str) -> Parts:
+        return tuple(self._uri(text))
 
     def _uri(self, text: str) -> Iterator[str | Var]:
         forms = {written(form): letters for form, letters in self._forms.items() for written in (quote_plus, _quoted)}

@@ -5,7 +5,7 @@ A rewriter maps a piece of recorded text to parts: text as it stays, and variabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 
 from dfrecord.journey.model import (
@@ -55,6 +55,24 @@ def in_tree(tree: Tree, rewriter: Rewriter) -> Tree:
             return Object(tuple((key, in_tree(value, rewriter)) for key, value in members))
         case _:
             return tree
+
+
+def in_keys(tree: Tree, fields: Container[str], rewriter: Rewriter) -> Tree:
+    """A record in which the keys of the objects in these fields are rewritten."""
+    if not isinstance(tree, Object):
+        return tree
+    members = (
+        (name, _in_own_keys(value, rewriter) if name in fields and isinstance(value, Object) else value)
+        for name, value in tree.members
+    )
+    return Object(tuple(members))
+
+
+def _in_own_keys(record: Object, rewriter: Rewriter) -> Object:
+    keys = (in_text(Text((key,)) if isinstance(key, str) else key, rewriter) for key, _ in record.members)
+    return Object(
+        tuple((key if key.variables else old, value) for key, (old, value) in zip(keys, record.members, strict=True))
+    )
 
 
 def as_value(parts: Parts) -> Tree:

@@ -29,7 +29,10 @@ from dfrecord.journey.writes import Write
 NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
 NOT_CHANGED = "the record is deleted later in the recording: an upsert only deletes it"
 NOT_USED = "it is about a record that the recording deletes"
-REPLACED = "deleted and made anew in the recording: an upsert changes what is there"
+REPLACED = (
+    "deleted and made anew in the recording: an upsert changes what is there, and leaves rows and values that the new "
+    "one does not name"
+)
 
 Key = Callable[[Write], object]
 """What tells which record a write is about on every instance: its natural key."""

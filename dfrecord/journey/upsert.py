@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.changes import is_equal, kept_otherwise
+from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
     Array,
     Journey,
@@ -32,16 +32,15 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer
 from dfrecord.journey.unneeded import Unneeded
+from dfrecord.journey.wanted_rows import Match, Row, is_written_later, staying, wanted_rows
 from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
-from dfrecord.system_api.catalog import Catalog, Relation, Resource
+from dfrecord.system_api.catalog import Catalog, Resource
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
 SENT_ALWAYS = "sent by every run: nothing tells whether it was done before"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
-
-_Match = tuple[tuple[str, Tree], ...]
 
 
 def upsert(journey: Journey, catalog: Catalog, *, every_write: bool = False) -> Journey:
@@ -87,7 +86,7 @@ class _Upsert:
         lookup = self._variables[write.id].lookup if write.id else None
         return (write.facts.name, self._plain(lookup.match)) if lookup else write.subject
 
-    def _plain(self, match: _Match) -> object:
+    def _plain(self, match: Match) -> object:
         """A key with the recorded values of its parameters, to compare it with another."""
         return tuple((field, self._variables[v.name].default if isinstance(v, Var) else v) for field, v in match)
 
@@ -137,7 +136,7 @@ class _Upsert:
         places = list(_places(plain, [other.record for other in follows], facts.whole))
         places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
-        later_rows = [key for other in follows for key in self._row_keys(other)]
+        later_rows = [row for other in follows for row in self._rows_of(other)]
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
@@ -172,7 +171,7 @@ class _Upsert:
             )
         return fields
 
-    def _keys(self, write: Write, follows: list[Write]) -> tuple[_Match, ...]:
+    def _keys(self, write: Write, follows: list[Write]) -> tuple[Match, ...]:
         """The natural keys to look for a created record by: those that later updates give it first."""
         key = key_of(write.facts, write.record)
         renamed = [_renamed(key, write.facts, other.record) for other in reversed(follows)]
@@ -192,21 +191,20 @@ class _Upsert:
                 rows.append((str(field), (value,)))
         return Object(tuple(plain)), rows
 
-    def _rows(self, name: str, rows: tuple[Object, ...], write: Write, later: list[_Match]) -> tuple[str | Text, Tree]:
+    def _rows(self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row]) -> tuple[str | Text, Tree]:
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
         entries: list[Tree] = [
             Object((("keys", Array((Object(key),))), ("row", None), ("later", True)))
-            for key, number in self._staying(rows, child).items()
+            for key, number in staying(rows, child, self._variables).items()
             for _ in range(number)
         ]
-        for row in rows:
-            keys, wanted = self._row(row, relation, child)
+        for row in wanted_rows(rows, relation, child, self._variables):
             members: list[tuple[str | Text, Tree]] = [
-                ("keys", Array(tuple(Object(key) for key in keys))),
-                ("row", wanted),
+                ("keys", Array(tuple(Object(key) for key in row.keys))),
+                ("row", row.wanted),
             ]
-            if any(_holds(key, other) for key in keys for other in later):
+            if is_written_later(row, later):
                 members.append(("later", True))
             entries.append(Object(tuple(members)))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
@@ -214,34 +212,10 @@ class _Upsert:
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
-    def _staying(self, rows: tuple[Object, ...], child: Resource) -> dict[_Match, int]:
-        """How many rows that nothing tells from one of these stay as they are, by their key."""
-        owns = [row.get(child.id_field or "id") for row in rows]
-        lookups = [self._variables[own.name].lookup for own in owns if isinstance(own, Var)]
-        alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup and lookup.nth is not None]
-        return {match: min(nth for other, nth in alike if other == match) for match, _ in alike}
-
-    def _row(self, row: Object, relation: Relation, child: Resource) -> tuple[tuple[_Match, ...], Object | None]:
-        """The keys of a nested row, the newest first, and the row as it shall be: None when it shall not be there."""
-        own = row.get(child.id_field or "id") if child.id_field != relation.parent_key else None
-        before = self._variables[own.name].lookup if isinstance(own, Var) else None
-        older: tuple[_Match, ...] = (before.match,) if before else ((("id", own),),) if isinstance(own, Var) else ()
-        members = tuple(member for member in row.members if member[0] != child.id_field)
-        names = [field for field, _ in members]
-        apart = [field for field in child.told_apart_by if field in names]
-        key = (*_row_key(row, relation, child), *((field, row.get(field)) for field in apart))
-        if relation.parent_key in names and row.get(relation.parent_key) is None:
-            return older or (key,), None
-        if older and before:
-            key = tuple((field, row.get(field) if field in names else value) for field, value in before.match)
-        return tuple(dict.fromkeys((key, *older))), Object(members)
-
-    def _row_keys(self, write: Write) -> Iterator[_Match]:
+    def _rows_of(self, write: Write) -> Iterator[Row]:
         for name, rows in self._divided(write)[1]:
             relation = write.facts.relations[name]
-            for row in rows:
-                keys, _ = self._row(row, relation, self._catalog.resources[relation.resource])
-                yield from keys
+            yield from wanted_rows(rows, relation, self._catalog.resources[relation.resource], self._variables)
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
         """The places that the server answered otherwise, or that a create drops because they are empty."""
@@ -290,19 +264,7 @@ class _LaterWrites:
 _EMPTY: tuple[Tree, ...] = (None, "", False, Number("0"), Array(()), Object(()))
 
 
-def _row_key(row: Object, relation: Relation, child: Resource) -> _Match:
-    if child.nested_key != child.natural_key:
-        return tuple((field, row.get(field)) for field in child.nested_key)
-    return tuple((field, value) for field, value in key_of(child, row) if field != relation.parent_key)
-
-
-def _holds(key: _Match, other: _Match) -> bool:
-    """Whether a row with the one key has the other, too: that of a row that others are told from by more says more."""
-    values = dict(key)
-    return all(field in values and is_equal(values[field], value) for field, value in other)
-
-
-def _renamed(key: _Match, facts: Resource, record: Object) -> _Match:
+def _renamed(key: Match, facts: Resource, record: Object) -> Match:
     """The key with what an update sets of it."""
     given = dict(key_of(facts, record))
     return tuple((field, given.get(field, value)) for field, value in key)

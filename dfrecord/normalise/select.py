@@ -22,6 +22,8 @@ from dfrecord.system_api.catalog import Catalog
 
 SHOWN_LATER = "a later read shows what it made"
 DEFAULT_FILTER = "api/v2/system"
+LONGEST_MESSAGE = 20_000
+"""Characters of what a server says that are told."""
 
 
 class Reads(Enum):
@@ -254,7 +256,7 @@ def refusal(answer: Tree, reason: str, sent: Sequence[str] = ()) -> str:
         if isinstance(record, Object) and record.get("message") is not None:
             name = f"record {number + 1} ({sent[number]}): " if number < len(sent) else ""
             messages.append(name + _message(record))
-    return " ".join(" ".join(messages).split())
+    return " ".join(" ".join(messages).split())[:LONGEST_MESSAGE]
 
 
 def _message(error: Object) -> str:

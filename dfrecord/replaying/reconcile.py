@@ -31,13 +31,18 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
         if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
@@ -103,7 +108,7 @@ def field_changes(
             told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
+        there = objects_in(old)
         for row in value:
             known = [n for n, other in enumerate(there) if row.get(own) is not None and other.get(own) == row[own]]
             place = f"{name}[{known[0] if known else 'new'}]"

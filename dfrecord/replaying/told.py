@@ -7,7 +7,6 @@ docs/plan.schema.json. Within version 1 members may be added, never changed or t
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -134,8 +133,8 @@ def plan_lines(plan: Plan) -> list[tuple[str, str | None]]:
         if step.action is Action.NONE:
             continue
         why = step.reason or _WHY.get(step.action, "")
-        line = f"  {_SIGNS[step.action]} {plain(step.title)}{f': {why}' if why else ''}"
-        lines.append((line, _PLAN_COLOURS.get(step.action)))
+        line = f"{_SIGNS[step.action]} {step.title}{f': {why}' if why else ''}"
+        lines.append((f"  {plain(line)}", _PLAN_COLOURS.get(step.action)))
         for change in step.fields:
             old = "" if step.action is Action.CREATE else f"{_shown(change.old)} → "
             lines.append((f"      {plain(change.name)}: {old}{_shown(change.new)}", None))
@@ -177,5 +176,5 @@ def junit_xml(replayed: Replayed) -> bytes:
 
 
 def _xml(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
+    """Lines without the characters that XML 1.0 cannot hold, or that could steer the terminal of who reads it."""
+    return "\n".join(map(plain, text.split("\n")))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dfrecord.replaying.reconcile import differs, taken
+from dfrecord.replaying.reconcile import differs, objects_in, taken
 
 
 def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
             own = wanted["rows"][place]["id"]
             rows[place] = [own, wanted["rows"][place]["parent"]]
             sent = [row.get(own) for row in value]
-            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
+            there = rows_with(own, have.get(place))
             whole_rows = [row[own] in sent and notable(row, hidden, f"{place}[]") == row for row in there]
             was[place] = [row if whole else {own: row[own]} for row, whole in zip(there, whole_rows, strict=True)]
             now[place] = [notable(row, hidden, f"{place}[]") for row in value]
@@ -38,7 +38,8 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
                 old, new = [{name: part[name] for name in new if name in old} for part in (old, new)]
             if "**********" not in str(old) and (old, new) != ({}, {}):
                 was[place], now[place] = old, new
-    return {"was": was, "now": now, "rows": rows, "merged": [place for place in merged if place in was]} if was else {}
+    merged = [place for place in merged if isinstance(was.get(place), dict) and isinstance(now[place], dict)]
+    return {"was": was, "now": now, "rows": rows, "merged": merged} if was else {}
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
@@ -50,10 +51,15 @@ def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
         return {}
     record = {name: value for name, value in have.items() if name not in again["made"] and value is not None}
     for relation, own in again["rows"].items():
-        rows = [row for row in record.pop(relation, []) if isinstance(row, dict)]
+        rows = objects_in(record.pop(relation, None))
         if rows:
             record[relation] = [{name: value for name, value in row.items() if name not in own} for row in rows]
     return {"key": {name: have.get(name) for name in again["key"]}, "record": record}
+
+
+def rows_with(own: str, value: Any) -> list[dict[str, Any]]:
+    """The rows of a relation that have an id."""
+    return [row for row in objects_in(value) if isinstance(row.get(own), int | str)]
 
 
 def notable(record: dict[str, Any], hidden: list[str], place: str) -> dict[str, Any]:
@@ -71,10 +77,11 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
     for place, was in note["was"].items():
         now = note["now"][place]
         if place in note["rows"]:
-            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
-            sent: Any = rows_taken_back(was, now, there, *note["rows"][place])
+            own, parent = note["rows"][place]
+            sent: Any = rows_taken_back(was, now, rows_with(own, have.get(place)), own, parent)
         elif place in note["merged"]:
-            sent = values_taken_back(was, now, have.get(place) or {})
+            there = have.get(place)
+            sent = values_taken_back(was, now, there if isinstance(there, dict) else {})
         else:
             back |= values_taken_back({place: was}, {place: now}, have)
             continue
@@ -95,7 +102,7 @@ def noted_places(note: dict[str, Any], have: dict[str, Any]) -> Iterator[tuple[s
         now, there = note["now"][place], have.get(place)
         if place in note["rows"]:
             own = note["rows"][place][0]
-            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            old, rows = [{row[own]: row for row in rows_with(own, each)} for each in (was, there)]
             sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
             yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
         elif place in note["merged"] and isinstance(there, dict):

@@ -158,8 +158,8 @@ def filled_body(body: RequestBody, values: Mapping[str, Tree]) -> bytes | None:
 
 
 def as_json(tree: Tree) -> Any:
-    """A tree without variables as Python's own JSON values."""
-    return json.loads(json_text(tree))
+    """A tree without variables as Python's own JSON values. A number of more digits than Python converts stays text."""
+    return json.loads(json_text(tree), parse_int=lambda text: int(text) if len(text) < 4300 else text)
 
 
 def json_bytes(value: Any) -> bytes:

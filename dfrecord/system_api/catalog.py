@@ -85,6 +85,7 @@ class Resource:
     shows: str
     references_by_name: Mapping[str, str]
     event_names: frozenset[str]
+    named_members: Mapping[str, str]
     merged: frozenset[str]
     matched_by_key: bool
     single: bool
@@ -376,6 +377,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         shows=facts.shows or name,
         references_by_name=facts.references_by_name,
         event_names=frozenset(facts.event_names),
+        named_members=facts.named_members,
         merged=frozenset(facts.merged),
         matched_by_key=facts.matched_by_key,
         single=facts.single,

@@ -61,7 +61,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `merged`: objects of which an update sets only the members it holds. `matched_by_key`: a nested row without its id
     is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
     make records that it does not name. `references_by_name`: field to the resource whose natural key it holds;
-    `event_names`: fields that begin with the name of a service, up to a dot. `exact`: the path itself, nothing below.
+    `event_names`: fields that begin with the name of a service, up to a dot. `named_members`: objects whose members are
+    named by natural keys of a resource. `exact`: the path itself, nothing below.
     `key_copies`: fields that people give the same value as the natural key. `listed`: records that are named by their
     natural key in paths too, and that only the list shows: their own path answers a bare value, say. `whole`: fields
     with free JSON, compared and replaced as a whole. `calls`: what a call is to people, by its
@@ -94,6 +95,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     single: bool = False
     makes_records: bool = False
     event_names: list[str] = []
+    named_members: dict[str, str] = {}
     exact: bool = False
     key_copies: list[str] = []
     listed: bool = False

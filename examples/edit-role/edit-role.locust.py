@@ -362,10 +362,10 @@ class DreamFactory:
 
 
 def parsed(text: str) -> Any:
-    """An answer's JSON, or the text itself when it is none."""
+    """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -378,14 +378,14 @@ def explain(
     if not isinstance(error, dict):
         first_line = next(iter(text.strip().splitlines()), "")[:20000]
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
+    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
-    for number, record in enumerate(records if isinstance(records, list) else []):
+    for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"]))))
+            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return hidden("\n".join(words))
+    return hidden("\n".join(words))[:20000]
 
 
 def named(sent: bytes | None, number: int) -> str:

@@ -41,7 +41,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import requests
+try:
+    import requests
+except KeyboardInterrupt:  # it takes a moment
+    print("stopped", file=sys.stderr)
+    sys.exit(130)
 
 
 def edit_role(df: DreamFactory) -> None:
@@ -566,7 +570,7 @@ class DreamFactory:
         have = completed(have, plain_fields) if path in self.new else have
         changed = changes({"record": plain_fields, "later": [], "rows": {}}, have)
         for name in rows:
-            known = [row for row in have.get(name) or [] if isinstance(row, dict)]
+            known = objects_in(have.get(name))
             new = [
                 row
                 for row in sent[name]
@@ -605,10 +609,10 @@ class DreamFactory:
 
 
 def parsed(text: str) -> Any:
-    """An answer's JSON, or the text itself when it is none."""
+    """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -621,14 +625,14 @@ def explain(
     if not isinstance(error, dict):
         first_line = next(iter(text.strip().splitlines()), "")[:20000]
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
+    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
-    for number, record in enumerate(records if isinstance(records, list) else []):
+    for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"]))))
+            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return hidden("\n".join(words))
+    return hidden("\n".join(words))[:20000]
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -768,9 +772,7 @@ def changes(
         if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(
-            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        ):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
@@ -781,6 +783,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return (
+        [item for item in value if isinstance(item, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
@@ -864,11 +875,7 @@ def field_changes(
             told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = (
-            [row for row in old if isinstance(row, dict)]
-            if isinstance(old, list)
-            else []
-        )
+        there = objects_in(old)
         for row in value:
             known = [
                 n
@@ -1102,12 +1109,12 @@ def main(argv: list[str] | None = None) -> int:
         edit_role(
             df,
         )
-    except StepFailed as error:
+    except (
+        StepFailed,
+        RecursionError,
+    ) as error:  # the latter: an answer that is nested too deeply
         print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
     if df.planning:
         return df.told_plan()
     return 0
@@ -1118,6 +1125,9 @@ if __name__ == "__main__":
         code = main()
         if sys.stdout:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
     except OSError as error:  # standard output is full, or nobody reads it any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 141 if isinstance(error, BrokenPipeError) else 1

@@ -100,8 +100,17 @@ note() {
 }
 
 die() {
-  printf '%s\n' "$(without_secrets "$2")" >&2
+  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
   exit "$1"
+}
+
+# readable TEXT: the text without what would steer a terminal: controls, and marks that hide or turn the direction.
+readable() {
+  local text=${1//[$'\001'-$'\011'$'\013'-$'\037'$'\177']/ } mark
+  for mark in $'\302[\200-\237\255]' $'\330\234' $'\342\200[\213-\217\250-\256]' $'\342\201[\240-\257]' $'\357\273\277'; do
+    text=${text//$mark/ }
+  done
+  printf '%s' "$text"
 }
 
 # without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
@@ -252,7 +261,7 @@ explain() {
       reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
           ["&#x27;", "\u0027"], ["&amp;", "&"])
         as [$escaped, $char] (.; split($escaped) | join($char))
-      | explode | map(if . < 32 or (. > 126 and . < 160) then 32 else . end) | implode;
+      | explode | map(if . < 32 then 32 else . end) | implode;
     split("\u001e") as $parts
     | ($parts[:-1] | join("\u001e")) as $text
     | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
@@ -263,7 +272,7 @@ explain() {
             | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
         | select(. != "") ]
     | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
-    | map(plain) | join("\n  ")'
+    | map(plain | .[:20000]) | .[:100] | join("\n  ")'
 }
 
 # exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.

@@ -493,7 +493,7 @@ class DreamFactory:
             if found:
                 return self.change(
                     title,
-                    f"{path}/{quote(str(found[0][own]), safe='')}{mark}{query}",
+                    f"{path}/{quote(str(pick(found[0], own)), safe='')}{mark}{query}",
                     wanted,
                     headers=headers,
                 )
@@ -510,7 +510,9 @@ class DreamFactory:
             pick(answer, "resource", 0) if wanted["keys"] else answer
         )
         self.fresh.add(
-            f"{path}/{quote(str(created[own]), safe='')}" if wanted["keys"] else path
+            f"{path}/{quote(str(pick(created, own)), safe='')}"
+            if wanted["keys"]
+            else path
         )
         return created
 
@@ -575,7 +577,7 @@ class DreamFactory:
             else:  # nobody heard the answer to this create
                 path, key = note["creating"], note["key"]
                 for row in self._search(f"Find {path}", "record", path, key):
-                    self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+                    self._delete(f"{path}/{quote(str(pick(row, own)), safe='')}")
                 self._note(settled=path, key=key)
         for words, number in others.items():
             self._say(
@@ -663,10 +665,10 @@ class DreamFactory:
 
 
 def parsed(text: str) -> Any:
-    """An answer's JSON, or the text itself when it is none."""
+    """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -679,14 +681,14 @@ def explain(
     if not isinstance(error, dict):
         first_line = next(iter(text.strip().splitlines()), "")[:20000]
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
+    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
-    for number, record in enumerate(records if isinstance(records, list) else []):
+    for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"]))))
+            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return hidden("\n".join(words))
+    return hidden("\n".join(words))[:20000]
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -802,9 +804,7 @@ def changes(
         if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(
-            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        ):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
@@ -815,6 +815,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return (
+        [item for item in value if isinstance(item, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
@@ -898,11 +907,7 @@ def field_changes(
             told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = (
-            [row for row in old if isinstance(row, dict)]
-            if isinstance(old, list)
-            else []
-        )
+        there = objects_in(old)
         for row in value:
             known = [
                 n

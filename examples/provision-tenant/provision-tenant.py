@@ -46,7 +46,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import requests
+try:
+    import requests
+except KeyboardInterrupt:  # it takes a moment
+    print("stopped", file=sys.stderr)
+    sys.exit(130)
 
 
 @dataclass(frozen=True)
@@ -565,14 +569,14 @@ class DreamFactory:
             found = self._search(title, resource, path, key, headers=headers)
             if found and differs(
                 key,
-                self.predicted.get(f"{path}/{quote(str(found[0][own]), safe='')}")
+                self.predicted.get(f"{path}/{quote(str(pick(found[0], own)), safe='')}")
                 or key,
             ):
                 continue  # in a plan: it is renamed by then
             if found:
                 return self.change(
                     title,
-                    f"{path}/{quote(str(found[0][own]), safe='')}{mark}{query}",
+                    f"{path}/{quote(str(pick(found[0], own)), safe='')}{mark}{query}",
                     wanted,
                     headers=headers,
                 )
@@ -593,7 +597,9 @@ class DreamFactory:
             pick(answer, "resource", 0) if wanted["keys"] else answer
         )
         self.fresh.add(
-            f"{path}/{quote(str(created[own]), safe='')}" if wanted["keys"] else path
+            f"{path}/{quote(str(pick(created, own)), safe='')}"
+            if wanted["keys"]
+            else path
         )
         return created
 
@@ -695,7 +701,7 @@ class DreamFactory:
             else:  # nobody heard the answer to this create
                 path, key = note["creating"], note["key"]
                 for row in self._search(f"Find {path}", "record", path, key):
-                    self._delete(f"{path}/{quote(str(row[own]), safe='')}")
+                    self._delete(f"{path}/{quote(str(pick(row, own)), safe='')}")
                 if self.planning:
                     continue
                 self._note(settled=path, key=key)
@@ -862,10 +868,10 @@ class DreamFactory:
 
 
 def parsed(text: str) -> Any:
-    """An answer's JSON, or the text itself when it is none."""
+    """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -878,14 +884,14 @@ def explain(
     if not isinstance(error, dict):
         first_line = next(iter(text.strip().splitlines()), "")[:20000]
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", "")))))]
+    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
-    for number, record in enumerate(records if isinstance(records, list) else []):
+    for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"]))))
+            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
-    return hidden("\n".join(words))
+    return hidden("\n".join(words))[:20000]
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -1039,9 +1045,7 @@ def changes(
         if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(
-            given, [row for row in have.get(relation) or [] if isinstance(row, dict)]
-        ):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
@@ -1052,6 +1056,15 @@ def changes(
             if field not in changed and have.get(field) is None
         }
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return (
+        [item for item in value if isinstance(item, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
@@ -1135,11 +1148,7 @@ def field_changes(
             told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = (
-            [row for row in old if isinstance(row, dict)]
-            if isinstance(old, list)
-            else []
-        )
+        there = objects_in(old)
         for row in value:
             known = [
                 n
@@ -1226,7 +1235,7 @@ def remembered(
             own = wanted["rows"][place]["id"]
             rows[place] = [own, wanted["rows"][place]["parent"]]
             sent = [row.get(own) for row in value]
-            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
+            there = rows_with(own, have.get(place))
             whole_rows = [
                 row[own] in sent and notable(row, hidden, f"{place}[]") == row
                 for row in there
@@ -1246,16 +1255,12 @@ def remembered(
                 ]
             if "**********" not in str(old) and (old, new) != ({}, {}):
                 was[place], now[place] = old, new
-    return (
-        {
-            "was": was,
-            "now": now,
-            "rows": rows,
-            "merged": [place for place in merged if place in was],
-        }
-        if was
-        else {}
-    )
+    merged = [
+        place
+        for place in merged
+        if isinstance(was.get(place), dict) and isinstance(now[place], dict)
+    ]
+    return {"was": was, "now": now, "rows": rows, "merged": merged} if was else {}
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
@@ -1271,13 +1276,18 @@ def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
         if name not in again["made"] and value is not None
     }
     for relation, own in again["rows"].items():
-        rows = [row for row in record.pop(relation, []) if isinstance(row, dict)]
+        rows = objects_in(record.pop(relation, None))
         if rows:
             record[relation] = [
                 {name: value for name, value in row.items() if name not in own}
                 for row in rows
             ]
     return {"key": {name: have.get(name) for name in again["key"]}, "record": record}
+
+
+def rows_with(own: str, value: Any) -> list[dict[str, Any]]:
+    """The rows of a relation that have an id."""
+    return [row for row in objects_in(value) if isinstance(row.get(own), int | str)]
 
 
 def notable(record: dict[str, Any], hidden: list[str], place: str) -> dict[str, Any]:
@@ -1295,10 +1305,13 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
     for place, was in note["was"].items():
         now = note["now"][place]
         if place in note["rows"]:
-            there = [row for row in have.get(place) or [] if isinstance(row, dict)]
-            sent: Any = rows_taken_back(was, now, there, *note["rows"][place])
+            own, parent = note["rows"][place]
+            sent: Any = rows_taken_back(
+                was, now, rows_with(own, have.get(place)), own, parent
+            )
         elif place in note["merged"]:
-            sent = values_taken_back(was, now, have.get(place) or {})
+            there = have.get(place)
+            sent = values_taken_back(was, now, there if isinstance(there, dict) else {})
         else:
             back |= values_taken_back({place: was}, {place: now}, have)
             continue
@@ -1325,7 +1338,9 @@ def noted_places(
         now, there = note["now"][place], have.get(place)
         if place in note["rows"]:
             own = note["rows"][place][0]
-            old, rows = [{row[own]: row for row in each or []} for each in (was, there)]
+            old, rows = [
+                {row[own]: row for row in rows_with(own, each)} for each in (was, there)
+            ]
             sent = [row for row in now if row.get(own) in old and row.get(own) in rows]
             yield from ((place, old[row[own]], row, rows[row[own]]) for row in sent)
         elif place in note["merged"] and isinstance(there, dict):
@@ -1580,12 +1595,12 @@ def main(argv: list[str] | None = None) -> int:
             df,
             tenant=arguments.tenant,
         )
-    except StepFailed as error:
+    except (
+        StepFailed,
+        RecursionError,
+    ) as error:  # the latter: an answer that is nested too deeply
         print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
     if df.planning:
         return df.told_plan()
     print(df.summary(), file=sys.stderr)
@@ -1603,6 +1618,9 @@ if __name__ == "__main__":
         code = main()
         if sys.stdout:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
     except OSError as error:  # standard output is full, or nobody reads it any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 141 if isinstance(error, BrokenPipeError) else 1

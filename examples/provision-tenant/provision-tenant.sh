@@ -207,7 +207,7 @@ put_back() {
     return
   fi
   expect_success
-  have=$(exact_answer)
+  have=$(record_of_answer)
   json=$(printf '%s\n%s' "$note" "$have" | jq --slurp --compact-output '
     def empty_value: . == null or . == "" or . == [] or . == {};
     def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
@@ -361,8 +361,17 @@ note() {
 }
 
 die() {
-  printf '%s\n' "$(without_secrets "$2")" >&2
+  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
   exit "$1"
+}
+
+# readable TEXT: the text without what would steer a terminal: controls, and marks that hide or turn the direction.
+readable() {
+  local text=${1//[$'\001'-$'\011'$'\013'-$'\037'$'\177']/ } mark
+  for mark in $'\302[\200-\237\255]' $'\330\234' $'\342\200[\213-\217\250-\256]' $'\342\201[\240-\257]' $'\357\273\277'; do
+    text=${text//$mark/ }
+  done
+  printf '%s' "$text"
 }
 
 # without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
@@ -552,14 +561,14 @@ note_changing() {
             | if ($was | is_masked) or [$was, $now] == [{}, {}] then . else .was[$field] = $was | .now[$field] = $now end
           else . end)
     | select(.was != {})
-    | .was as $was
+    | . as {$was, $now}
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
-      + {merged: [$merged[] | select(. as $field | $was | has($field))]}')"
+      + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)]}')"
 }
 
 # note_removing PATH: notes the record of the answer before it is deleted, if it can be made anew.
 note_removing() {
-  note_found "$(printf '%s\n%s' "$document" "$(exact_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+  note_found "$(printf '%s\n%s' "$document" "$(record_of_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "${1%/*}" --argjson made_for "$made_for" '
     .[0].again as $again | .[1] as $have
     | select($again and ($have | tostring | contains("**********") | not))
@@ -582,7 +591,7 @@ note_answered() {
 # ensure METHOD TARGET [HEADER]...: creates the record that the variable document describes, or changes what differs of
 # it. It is looked for by its keys, the newest first; without any, the target names it. Sets answer to the record.
 ensure() {
-  local method=$1 target=$2 json hits path query keys key noted=yes
+  local method=$1 target=$2 json hits path query keys id key noted=yes
   shift 2
   path=${target%%\?*}
   query=${target#"$path"}
@@ -615,8 +624,12 @@ ensure() {
     *) note_answered "$path" "$key" ;;
   esac
   expect_success
-  answer=$(exact_answer | jq --compact-output '.resource[0]? // .')
-  if [ -n "$keys" ]; then path=$path/$(printf '%s' "$answer" | jq --raw-output '.id | tostring | @uri'); fi
+  answer=$(exact_answer | jq --compact-output '(.resource[0])? // .' 2>/dev/null) || answer=''
+  if [ -n "$keys" ]; then
+    id=$(printf '%s' "$answer" | jq --raw-output '.id | values | tostring | @uri' 2>/dev/null) || id=''
+    if [ -z "$id" ]; then die 1 "failed: $step: the answer has no id"; fi
+    path=$path/$id
+  fi
   made="$made$path "
   tell created
 }
@@ -628,7 +641,7 @@ change() {
   related=$(printf '%s' "$document" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
   fetch without_body GET "${target%%\?*}${related:+?related=$related}" "$@"
   expect_success
-  have=$(exact_answer)
+  have=$(record_of_answer)
   case $made in *" ${target%%\?*} "*) fresh=true ;; *) fresh=false ;; esac
   json=$(printf '%s\n%s' "$document" "$have" | jq --slurp --compact-output --argjson fresh "$fresh" '
     def empty_value: . == null or . == "" or . == [] or . == {};
@@ -768,7 +781,7 @@ explain() {
       reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
           ["&#x27;", "\u0027"], ["&amp;", "&"])
         as [$escaped, $char] (.; split($escaped) | join($char))
-      | explode | map(if . < 32 or (. > 126 and . < 160) then 32 else . end) | implode;
+      | explode | map(if . < 32 then 32 else . end) | implode;
     split("\u001e") as $parts
     | ($parts[:-1] | join("\u001e")) as $text
     | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
@@ -779,7 +792,12 @@ explain() {
             | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
         | select(. != "") ]
     | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
-    | map(plain) | join("\n  ")'
+    | map(plain | .[:20000]) | .[:100] | join("\n  ")'
+}
+
+# record_of_answer: the answer, which must be a record.
+record_of_answer() {
+  exact_answer | jq --compact-output --exit-status objects 2>/dev/null || die 1 "failed: $step: the answer is no record"
 }
 
 # exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.

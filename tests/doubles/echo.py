@@ -31,6 +31,7 @@ class EchoServer:
     ) -> None:
         self.received: list[ReceivedRequest] = []
         self._answers = answers or {}
+        self.default = default
         echo = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,7 +46,7 @@ class EchoServer:
                 body = self.rfile.read(length) if length else self._chunked()
                 method, target = self.requestline.split(" ")[0], self.requestline.split(" ", 1)[1].rsplit(" ", 1)[0]
                 echo.received.append(ReceivedRequest(method, target, tuple(self.headers.items()), body))
-                status, text = echo._answers.get((method, target), default)
+                status, text = echo._answers.get((method, target), echo.default)
                 content = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,8 @@ from dfrecord.journey.model import Array, JsonBody, Object, RawBody, RequestTemp
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import BASE_URL, JSON, PROVISION, literal, raw_step
-from tests.test_end_to_end import environment
+from tests.states import portable
+from tests.test_end_to_end import CASES, environment, prepare
 from tests.tools import FIXTURES, rendered, run
 from tests.tools import dfrecord as command
 
@@ -104,3 +108,53 @@ def test_dangerous_step_and_numbers_are_taken_from_the_environment_as_they_are(t
         assert wrong.returncode == 10
         assert "DF_SERVICE_ID is not a JSON integer" in wrong.stdout + wrong.stderr
         assert df.log == []
+
+
+# ---------------------------------------------------------------- JetBrains
+
+
+def jetbrains(script: Path, df: DreamFactoryDouble) -> subprocess.CompletedProcess[str]:
+    """Send the file for JetBrains with httpyac, which knows its dialect: no environment, but an environment file."""
+    if shutil.which("httpyac") is None:
+        pytest.skip("httpyac is not installed")
+    values = {"base_url": df.url, "email": df.email, "password": df.password, "user_password": "Another!pass-word-16"}
+    (script.parent / "http-client.private.env.json").write_text(json.dumps({"test": values}))
+    command = ["httpyac", "send", f"{script.stem}.jetbrains.http", "--all", "--bail", "--env", "test"]
+    return subprocess.run(command, cwd=script.parent, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_file_for_jetbrains_gives_the_recorded_end_state(case: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / case / "recording.har", "http", tmp_path)
+    with DreamFactoryDouble(id_offset=1000) as df:
+        prepare(df, case)
+        done = jetbrains(script, df)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert portable(df.state()) == portable(json.loads((FIXTURES / case / "state.json").read_text()))
+
+
+def test_file_for_jetbrains_takes_names_and_stops_at_a_record_that_is_not_there(tmp_path: Path) -> None:
+    script = rendered(TENANT, "http", tmp_path, "--parameter", "tenant=acme")
+    with DreamFactoryDouble(id_offset=1000) as df:
+        file = script.with_name(f"{script.stem}.jetbrains.http")
+        file.write_text(file.read_text().replace("= acme", "= globex"))
+        assert jetbrains(script, df).returncode == 0
+        assert list(portable(df.state())["role"]) == ["globex-role"]
+        script = rendered(FIXTURES / "06-messy" / "recording.har", "http", tmp_path)
+        df.reset_log()
+        missing = jetbrains(script, df)
+        assert missing.returncode != 0
+        assert "0 records match: service" in missing.stdout + missing.stderr
+        assert "PATCH" not in [call.method for call in df.writes]
+
+
+def test_recorded_text_neither_ends_a_script_for_jetbrains_nor_is_a_variable_in_it() -> None:
+    title = '%} {{base_url}} ${x}\n%}\n"'
+    steps = tuple(replace(step, title=title) for step in PROVISION.steps)
+    text = dfrecord.render(replace(PROVISION, title=title, steps=steps), "http")[1].content.decode()
+    scripts = re.findall(r"^> \{%\n(.*?)^%\}\n", text, re.MULTILINE | re.DOTALL)
+    assert len(scripts) == text.count("\n### ") >= len(steps)
+    for script in scripts:
+        assert "%}" not in script
+        assert "{{" not in script
+    assert r'client.test("%\u007d \u007b \u007bbase_url\u007d\u007d $\u007bx\u007d %\u007d \""' in text

@@ -364,3 +364,14 @@ def test_no_secret_of_the_run_is_told(tmp_path: Path) -> None:
             written += (tmp_path / "out.xml").read_text() if (tmp_path / "out.xml").exists() else ""
             assert df.password not in written
             assert "Another!pass-word-16" not in written
+
+
+def test_a_refused_step_is_named_as_it_was_sent(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        session.create("role", {"name": "recorded", "is_active": True})
+        session.create("role", {"name": "taken", "is_active": True})
+        journey = dfrecord.plan(Recording("role.har", tuple(session.exchanges[:2])))
+        given = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password, "DF_ROLE_NAME": "taken"}
+        replayed = dfrecord.replay(journey, df.url, given, created_file=tmp_path / "made")
+    assert replayed.results[-1].title == "Create role taken"

@@ -115,7 +115,7 @@ def answer(result: dict[str, Any]) -> Any:
         return result["json"]
     try:
         return json.loads(result.get("content") or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -201,7 +201,7 @@ def one(
     if nth is not None:
         records = records[nth : nth + 1]
     pairs = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in keys[-1].items()]
-    words = f"{resource} with {', '.join(pairs) if shown else ', '.join(keys[-1]) + ' (a secret)'}"
+    words = readable(f"{resource} with {', '.join(pairs) if shown else ', '.join(keys[-1]) + ' (a secret)'}")
     if len(records) > 1:
         raise AnsibleFilterError(f"{len(records)} records match: {words}")
     if records:
@@ -240,12 +240,12 @@ def explain(failed: dict[str, Any], rows: list[str], shown: Callable[..., str]) 
             return shown(f"redirected to {failed.get('location')}, which is not followed")
         text = str(failed.get("msg", "")).rpartition("]: ")[2] if told is None else json.dumps(told, ensure_ascii=False)
         return shown(text[:20000])[:200]
-    words = [shown(html.unescape(str(error.get("message", ""))))]
-    for number, record in enumerate(listed(error.get("context"), rows)):
+    words = [shown(html.unescape(str(error.get("message", ""))[:20000]))]
+    for number, record in enumerate(listed(error.get("context"), rows)[:100]):
         if isinstance(record, dict) and "message" in record:
-            message = shown(html.unescape(str(record["message"])))
+            message = shown(html.unescape(str(record["message"])[:20000]))
             words.append(f"record {number + 1}{named(failed, rows, number, shown)}: {message}")
-    return "; ".join(words)
+    return "; ".join(words)[:20000]
 
 
 def named(failed: dict[str, Any], rows: list[str], number: int, shown: Callable[..., str]) -> str:
@@ -399,13 +399,18 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
         if field in have and is_other(field, value, have[field], wanted)
     }
     for relation, given in wanted["rows"].items():
-        if rows := row_changes(given, [row for row in have.get(relation) or [] if isinstance(row, dict)]):
+        if rows := row_changes(given, objects_in(have.get(relation))):
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, none of what is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
@@ -471,7 +476,7 @@ def field_changes(
             told += value_changes(name, old, value) or [(name, old, value)]
             continue
         own, parent = rows[name]["id"], rows[name]["parent"]
-        there = [row for row in old if isinstance(row, dict)] if isinstance(old, list) else []
+        there = objects_in(old)
         for row in value:
             known = [n for n, other in enumerate(there) if row.get(own) is not None and other.get(own) == row[own]]
             place = f"{name}[{known[0] if known else 'new'}]"

@@ -1,0 +1,118 @@
+"""The nested rows of a wanted state: the keys by which each is found, before a run and after it.
+
+A run takes the rows of the target one after the other, by the newest key that one has. So that a second run takes the
+same ones, a row that leaves a key comes before the one that takes it, and one that is removed gives its place to the
+one that takes its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dfrecord.journey.changes import is_equal
+from dfrecord.journey.model import Object, Tree, Var, Variable
+from dfrecord.journey.writes import key_of
+from dfrecord.system_api.catalog import Relation, Resource
+
+Match = tuple[tuple[str, Tree], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it shall be, None when it shall not be there.
+
+    `keys` find it: the newest is what it has after a run. `own` is the variable of its id, empty when it has none.
+    """
+
+    keys: tuple[Match, ...]
+    wanted: Object | None
+    own: str = ""
+
+
+def wanted_rows(
+    rows: Sequence[Object], relation: Relation, child: Resource, variables: Mapping[str, Variable]
+) -> list[Row]:
+    """The rows that one write sends for a relation, in the order in which they are to be found."""
+    plain = [_row(row, relation, child, variables) for row in rows]
+    replaced = _in_place(plain)
+    kept = [row for row in replaced if row.wanted is not None]
+    return _in_order(kept) + [row for row in replaced if row.wanted is None]
+
+
+def staying(rows: Sequence[Object], child: Resource, variables: Mapping[str, Variable]) -> dict[Match, int]:
+    """How many rows that nothing tells from one of these stay as they are, by their key."""
+    owns = [row.get(child.id_field or "id") for row in rows]
+    lookups = [variables[own.name].lookup for own in owns if isinstance(own, Var)]
+    alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup and lookup.nth is not None]
+    return {match: min(nth for other, nth in alike if other == match) for match, _ in alike}
+
+
+def is_written_later(row: Row, later: Iterable[Row]) -> bool:
+    """Whether one of the later rows is the same one."""
+    return any(
+        (row.own and row.own == other.own)
+        or _holds(row.keys[0], other.keys[-1])
+        or (row.wanted is None and _holds(other.keys[-1], row.keys[0]))
+        for other in later
+    )
+
+
+def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[str, Variable]) -> Row:
+    own = row.get(child.id_field or "id") if child.id_field != relation.parent_key else None
+    name = own.name if isinstance(own, Var) else ""
+    before = variables[name].lookup if name else None
+    older: tuple[Match, ...] = (before.match,) if before else ((("id", own),),) if name else ()
+    members = tuple(member for member in row.members if member[0] != child.id_field)
+    names = [field for field, _ in members]
+    key = _key(row, relation, child)
+    if relation.parent_key in names and row.get(relation.parent_key) is None:
+        return Row(older or (key,), None, name)
+    if before:
+        key = tuple((field, row.get(field) if field in names else value) for field, value in before.match)
+    known = [field for field, _ in key]
+    apart = [field for field in child.told_apart_by if field in names and field not in known]
+    key = (*key, *((field, row.get(field)) for field in apart))
+    return Row(tuple(dict.fromkeys((key, *older))), Object(members), name)
+
+
+def _key(row: Object, relation: Relation, child: Resource) -> Match:
+    if child.nested_key != child.natural_key:
+        return tuple((field, row.get(field)) for field in child.nested_key)
+    return tuple((field, value) for field, value in key_of(child, row) if field != relation.parent_key)
+
+
+def _holds(key: Match, other: Match) -> bool:
+    """Whether a row with the one key has the other, too: that of a row that others are told from by more says more."""
+    values = dict(key)
+    return all(field in values and is_equal(values[field], value) for field, value in other)
+
+
+def _in_place(rows: list[Row]) -> list[Row]:
+    """A row that takes the key of one that is removed is that one, changed; what it was before is removed instead."""
+    result = list(rows)
+    heirs: set[int] = set()
+    for place, gone in enumerate(rows):
+        if gone.wanted is not None:
+            continue
+        for other, heir in enumerate(rows):
+            if heir.wanted is not None and other not in heirs and _holds(heir.keys[0], gone.keys[-1]):
+                heirs.add(other)
+                result[other] = replace(heir, keys=tuple(dict.fromkeys((heir.keys[0], gone.keys[-1]))))
+                result[place] = replace(gone, keys=heir.keys[1:])
+                break
+    return [row for row in result if row.keys]
+
+
+def _in_order(rows: list[Row]) -> list[Row]:
+    """The rows, each after the one that leaves its key to it."""
+    leaving = {row.keys[-1]: place for place, row in enumerate(rows) if len(row.keys) > 1}
+    placed: dict[int, None] = {}
+    for place in range(len(rows)):
+        chain: dict[int, None] = {}
+        at: int | None = place
+        while at is not None and at not in placed and at not in chain:
+            chain[at] = None
+            at = leaving.get(rows[at].keys[0])
+        placed |= dict.fromkeys(reversed(chain))
+    return [rows[place] for place in placed]

@@ -1,0 +1,86 @@
+"""The `.http` file for JetBrains' HTTP client (IntelliJ IDEA, PyCharm, …): the requests in its dialect.
+
+It has no named answers: after each request a script takes what later ones need from the answer, and keeps it under the
+variable's name. Given values come from an environment file, which goes before the file's own `@name =` lines; its
+scripts see no such lines, so they know the defaults. Facts: JetBrains' help, "HTTP Client variables" and "reference".
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dfrecord.journey.model import Journey, Number, Step, Text, Tree, Var, Variable
+from dfrecord.renderers.http_encoder import comment
+from dfrecord.renderers.http_requests import Pointer, Request, Requests, given_text
+from dfrecord.renderers.postman_encoder import clean, js
+from dfrecord.renderers.registry import OutputFile, RenderOptions
+from dfrecord.renderers.residue import residue_lines
+from dfrecord.renderers.templates import environment
+
+
+def render(journey: Journey, options: RenderOptions) -> OutputFile:
+    """The file, as UTF-8. Its bodies that are no JSON lie in the same files as those of the `http` format."""
+    file = Requests(journey, options.stem, lambda variable, *_: variable)
+    requests = file.requests()
+    lines = [(name, file.line(name, *form)) for name, form in sorted(file.encoder.forms.items())]
+    env = environment(options.template_dir, {"comment": comment, "js": _js})
+    text = env.get_template("http/jetbrains.http.j2").render(
+        journey=journey,
+        settings=[variable for variable in journey.variables if variable.env and variable is not journey.session],
+        session=journey.session,
+        lines=[(name, text) for name, text in lines if "$processEnv" not in text],
+        blocks=[(request, _keeps(request, journey)) for request in requests],
+        residue=residue_lines(journey.residue),
+    )
+    return OutputFile(text.encode("utf-8"), suffix=".jetbrains.http")
+
+
+def _keeps(request: Request, journey: Journey) -> list[dict[str, Any]]:
+    """What the script after a request keeps of its answer: the name, and the places to go through to the value.
+
+    `match` is what the one record of a list must have, as JavaScript; None for a value that stands at its place.
+    """
+    item = request.item
+    if isinstance(item, Step):
+        return [{"name": c.variable, "place": _place(c.pointer), "match": None} for c in item.captures]
+    lookup = item.lookup
+    assert lookup is not None
+    match = [f"String(row{_place((key,))}) === String({_value(value, journey)})" for key, value in lookup.match]
+    rows = _place(lookup.rows)
+    words = clean(lookup.resource)
+    return [
+        {"name": item.name, "place": rows, "match": " && ".join(match), "pick": _place((lookup.pick,)), "words": words}
+    ]
+
+
+def _place(pointer: Pointer) -> str:
+    return "".join(f"[{_js(key)}]" for key in pointer)
+
+
+def _value(value: Tree, journey: Journey) -> str:
+    """A value to compare with, as JavaScript of the client."""
+    match value:
+        case Var(name=name):
+            return _read(journey.variable(name), journey)
+        case Text(parts=parts):
+            texts = (
+                _js(part) if isinstance(part, str) else _read(journey.variable(part.name), journey) for part in parts
+            )
+            return f"[{', '.join(texts)}].join({_js('')})"
+        case Number(text=text):
+            return text
+    return _js(value)
+
+
+def _read(variable: Variable, journey: Journey) -> str:
+    if not variable.env:
+        return f"client.global.get({_js(variable.name)})"
+    given = given_text(variable, journey)
+    default = "" if given is None else f" || {_js(given)}"
+    return f"(request.environment.get({_js(variable.name)}){default})"
+
+
+def _js(value: Any) -> str:
+    """A value as JavaScript without a brace, that could end the script or be taken for a variable."""
+    return js(value).replace("{", "\\u007b").replace("}", "\\u007d") if isinstance(value, str) else json.dumps(value)
