@@ -129,15 +129,14 @@ class _Build:
         self._prepare_sessions()
         self.references.lookup_headers += self._key_header()
         step_names = Namer()
-        if self.needs_login:
-            self.steps.append(self._synthetic_login(step_names))
+        self.steps += self._login_added(step_names) if self.needs_login else []
         for exchange in self.kept:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
                 self.steps.append(step)
         if self._lookups_have_no_session():
             self.variables.session_token(None)
-            self.steps.insert(0, self._synthetic_login(step_names))
+            self.steps[:0] = self._login_added(step_names)
         self._explain_decisions()
         self._warn()
         return self._journey()
@@ -202,6 +201,7 @@ class _Build:
             self.variables.session_token(token)
         if self.needs_login:
             self.variables.session_token(None)
+        if self.needs_login and self.catalog.session.admin_path:
             reason = "the recording begins after the login: the journey logs in as an administrator first"
             self.residue.append(Residue(ResidueKind.UNKNOWN, reason))
 
@@ -250,12 +250,15 @@ class _Build:
         has_session = any(variable.name == "session_token" for variable in self.variables.all())
         return bool(lookups) and not has_session
 
-    def _synthetic_login(self, names: Namer) -> Step:
+    def _login_added(self, names: Namer) -> list[Step]:
+        """The login that the recording lacks; none on a platform where the token is given."""
         session = self.catalog.session
+        if not session.admin_path:
+            return []
         account = (session.identity_fields[0], Var(self.variables.email(None)))
         body = JsonBody(Object((account, (session.password_field, Var(self.variables.password())))))
         headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
-        return Step(
+        login = Step(
             name=names.give("log_in"),
             title="Log in as an administrator",
             kind=StepKind.LOGIN,
@@ -263,6 +266,7 @@ class _Build:
             captures=(Capture("session_token", (session.token_fields[0],)),),
             notes=("added by dfrecord: the recording has no login that its calls use",),
         )
+        return [login]
 
     def _look_up_key(self, value: str) -> str | None:
         return None if self.options.literal else self.references.api_key(value)

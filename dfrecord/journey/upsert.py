@@ -57,6 +57,7 @@ class _Upsert:
         self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
+        self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
     def run(self) -> Journey:
         names = Namer(step.name for step in self._journey.steps)
@@ -66,6 +67,7 @@ class _Upsert:
             unneeded = Unneeded(self._variables, self._recorded_key)
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
+            self._replacing = unneeded.replaced
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
         if not self._every_write:
             self._check_names(later)
@@ -137,11 +139,13 @@ class _Upsert:
         places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
         later_rows = [row for other in follows for row in self._rows_of(other)]
+        beside = follows if is_create and self._recorded_key(write) in self._replacing else None
+        rows = rows if beside is None else self._with_all_relations(rows, facts)
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
             ("later", Array(tuple(dict.fromkeys(places)))),
-            ("rows", Object(tuple(self._rows(name, given, write, later_rows) for name, given in rows))),
+            ("rows", Object(tuple(self._rows(name, given, write, later_rows, beside) for name, given in rows))),
         ]
         if write.in_list:
             members.append(("in_list", True))
@@ -191,7 +195,17 @@ class _Upsert:
                 rows.append((str(field), (value,)))
         return Object(tuple(plain)), rows
 
-    def _rows(self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row]) -> tuple[str | Text, Tree]:
+    def _with_all_relations(
+        self, rows: list[tuple[str, tuple[Object, ...]]], facts: Resource
+    ) -> list[tuple[str, tuple[Object, ...]]]:
+        """Also those of which the record has no row: what is made anew has nothing else."""
+        own = [name for name, relation in facts.relations.items() if self._catalog.owns(facts, relation)]
+        return [*rows, *((name, ()) for name in own if name not in dict(rows))]
+
+    def _rows(
+        self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row], beside: list[Write] | None
+    ) -> tuple[str | Text, Tree]:
+        """The rows of a relation. Given the writes `beside`, no others shall be there than these and theirs."""
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
         entries: list[Tree] = [
@@ -210,6 +224,13 @@ class _Upsert:
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
         if write.step.kind is StepKind.CREATE and child.changed_in_place:
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
+        if beside is not None:
+            identity.append(("only", True))
+            for other in beside:
+                theirs = dict(self._divided(other)[1]).get(name, ())
+                for row in wanted_rows(theirs, relation, child, self._variables):
+                    held = (("keys", Array(tuple(map(Object, row.keys)))), ("row", None), ("later", True))
+                    entries += [Object(held)] if row.wanted is not None else []
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
     def _rows_of(self, write: Write) -> Iterator[Row]:
