@@ -39,6 +39,7 @@ from dfrecord.system_api.catalog import Catalog, Resource
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
 SENT_ALWAYS = "sent by every run: nothing tells whether it was done before"
+NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
 
@@ -135,7 +136,7 @@ class _Upsert:
         is_create = step.kind is StepKind.CREATE
         plain, rows = self._divided(write)
         places = list(_places(plain, [other.record for other in follows], facts.whole))
-        places += self._not_kept(write, plain) if is_create else []
+        places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
         later_rows = [row for other in follows for row in self._rows_of(other)]
         beside = follows if is_create and self._recorded_key(write) in self._replacing else None
@@ -238,16 +239,18 @@ class _Upsert:
             yield from wanted_rows(rows, relation, self._catalog.resources[relation.resource], self._variables)
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
-        """Fields of a create that the server answered otherwise, or drops because they are empty."""
-        tree = write.step.answer.tree if write.step.answer else None
-        answered = next((row for row in records_of(tree, self._catalog.wrapper)), None)
-        alone = len(records_of(tree, self._catalog.wrapper)) == 1
-        not_kept = {field for position, field in write.step.not_kept if position == write.position}
-        for field, value in record.members:
-            dropped = write.facts.create_drops_empty and value in _EMPTY
-            otherwise = answered is not None and alone and field in kept_otherwise(record, answered)
-            if isinstance(field, str) and (dropped or otherwise or field in not_kept):
-                yield field
+        """The places that the server answered otherwise, or that a create drops because they are empty."""
+        if write.step.kind is StepKind.CREATE and write.facts.create_drops_empty:
+            yield from (str(field) for field, value in record.members if value in _EMPTY)
+        answered = records_of(write.step.answer.tree if write.step.answer else None, self._catalog.wrapper)
+        otherwise = kept_otherwise(record, answered[0]) if len(answered) == 1 else ()
+        recorded = (place for position, place in write.step.not_kept if position == write.position)
+        fields = {field for field, _ in record.members}
+        for place in dict.fromkeys(place for place in (*otherwise, *recorded) if place.partition(".")[0] in fields):
+            if not self._every_write:
+                reason = f"{place}: {NOT_KEPT}"
+                self._residue.append(Residue(ResidueKind.UNKNOWN, reason, write.step.entry, write.step.name, place))
+            yield place
 
     def _other(self, step: Step, before: list[Step]) -> Step:
         """A step that writes no record: a read is harmless, a session's step is needed, a call cannot be checked."""

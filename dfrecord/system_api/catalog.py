@@ -205,6 +205,11 @@ class Catalog:
             if resource.path and "{" not in resource.path
         }
 
+    def is_below_record(self, location: Location) -> bool:
+        """Whether a path goes on below one record of a resource, which the catalog does not know: `roles/7/members`."""
+        facts = self.resources.get(location.resource or "")
+        return facts is not None and facts.numbered and "/" in (location.record or "")
+
     def is_session(self, path: str) -> bool:
         """Whether the path is one of the session resources (system-api.md section 2.1)."""
         location = self.locate(path)
