@@ -77,7 +77,8 @@ def prepared(df: DreamFactoryDouble) -> RecordedSession:
     names = ("doomed", "kept", "to-archive", "referred")
     s.create("role", *({"name": name, "description": "old", "is_active": True} for name in names))
     services = by_name(s, "service")
-    rows = [{**ACCESS, "service_id": services[name]} for name in ("files", "db")]
+    masks = {"files": 1, "db": 2}  # one beside the new rows, one that differs from them in its verbs
+    rows = [{**ACCESS, "service_id": services[name], "verb_mask": mask} for name, mask in masks.items()]
     remade = {"name": "remade", "description": "old", "is_active": True, ROWS: rows}
     s.create("role", {**remade, "lookup_by_role_id": [{"name": "old", "value": "1"}]})
     s.call("POST", "system/event_script/db.get.pre_process", {**SCRIPT, "name": "db.get.pre_process", "type": "php"})

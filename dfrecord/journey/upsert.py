@@ -222,7 +222,7 @@ class _Upsert:
                 members.append(("later", True))
             entries.append(Object(tuple(members)))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
-        if write.step.kind is StepKind.CREATE and child.changed_in_place:
+        if write.step.kind is StepKind.CREATE and child.changed_in_place and beside is None:
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
         if beside is not None:
             identity.append(("only", True))
