@@ -37,7 +37,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import hiding, predicted, reconcile, undoing
+from dfrecord.replaying import as_given, hiding, predicted, reconcile, undoing
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -114,7 +114,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
         token_value=body.token_value,
-        exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
+        exact=any(_needs_exact_sending(step.request, literal=journey.literal) for step in journey.steps),
+        as_given=functions_of(as_given),
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],
@@ -449,12 +450,13 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
 
 
-def _needs_exact_sending(request: RequestTemplate) -> bool:
-    """Whether requests or urllib3 would change what is sent: the target, the method's case, or repeated headers."""
+def _needs_exact_sending(request: RequestTemplate, *, literal: bool) -> bool:
+    """Whether requests or urllib3 would change what is sent: the target; and, where every byte is wanted, the method's
+    case, or repeated headers."""
     target = "".join(part if isinstance(part, str) else "x" for part in request.target.parts)
     names = [name.lower() for name, _ in request.headers]
     repeats = len(set(names)) < len(names)
-    return repeats or not request.method.isupper() or not _UNTOUCHED.fullmatch(target)
+    return (literal and (repeats or not request.method.isupper())) or not _UNTOUCHED.fullmatch(target)
 
 
 RENDERER = FunctionRenderer(".py", "Python 3.11 or later, requests", render)
