@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import hars
 
 DFRECORD = [sys.executable, "-m", "dfrecord"]
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its byte code beside it
 _ROOT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 LIMIT = 128 * 1024 * 1024
 """What `ulimit -d 128M` allows: anonymous memory, the interpreter and its libraries included."""

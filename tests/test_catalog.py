@@ -13,6 +13,7 @@ import dfrecord as api
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog_file import schema
+from tests.doubles.echo import EchoServer
 from tests.doubles.gatehouse import PASSWORD, USER, Gatehouse
 from tests.tools import EVERY_OPTION, FAILED, FORMATS, ROOT, dfrecord, rendered, run, torn_down
 
@@ -146,6 +147,7 @@ def test_show_speaks_of_the_platforms_records(recording: Path) -> None:
         ({"resources": {"site": {"keys": ["name"]}}}, "resources.site: object contains unknown field `keys`"),
         ({"resources": {"door": {"foreign_keys": {"site_uid": ["sites"]}}}}, "there is no resource 'sites'"),
         ({"session": {"admin_path": "/rest/v1/signin"}}, "/rest/v1/signin is not the path of a resource"),
+        ({"session": {"token_fields": []}}, "session: a login has paths, admin_path, token_fields, "),
         ({"format": "2"}, "format: invalid enum value '2'"),
         ({"extends": "gatehouse"}, "extends: 'gatehouse' is not there to extend"),
     ],
@@ -186,3 +188,53 @@ def test_catalog_extends_the_built_in_one(tmp_path: Path) -> None:
 
 def test_schema_in_the_docs_is_the_code_s() -> None:
     assert json.loads((ROOT / "docs" / "catalog.schema.json").read_text()) == schema()
+
+
+# ---------------------------------------------------------------- no login, and paths that go on below a record
+
+FOLDERS = {
+    "format": "dfrecord-catalog/1",
+    "prefix": "/api",
+    "default_filters": ["api"],
+    "id": "uid",
+    "text_ids": True,
+    "session": {"token_header": "Authorization", "token_prefix": "Bearer "},
+    "resources": {"folder": {"path": "/api/folders", "id": "uid", "key": ["title"], "server_made": ["uid"]}},
+}
+
+
+def sent_with_a_token(number: int, method: str, path: str, sent: Any, answer: Any) -> Exchange:
+    headers = Headers((("Authorization", "Bearer glsa_0123456789abcdefXYZ"), ("Content-Type", "application/json")))
+    request = Request(method, f"http://folders.example.com{path}", headers, Body.recorded(json.dumps(sent).encode()))
+    types = Headers((("Content-Type", "application/json"),))
+    return Exchange(number, request, Response(200, types, Body.recorded(json.dumps(answer).encode())))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_platform_without_login_takes_a_token_and_links_ids_inside_paths(format: str, tmp_path: Path) -> None:
+    (tmp_path / "folders.json").write_text(json.dumps(FOLDERS))
+    made = {"uid": "old-uid-1", "title": "Acme"}
+    calls = [
+        sent_with_a_token(0, "POST", "/api/folders", {"title": "Acme"}, made),
+        sent_with_a_token(1, "POST", "/api/folders/old-uid-1/permissions", {"items": [{"uid": "x"}]}, {}),
+        sent_with_a_token(2, "PUT", "/api/folders/id/old-uid-1", {"title": "Other", "uid": "y"}, {}),
+    ]
+    (tmp_path / "session.har").write_bytes(b"".join(har_chunks(calls)))
+    script = rendered(tmp_path / "session.har", format, tmp_path, "--catalog", str(tmp_path / "folders.json"))
+    with EchoServer({("POST", "/api/folders"): (200, json.dumps({**made, "uid": "new-uid-9"}))}) as echo:
+        missing = run(script, format, {"DF_BASE_URL": echo.url})
+        assert "DF_SESSION_TOKEN" in missing.stdout + missing.stderr
+        assert echo.received == []
+        done = run(script, format, {"DF_BASE_URL": echo.url, "DF_SESSION_TOKEN": "given-token"})
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert [(call.method, call.target) for call in echo.received] == [
+        ("POST", "/api/folders"),
+        ("POST", "/api/folders/new-uid-9/permissions"),
+        ("PUT", "/api/folders/id/new-uid-9"),
+    ]
+    tokens = [value for call in echo.received for name, value in call.headers if name.lower() == "authorization"]
+    assert tokens == ["Bearer given-token"] * 3
+    assert [json.loads(call.body) for call in echo.received[1:]] == [
+        {"items": [{"uid": "x"}]},
+        {"title": "Other", "uid": "y"},
+    ]

@@ -88,7 +88,7 @@ def test_recipe_for_environments_changes_nothing_that_nobody_agreed_to(tmp_path:
             shell(command, code=0)
         settings = f"DF_BASE_URL={df.url} DF_EMAIL={df.email} DF_PASSWORD='{df.password}'\n"
         (tmp_path / "env" / "test").write_text(settings)
-        assert "Plan: 3 to create" in shell("bash promote.sh test")
+        assert "Plan: 3 to create" in shell("bash promote.sh test", code=3)
         assert df.writes == []
         shell("bash promote.sh test --apply", code=0)
         assert set(portable(df.state())["role"]) == {"acme-role"}

@@ -76,6 +76,11 @@ def prepared(df: DreamFactoryDouble) -> RecordedSession:
     s = RecordedSession(df)
     names = ("doomed", "kept", "to-archive", "referred")
     s.create("role", *({"name": name, "description": "old", "is_active": True} for name in names))
+    services = by_name(s, "service")
+    masks = {"files": 1, "db": 2}  # one beside the new rows, one that differs from them in its verbs
+    rows = [{**ACCESS, "service_id": services[name], "verb_mask": mask} for name, mask in masks.items()]
+    remade = {"name": "remade", "description": "old", "is_active": True, ROWS: rows}
+    s.create("role", {**remade, "lookup_by_role_id": [{"name": "old", "value": "1"}]})
     s.call("POST", "system/event_script/db.get.pre_process", {**SCRIPT, "name": "db.get.pre_process", "type": "php"})
     df.reset_log()
     return RecordedSession(df)
@@ -89,6 +94,13 @@ def changing_moving_going(s: RecordedSession) -> None:
     s.call("PATCH", f"system/role/{roles['to-archive']}", {"name": "archived"})
     s.create("role", {"name": "to-archive", "is_active": True, "description": "x" * 300})
     s.call("GET", "system/role")
+    s.call("DELETE", f"system/role/{roles['remade']}")  # what is made anew has its new rows only
+    services = by_name(s, "service")
+    row = {**ACCESS, "service_id": services["db"]}
+    [remade] = s.create("role", {"name": "remade", "description": "new", "is_active": True, ROWS: [row]})
+    read = s.call("GET", f"system/role/{remade}?related={ROWS}")
+    rows = [{**read[ROWS][0], "verb_mask": 15}, {**row, "service_id": services["logs"]}]
+    s.call("PUT", f"system/role/{remade}", {**read, ROWS: rows})
     [passing] = s.create("role", {"name": "passing", "is_active": True})
     [app] = s.create("app", {"name": "moving", "type": "0", "role_id": passing, "is_active": True})
     s.call("PATCH", f"system/app/{app}", {"role_id": roles["kept"]})

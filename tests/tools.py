@@ -37,10 +37,13 @@ EVERY_OPTION = [format for format in FORMATS if format != "http"]
 ROOT = Path(__file__).parent.parent
 
 
-def dfrecord(*arguments: str | Path, code: int = 0, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run the command line and expect this exit code."""
+def dfrecord(
+    *arguments: str | Path, code: int = 0, stdin: bytes | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line, with these variables besides, and expect this exit code."""
     command = [sys.executable, "-m", "dfrecord", *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, timeout=300)
+    env = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, env=env, timeout=300)
     assert done.returncode == code, done.stderr.decode()
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     return done

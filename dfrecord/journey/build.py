@@ -118,26 +118,25 @@ class _Build:
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.references = References(self.catalog, self.sightings, self.namer, headers)
         self.changes = Changes(self.sightings, self.catalog)
-        self.next_writes: dict[tuple[str, str], int] = {}  # the first update or delete of each record
+        self.writes: dict[tuple[str, str], list[int]] = {}  # the updates and deletes of each record
         for exchange in self.kept:
             location = self._locate(exchange)
             if location.record and location.resource and exchange.request.method != "GET":
-                self.next_writes.setdefault((location.resource, location.record), order[exchange.number])
+                self.writes.setdefault((location.resource, location.record), []).append(order[exchange.number])
         self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
         self.unchanging: set[int] = set()
         self._announce_creates(order)
         self._prepare_sessions()
         self.references.lookup_headers += self._key_header()
         step_names = Namer()
-        if self.needs_login:
-            self.steps.append(self._synthetic_login(step_names))
+        self.steps += self._login_added(step_names) if self.needs_login else []
         for exchange in self.kept:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
                 self.steps.append(step)
         if self._lookups_have_no_session():
             self.variables.session_token(None)
-            self.steps.insert(0, self._synthetic_login(step_names))
+            self.steps[:0] = self._login_added(step_names)
         self._explain_decisions()
         self._warn()
         return self._journey()
@@ -202,6 +201,7 @@ class _Build:
             self.variables.session_token(token)
         if self.needs_login:
             self.variables.session_token(None)
+        if self.needs_login and self.catalog.session.admin_path:
             reason = "the recording begins after the login: the journey logs in as an administrator first"
             self.residue.append(Residue(ResidueKind.UNKNOWN, reason))
 
@@ -250,12 +250,15 @@ class _Build:
         has_session = any(variable.name == "session_token" for variable in self.variables.all())
         return bool(lookups) and not has_session
 
-    def _synthetic_login(self, names: Namer) -> Step:
+    def _login_added(self, names: Namer) -> list[Step]:
+        """The login that the recording lacks; none on a platform where the token is given."""
         session = self.catalog.session
+        if not session.admin_path:
+            return []
         account = (session.identity_fields[0], Var(self.variables.email(None)))
         body = JsonBody(Object((account, (session.password_field, Var(self.variables.password())))))
         headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
-        return Step(
+        login = Step(
             name=names.give("log_in"),
             title="Log in as an administrator",
             kind=StepKind.LOGIN,
@@ -263,6 +266,7 @@ class _Build:
             captures=(Capture("session_token", (session.token_fields[0],)),),
             notes=("added by dfrecord: the recording has no login that its calls use",),
         )
+        return [login]
 
     def _look_up_key(self, value: str) -> str | None:
         return None if self.options.literal else self.references.api_key(value)
@@ -300,9 +304,11 @@ class _Build:
         )
         if self.options.literal:
             return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
-        if kind is StepKind.CREATE and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
-            not_kept = tuple(self._not_kept(tree, answer, location, entry))
-            step = replace(step, not_kept=not_kept, named_by=self.catalog.resources[location.resource or ""].key_fields)
+        writes = kind in (StepKind.CREATE, StepKind.UPDATE)
+        if writes and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
+            step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
+        if kind is StepKind.CREATE:
+            step = replace(step, named_by=self.catalog.resources[location.resource or ""].key_fields)
         return link(step, location, entry, None if isinstance(answer, ValueError) else answer, self.references)
 
     def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:
@@ -340,21 +346,22 @@ class _Build:
         return Object((*named, *rest)) if rest else None
 
     def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
-        """What the recording shows of the created records before they are written again is not all as it was sent."""
+        """What the recording shows of the written records before they are written again is not all as it was sent."""
         facts = self.catalog.resources.get(location.resource or "")
         if facts is None or facts.id_field is None:
             return
-        pairs = zip(records_of(sent, self.catalog.wrapper), records_of(answer, self.catalog.wrapper), strict=False)
-        for position, (record, made) in enumerate(pairs):
-            own = self.catalog.id_of(made.get(facts.id_field))
+        made = [self.catalog.id_of(row.get(facts.id_field)) for row in records_of(answer, self.catalog.wrapper)]
+        ids = [location.record] if location.record else made
+        for position, (record, own) in enumerate(zip(records_of(sent, self.catalog.wrapper), ids, strict=False)):
             seen = self.sightings.next(facts.name, own, entry) if own is not None else None
             if seen is None or own is None:
                 continue
-            if seen.entry < self.next_writes.get((facts.name, own), seen.entry + 1):
+            if not any(entry < write <= seen.entry for write in self.writes.get((facts.name, own), ())):
                 yield from (
-                    (position, field)
-                    for field in kept_otherwise(record, seen.row)
-                    if self.catalog.secret_rule(facts.name, field) is None and field not in facts.natural_key
+                    (position, place)
+                    for place in kept_otherwise(record, seen.row)
+                    if self.catalog.secret_rule(facts.name, place) is None
+                    and place not in {*facts.natural_key, *facts.relations, *facts.server_made, *facts.self_keys}
                 )
 
     def _request(self, exchange: Exchange, tree: Tree, location: Location, kind: StepKind) -> RequestTemplate:

@@ -108,17 +108,20 @@ def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
             yield from ((field_path(key, str(name)), inner) for name, inner in value.members)
 
 
-def kept_otherwise(sent: Object, shown: Object) -> tuple[str, ...]:
-    """The fields of a record for which the server shows another single value than was sent, as far as can be told."""
+def kept_otherwise(sent: Object, shown: Object, above: str = "") -> Iterator[str]:
+    """Where in a record the server shows another single value than was sent, or nothing of several: `config.host`."""
     there = {key: value for key, value in shown.members if isinstance(key, str)}
-    return tuple(
-        key
-        for key, value in sent.members
-        if isinstance(key, str)
-        and key in there
-        and isinstance(value, (bool, str, Number))
-        and _other(value, there[key])
-    )
+    for key, value in sent.members:
+        if not isinstance(key, str) or key not in there:
+            continue
+        other = there[key]
+        if isinstance(value, Object) and isinstance(other, Object):
+            yield from kept_otherwise(value, other, f"{above}{key}.")
+        elif isinstance(value, (Object, Array)):
+            if _plain(value) is not None and _plain(other) is None:
+                yield f"{above}{key}"
+        elif isinstance(value, (bool, str, Number)) and _other(value, other):
+            yield f"{above}{key}"
 
 
 def _other(value: Tree, shown: Tree) -> bool:

@@ -46,6 +46,7 @@ LEFT_OUT = {
     "masked": "a masked secret: the server keeps the stored one",
 }
 NOT_JSON = "its body is not JSON: only the ids in it are replaced, the rest is sent as recorded"
+BELOW = "it is about something below a record that the catalog does not know: other ids in it are sent as recorded"
 _GONE: Tree = Text(("left out",))
 """Stands for a field that is not sent; compared by identity."""
 _FILTER_SAFE = "=()*,!<>'"
@@ -63,6 +64,8 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
     linked = linking.run()
     if step.kind is StepKind.CREATE:
         linked = replace(linked, captures=(*linked.captures, *references.capture(facts, answer)))
+    if references.catalog.is_below_record(location) and step.request.method == "DELETE" and not linked.danger:
+        linked = replace(linked, danger=NOT_CREATED_HERE)
     if step.kind is StepKind.DELETE:
         created_here = references.delete(facts.name, linking.about, entry)
         linked = linked if created_here or linked.danger else replace(linked, danger=NOT_CREATED_HERE)
@@ -84,7 +87,7 @@ class _Linking:
     def run(self) -> Step:
         request = self.step.request
         target = self._target(request.target)
-        body = self._body(request.body)
+        body = request.body if self.catalog.is_below_record(self.location) else self._body(request.body)
         left_out = [f"{', '.join(fields)} ({LEFT_OUT[why]})" for why, fields in self.left_out.items()]
         for reason in left_out:
             self._tell(ResidueKind.LEFT_OUT, reason)
@@ -122,6 +125,8 @@ class _Linking:
 
     def _path(self, path: str) -> list[str | Var]:
         record = self.location.record
+        if record is not None and self.catalog.is_below_record(self.location):
+            return list(self._below(path, record))
         if record is None or not self.facts.numbered or not self.catalog.is_id(record):
             self.about += [record] if record else []
             return [path]
@@ -129,6 +134,17 @@ class _Linking:
         self.record = record, Var(own.name)
         before, _, after = path.rpartition(record)
         return [before, own, after]
+
+    def _below(self, path: str, below: str) -> Iterator[str | Var]:
+        """A path that goes on below a record (`7/members`); which of its names are ids is known of numbers, or seen."""
+        before, found, _ = path.rpartition(below)  # names that are percent-encoded stay as recorded
+        yield before if found else path
+        for position, name in enumerate(below.split("/") if found else ()):
+            yield "/" if position else ""
+            sure = name.isdecimal() and not position
+            known = sure or self.references.knows(self.facts.name, name, self.entry)
+            yield self._id(name, (self.facts.name,), "path", Encoding.URI) if known else name
+        self._tell(ResidueKind.UNKNOWN, BELOW, self.facts.name)
 
     def _query(self, query: str) -> Iterator[str | Var]:
         for position, pair in enumerate(query.split("&")):

@@ -286,6 +286,7 @@ class Wanted:
          "rows":   {"role_service_access_by_role_id": {
                        "id": "id", "parent": "role_id",
                        "may_differ": ["verb_mask"],      a lone row that differs only there is changed, not added to
+                       "only": true,                     rows beside these go: the record is made anew
                        "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}},
          "in_list": true,                          created in the list, though the target names the record
          "whole":   ["value"],                     fields with free JSON, which is compared as a whole

@@ -94,9 +94,8 @@ class _Keys:
                 return row
             slug = identifier(key.partition("@")[0], facts.name)
             wish = f"{facts.name}_{field}"
-            name = self._parameter(
-                f"{facts.key_field or 'name'} of the {label(facts.name)}", key, wish, f"{slug}_{wish}"
-            )
+            second = f"{slug}_{field if slug.endswith(facts.name) else wish}"  # temp_role_name, bob_user_email
+            name = self._parameter(f"{facts.key_field or 'name'} of the {label(facts.name)}", key, wish, second)
             if position in ids:
                 self._of_record[ids[position]] = (key, name)
             self._named.setdefault(facts.name, {})[key.lower()] = name

@@ -106,6 +106,11 @@ class References:
                 return name
         return self._asked_for(resources[0], value, where)
 
+    def knows(self, resource: str, value: str, entry: int) -> bool:
+        """Whether the recording shows a record with that id, or its create."""
+        key = (resource, value)
+        return key in self._known or key in self._coming or self.sightings.of(resource, value, entry) is not None
+
     def row(self, parent: Parent, parent_id: Var, resource: str, value: str, row: Object, entry: int) -> str:
         """The variable for the id of a nested row, found again on the target's own record by its composite key."""
         if (resource, value) in self._known:

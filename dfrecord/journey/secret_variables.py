@@ -53,10 +53,11 @@ class SecretVariables:
     def session_token(self, token: str | None) -> str:
         """The variable of the first session token, which may also be given in the environment."""
         if "session_token" not in self._variables:
-            about = "a session token to use instead of logging in"
+            given = not self._catalog.session.admin_path
+            about = "the token of who is to act" if given else "a session token to use instead of logging in"
             name = self._namer.give("session_token")
             self._variables[name] = Variable(
-                name, VariableKind.CAPTURE, env="DF_SESSION_TOKEN", secret=True, description=about
+                name, VariableKind.CAPTURE, env="DF_SESSION_TOKEN", secret=True, required=given, description=about
             )
         if token is not None:
             self._names[token] = "session_token"

@@ -87,16 +87,10 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
     rows = [
         (name, Array((catalog.resources[relation.resource].id_field or catalog.id, relation.parent_key)))
         for name, relation in facts.relations.items()
-        if relation.nested and _owner(catalog.resources[relation.resource]) in (None, facts.name)
+        if catalog.owns(facts, relation)
     ]
     made = tuple(sorted(facts.server_made | facts.made_secrets | {catalog.id}))
     return Object((("key", Array((facts.key_field,))), ("made", Array(made)), ("rows", Object(tuple(rows)))))
-
-
-def _owner(child: Resource) -> str | None:
-    """The resource that the rows are named after first (`user.email`), None when their key names none."""
-    first = child.natural_key[0].partition(".") if child.natural_key else ("", "", "")
-    return first[0] if first[1] else None
 
 
 def _with_undo(wanted: Wanted, hidden: tuple[str, ...], facts: Resource) -> Wanted:

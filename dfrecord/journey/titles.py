@@ -26,7 +26,7 @@ def kind_of(exchange: Exchange, location: Location, catalog: Catalog) -> StepKin
     facts = catalog.resources.get(location.resource or "")
     if facts is not None and facts.single and method in ("PUT", "PATCH"):
         return StepKind.UPDATE
-    if facts is None or facts.id_field is None or facts.actions:
+    if facts is None or facts.id_field is None or facts.actions or catalog.is_below_record(location):
         return StepKind.CALL
     kinds = {"POST": StepKind.CREATE, "PUT": StepKind.UPDATE, "PATCH": StepKind.UPDATE, "DELETE": StepKind.DELETE}
     return kinds.get(method, StepKind.CALL)
@@ -73,6 +73,9 @@ def _call(
         seen = [(owner, found) for owner in owners if (found := sightings.of(owner, record, entry))]
         names = [found.row.get(catalog.resources[owner].natural_key[0]) for owner, found in seen]
         record = next((name for name in names if isinstance(name, str)), "?")
+    owner, slash, below = record.partition("/")
+    if owner.isdecimal() and slash and not with_ids:
+        path = f"{path.removesuffix(record)}…/{below}"
     words = facts.calls.get(f"{method} {{}}" if record else method) if facts else None
     return words.replace("{}", record) if words else f"{method} {path}"
 

@@ -30,8 +30,8 @@ NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
 NOT_CHANGED = "the record is deleted later in the recording: an upsert only deletes it"
 NOT_USED = "it is about a record that the recording deletes"
 REPLACED = (
-    "deleted and made anew in the recording: an upsert changes what is there, and leaves rows and values that the new "
-    "one does not name"
+    "deleted and made anew in the recording: an upsert changes what is there, and leaves values that the new one does "
+    "not name"
 )
 
 Key = Callable[[Write], object]
@@ -47,6 +47,8 @@ class Unneeded:
     variables: Mapping[str, Variable]
     key: Key
     residue: list[Residue] = field(default_factory=list)
+    replaced: set[object] = field(default_factory=set)
+    """The keys of the records that are deleted and made anew."""
 
     def left(self, parts: list[Part]) -> list[Part]:
         """The parts that an upsert needs."""
@@ -63,6 +65,7 @@ class Unneeded:
             if isinstance(part, Write) and part.step.kind is StepKind.DELETE:
                 if self.key(part) in remade:
                     self._tell(REPLACED, part.step)
+                    self.replaced.add(self.key(part))
                     continue
                 gone_later.add(part.subject)
             left.append(part)

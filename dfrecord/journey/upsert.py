@@ -39,6 +39,7 @@ from dfrecord.system_api.catalog import Catalog, Resource
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
 SENT_ALWAYS = "sent by every run: nothing tells whether it was done before"
+NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
 
@@ -56,6 +57,7 @@ class _Upsert:
         self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
+        self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
     def run(self) -> Journey:
         names = Namer(step.name for step in self._journey.steps)
@@ -65,6 +67,7 @@ class _Upsert:
             unneeded = Unneeded(self._variables, self._recorded_key)
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
+            self._replacing = unneeded.replaced
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
         if not self._every_write:
             self._check_names(later)
@@ -133,14 +136,16 @@ class _Upsert:
         is_create = step.kind is StepKind.CREATE
         plain, rows = self._divided(write)
         places = list(_places(plain, [other.record for other in follows], facts.whole))
-        places += self._not_kept(write, plain) if is_create else []
+        places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
         later_rows = [row for other in follows for row in self._rows_of(other)]
+        beside = follows if is_create and self._recorded_key(write) in self._replacing else None
+        rows = rows if beside is None else self._with_all_relations(rows, facts)
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
             ("later", Array(tuple(dict.fromkeys(places)))),
-            ("rows", Object(tuple(self._rows(name, given, write, later_rows) for name, given in rows))),
+            ("rows", Object(tuple(self._rows(name, given, write, later_rows, beside) for name, given in rows))),
         ]
         if write.in_list:
             members.append(("in_list", True))
@@ -190,7 +195,17 @@ class _Upsert:
                 rows.append((str(field), (value,)))
         return Object(tuple(plain)), rows
 
-    def _rows(self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row]) -> tuple[str | Text, Tree]:
+    def _with_all_relations(
+        self, rows: list[tuple[str, tuple[Object, ...]]], facts: Resource
+    ) -> list[tuple[str, tuple[Object, ...]]]:
+        """Also those of which the record has no row: what is made anew has nothing else."""
+        own = [name for name, relation in facts.relations.items() if self._catalog.owns(facts, relation)]
+        return [*rows, *((name, ()) for name in own if name not in dict(rows))]
+
+    def _rows(
+        self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row], beside: list[Write] | None
+    ) -> tuple[str | Text, Tree]:
+        """The rows of a relation. Given the writes `beside`, no others shall be there than these and theirs."""
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
         entries: list[Tree] = [
@@ -207,8 +222,15 @@ class _Upsert:
                 members.append(("later", True))
             entries.append(Object(tuple(members)))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
-        if write.step.kind is StepKind.CREATE and child.changed_in_place:
+        if write.step.kind is StepKind.CREATE and child.changed_in_place and beside is None:
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
+        if beside is not None:
+            identity.append(("only", True))
+            for other in beside:
+                theirs = dict(self._divided(other)[1]).get(name, ())
+                for row in wanted_rows(theirs, relation, child, self._variables):
+                    held = (("keys", Array(tuple(map(Object, row.keys)))), ("row", None), ("later", True))
+                    entries += [Object(held)] if row.wanted is not None else []
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
     def _rows_of(self, write: Write) -> Iterator[Row]:
@@ -217,16 +239,18 @@ class _Upsert:
             yield from wanted_rows(rows, relation, self._catalog.resources[relation.resource], self._variables)
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
-        """Fields of a create that the server answered otherwise, or drops because they are empty."""
-        tree = write.step.answer.tree if write.step.answer else None
-        answered = next((row for row in records_of(tree, self._catalog.wrapper)), None)
-        alone = len(records_of(tree, self._catalog.wrapper)) == 1
-        not_kept = {field for position, field in write.step.not_kept if position == write.position}
-        for field, value in record.members:
-            dropped = write.facts.create_drops_empty and value in _EMPTY
-            otherwise = answered is not None and alone and field in kept_otherwise(record, answered)
-            if isinstance(field, str) and (dropped or otherwise or field in not_kept):
-                yield field
+        """The places that the server answered otherwise, or that a create drops because they are empty."""
+        if write.step.kind is StepKind.CREATE and write.facts.create_drops_empty:
+            yield from (str(field) for field, value in record.members if value in _EMPTY)
+        answered = records_of(write.step.answer.tree if write.step.answer else None, self._catalog.wrapper)
+        otherwise = kept_otherwise(record, answered[0]) if len(answered) == 1 else ()
+        recorded = (place for position, place in write.step.not_kept if position == write.position)
+        fields = {field for field, _ in record.members}
+        for place in dict.fromkeys(place for place in (*otherwise, *recorded) if place.partition(".")[0] in fields):
+            if not self._every_write:
+                reason = f"{place}: {NOT_KEPT}"
+                self._residue.append(Residue(ResidueKind.UNKNOWN, reason, write.step.entry, write.step.name, place))
+            yield place
 
     def _other(self, step: Step, before: list[Step]) -> Step:
         """A step that writes no record: a read is harmless, a session's step is needed, a call cannot be checked."""

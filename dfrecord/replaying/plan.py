@@ -207,8 +207,8 @@ class _Planner:
             return Planned(number, Action.CREATE, title, tuple(fields))
         for capture in step.captures:
             self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
-        if step.kind is StepKind.CREATE and not self._upserts:
-            return Planned(number, Action.REFUSED, title, reason=IS_THERE)
+        if step.kind is StepKind.CREATE and not self._upserts and (wanted.keyed or wanted.in_list):
+            return Planned(number, Action.REFUSED, title, reason=IS_THERE)  # sent to its own name, it is an update
         if own in self._new:
             record = predicted.completed(record, state["record"])
         changed = reconcile.changes(state, record, fresh=own in self._new)

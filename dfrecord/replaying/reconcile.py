@@ -81,7 +81,7 @@ def row_changes(given: dict[str, Any], rest: list[dict[str, Any]]) -> list[dict[
             sent += [{**own, given["parent"]: None}] if own else []
         elif row is None or differs(entry["row"], row):
             sent.append({**own, **entry["row"]})
-    return sent
+    return sent + [{given["id"]: row[given["id"]], given["parent"]: None} for row in rest if given.get("only")]
 
 
 def taken(rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False) -> dict[str, Any] | None:

@@ -53,6 +53,8 @@ class Target:
             raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
         if field:
             return next(iter(_matching(answered.tree, self.conventions.rows, [(field, unquote(name))])), None)
+        if not isinstance(answered.tree, Object):
+            raise WorkFailed("the answer is no record")
         return answered.tree
 
     def look_up(self, variable: Variable) -> Tree:
@@ -95,7 +97,7 @@ class Target:
             if value and not _UNFILTERABLE & set(value):
                 text = quote(f'{field}="{value}"', safe="")
                 answered = self.read(f"{path}{joint}filter={text}&{fields}", headers)
-                found = _matching(answered.tree, rows, wanted)
+                found = _matching(answered.tree, rows, wanted) if answered.succeeded else []
             path = f"{path}{joint}{fields}"
         if not found:
             answered = self.read(path, headers)
@@ -150,8 +152,10 @@ class Target:
 def _matching(answer: Tree, rows: Iterable[str], match: Sequence[tuple[str, Tree]]) -> list[Object]:
     for row in rows:
         answer = answer.get(row) if isinstance(answer, Object) else answer
-    items = answer.items if isinstance(answer, Array) else ()
-    return [row for row in items if isinstance(row, Object) and all(row.get(name) == value for name, value in match)]
+    if not isinstance(answer, Array):
+        raise WorkFailed("the answer is no list of records")
+    records = [row for row in answer.items if isinstance(row, Object)]
+    return [row for row in records if all(row.get(name) == value for name, value in match)]
 
 
 def document(wanted: Wanted, values: Mapping[str, Tree]) -> dict[str, Any]:

@@ -155,6 +155,13 @@ class Catalog:
 
     # ------------------------------------------------------------ where a path leads
 
+    def owns(self, facts: Resource, relation: Relation) -> bool:
+        """Whether the rows of a relation are the record's own: a role in an app is its user's, seen from the role."""
+        if not relation.nested:
+            return False
+        first, dot, _ = (self.resources[relation.resource].natural_key or ("",))[0].partition(".")
+        return not dot or first == facts.name
+
     def locate(self, path: str) -> Location:
         """The resource a percent-decoded path leads to: the longest known resource path that is a prefix of it.
 
@@ -197,6 +204,11 @@ class Catalog:
             for name, resource in self.resources.items()
             if resource.path and "{" not in resource.path
         }
+
+    def is_below_record(self, location: Location) -> bool:
+        """Whether a path goes on below one record of a resource, which the catalog does not know: `roles/7/members`."""
+        facts = self.resources.get(location.resource or "")
+        return facts is not None and facts.numbered and "/" in (location.record or "")
 
     def is_session(self, path: str) -> bool:
         """Whether the path is one of the session resources (system-api.md section 2.1)."""

@@ -108,16 +108,16 @@ class SessionFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `token_fields`: where the answer holds the token, the first one is captured. `token_header` carries it, behind
     `token_prefix`. `identity_fields` and `password_field` are the login's. `console_api_keys`: beginnings of the keys
-    that the console itself uses.
+    that the console itself uses. A platform where tokens are only given, and nobody logs in, has the header alone.
     """
 
-    paths: list[str]
-    admin_path: str
-    token_fields: list[str]
     token_header: str
-    identity_fields: list[str]
-    password_field: str
     token_prefix: str = ""
+    paths: list[str] = []
+    admin_path: str = ""
+    token_fields: list[str] = []
+    identity_fields: list[str] = []
+    password_field: str = ""
     api_key_header: str = ""
     console_api_keys: list[str] = []
 
@@ -291,7 +291,14 @@ def _problems(catalog: CatalogFile) -> list[str]:
         for relation, told in facts.relations.items():
             if told.nested and told.resource not in catalog.resources:
                 problems.append(f"{where}.relations.{relation}: there is no resource {told.resource!r}")
-    for path in (*catalog.session.paths, catalog.session.admin_path):
+    session = catalog.session
+    login = (session.paths, session.admin_path, session.token_fields, session.identity_fields, session.password_field)
+    if any(login) and not all(login):
+        problems.append(
+            "session: a login has paths, admin_path, token_fields, identity_fields and password_field; without one, "
+            "token_header alone will do"
+        )
+    for path in (*session.paths, *([session.admin_path] if session.admin_path else [])):
         if path not in [facts.path for facts in catalog.resources.values()]:
             problems.append(f"session: {path} is not the path of a resource; add one for it")
     return problems

@@ -346,13 +346,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
-        if not isinstance(records, (dict, list)):
-            raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
-            records = records.get(row) if isinstance(records, dict) else None
+            records = records.get(row) if isinstance(records, dict) else records
+        if not isinstance(records, list):
+            raise StepFailed(f"{title}: the answer is no list of records")
         return [
             record
-            for record in (records if isinstance(records, list) else [])
+            for record in records
             if isinstance(record, dict)
             and all(
                 json.dumps(record.get(name)) == json.dumps(value)

@@ -341,12 +341,12 @@ search() {
 
 # matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
 matching() {
-  exact_answer | wanted=$json jq --raw-output --arg field "$field" "
+  exact_answer | wanted=$json jq --slurp --raw-output --arg field "$field" "
     (\$ENV.wanted | fromjson) as \$wanted
-    | [if type == \"array\" then .[] else (${rows})? | arrays | .[] end
-        | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
+    | (.[0] | if type == \"array\" then . else (${rows})? | arrays end) // error
+    | [.[] | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
     | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
-    die 1 "failed: $step: the answer is not JSON"
+    die 1 "failed: $step: the answer is no list of records"
 }
 
 # What jq 1.6 leaves as it is although it may have a meaning in a URL is encoded too.

@@ -430,13 +430,13 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
-        if not isinstance(records, (dict, list)):
-            raise StepFailed(f"{title}: the answer is not JSON")
         for row in rows:
-            records = records.get(row) if isinstance(records, dict) else None
+            records = records.get(row) if isinstance(records, dict) else records
+        if not isinstance(records, list):
+            raise StepFailed(f"{title}: the answer is no list of records")
         return [
             record
-            for record in (records if isinstance(records, list) else [])
+            for record in records
             if isinstance(record, dict)
             and all(
                 json.dumps(record.get(name)) == json.dumps(value)
@@ -453,8 +453,10 @@ class DreamFactory:
         if status == 404:
             return None
         record = parsed(text)
-        if not 200 <= status < 300 or not isinstance(record, dict):
+        if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
+        if not isinstance(record, dict):
+            raise StepFailed(f"{title}: the answer is no record")
         return record
 
     @property
@@ -878,7 +880,11 @@ def row_changes(
             sent += [{**own, given["parent"]: None}] if own else []
         elif row is None or differs(entry["row"], row):
             sent.append({**own, **entry["row"]})
-    return sent
+    return sent + [
+        {given["id"]: row[given["id"]], given["parent"]: None}
+        for row in rest
+        if given.get("only")
+    ]
 
 
 def taken(

@@ -683,7 +683,7 @@ change() {
             elif $entry.row == null then if $there then .sent += [$own + {($given.parent): null}] else . end
             elif $there == null or ($entry.row | differs($there; []; "")) then .sent += [$own + $entry.row]
             else . end)
-      | .sent;
+      | .sent + if $given.only then [.rest[] | {($given.id): .[$given.id], ($given.parent): null}] else [] end;
     .[0] as $wanted | .[1] as $have
     | [$wanted.record | to_entries[] | . as $field
         | select(($have | has($field.key)) and ($field.value | differs($have[$field.key]; $wanted.later; $field.key)))]
@@ -797,7 +797,7 @@ explain() {
 
 # record_of_answer: the answer, which must be a record.
 record_of_answer() {
-  exact_answer | jq --compact-output --exit-status objects 2>/dev/null || die 1 "failed: $step: the answer is no record"
+  exact_answer | jq --slurp --compact-output --exit-status '.[0] | objects' 2>/dev/null || die 1 "failed: $step: the answer is no record"
 }
 
 # exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.
@@ -855,12 +855,12 @@ search() {
 
 # matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
 matching() {
-  exact_answer | wanted=$json jq --raw-output --arg field "$field" "
+  exact_answer | wanted=$json jq --slurp --raw-output --arg field "$field" "
     (\$ENV.wanted | fromjson) as \$wanted
-    | [if type == \"array\" then .[] else (${rows})? | arrays | .[] end
-        | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
+    | (.[0] | if type == \"array\" then . else (${rows})? | arrays end) // error
+    | [.[] | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
     | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
-    die 1 "failed: $step: the answer is not JSON"
+    die 1 "failed: $step: the answer is no list of records"
 }
 
 # What jq 1.6 leaves as it is although it may have a meaning in a URL is encoded too.

@@ -43,7 +43,7 @@ from dfrecord.renderers.curl import render
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import ACCEPT, HOSTILE, JSON, LOGOUT, PROVISION, TOKEN, literal, raw_step, record
-from tests.tools import FIXTURES
+from tests.tools import FIXTURES, ROOT
 from tests.tools import run as run_script
 
 SECRET = "se'cr\"et $(touch CANARY) \\ é %41 & +!*()"
@@ -406,6 +406,8 @@ def test_a_line_break_in_a_variable_cannot_add_a_header(tmp_path: Path) -> None:
 
 def test_names_of_the_journey_never_meet_names_of_the_script(tmp_path: Path) -> None:
     source = script(replace(PROVISION, steps=(*PROVISION.steps, *DANGEROUS.steps)))
+    templates = "".join(file.read_text() for file in (ROOT / "templates" / "curl").glob("*.j2"))
+    assert set(re.findall(r"^([a-z_]+)\(\) ?\{", templates, re.M)) <= reserved_names()
     functions = set(re.findall(r"^([a-z_]+)\(\) ?\{", source, re.M))
     theirs = {"log_in", "log_out", "create_role", "create_user", "update_role", "find_service_id", "delete_role"}
     variables = {

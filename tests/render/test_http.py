@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,30 @@ import pytest
 
 import dfrecord
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Array, JsonBody, Object, RawBody, RequestTemplate, Step, StepKind, Text, Var
+from dfrecord.journey.model import (
+    Array,
+    JsonBody,
+    Lookup,
+    Number,
+    Object,
+    RawBody,
+    RequestTemplate,
+    Step,
+    StepKind,
+    Text,
+    Var,
+    Variable,
+    VariableKind,
+)
+from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
 from tests.render.journeys import BASE_URL, JSON, PROVISION, literal, raw_step
 from tests.states import portable
 from tests.test_end_to_end import CASES, environment, prepare
+from tests.test_journeys import INSTALLED, existing_roles_with_odd_names, role_rows_changed_removed_and_added
+from tests.test_journeys import prepare as prepare_made
 from tests.tools import FIXTURES, rendered, run
 from tests.tools import dfrecord as command
 
@@ -133,6 +152,21 @@ def test_file_for_jetbrains_gives_the_recorded_end_state(case: str, tmp_path: Pa
         assert portable(df.state()) == portable(json.loads((FIXTURES / case / "state.json").read_text()))
 
 
+@pytest.mark.parametrize("scenario", [role_rows_changed_removed_and_added, existing_roles_with_odd_names])
+def test_file_for_jetbrains_finds_records_and_rows_again(
+    scenario: Callable[[RecordedSession], None], tmp_path: Path
+) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        prepare_made(recorded, "bystander")
+        prepare_made(target, "bystander")
+        session = RecordedSession(recorded)
+        scenario(session)
+        (tmp_path / "session.har").write_bytes(b"".join(har_chunks(session.exchanges)))
+        done = jetbrains(rendered(tmp_path / "session.har", "http", tmp_path), target)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert portable(target.state()) == portable(recorded.state())
+
+
 def test_file_for_jetbrains_takes_names_and_stops_at_a_record_that_is_not_there(tmp_path: Path) -> None:
     script = rendered(TENANT, "http", tmp_path, "--parameter", "tenant=acme")
     with DreamFactoryDouble(id_offset=1000) as df:
@@ -146,6 +180,20 @@ def test_file_for_jetbrains_takes_names_and_stops_at_a_record_that_is_not_there(
         assert missing.returncode != 0
         assert "0 records match: service" in missing.stdout + missing.stderr
         assert "PATCH" not in [call.method for call in df.writes]
+
+
+def test_lookup_for_jetbrains_compares_every_kind_of_value() -> None:
+    match = (("a", None), ("b", True), ("c", Number("7")), ("d", 'x"}'), ("e", Array((True, "y"))), ("f", Object(())))
+    lookup = Lookup("row", Text(("/rows",)), ("resource",), match, "id", "Find it", nth=1)
+    found = Variable("row_id", VariableKind.LOOKUP, "integer", lookup=lookup)
+    uses = Step("use", "Use it", StepKind.CALL, RequestTemplate("GET", Text(("/rows/", Var("row_id"))), ()))
+    journey = replace(literal(uses, variables=(found,)), literal=False)
+    text = dfrecord.render(journey, "http")[1].content.decode()
+    assert (
+        'return row["a"] == null && String(row["b"]) === String(true) && String(row["c"]) === String(7) && '
+        'String(row["d"]) === String("x\\"\\u007d") && JSON.stringify(row["e"]) === JSON.stringify([true, "y"]) && '
+        'JSON.stringify(row["f"]) === JSON.stringify({}); }).slice(1, 2);'
+    ) in text
 
 
 def test_recorded_text_neither_ends_a_script_for_jetbrains_nor_is_a_variable_in_it() -> None:

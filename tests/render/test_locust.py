@@ -96,22 +96,22 @@ class Cluster:
 
 
 def test_each_row_of_a_file_is_run_once_over_two_workers(script: Path, tmp_path: Path, df: DreamFactoryDouble) -> None:
-    names = sorted(f"t{number}" for number in range(40))
+    names = sorted(f"t{number}" for number in range(200))
     rows = table(tmp_path, "tenant", *names)
     with Cluster(script, tmp_path, df, DF_CSV=rows) as cluster:
         workers = [cluster.add_worker() for _ in range(2)]
         told, _ = cluster.master.communicate(timeout=180)
         assert cluster.master.returncode == 0, told
         assert [worker.wait(60) for worker in workers] == [0, 0]
-    assert "40 of 40 done, 0 of them failed" in told
+    assert "200 of 200 done, 0 of them failed" in told
     assert tenants(df) == {
         "service": sorted(f"tenant_{name}_files" for name in names),
         "role": sorted(f"{name}-role" for name in names),
         "app": sorted(f"{name}-app" for name in names),
     }
-    assert len([call for call in df.writes if call.method == "POST"]) == 40 * 3
+    assert len([call for call in df.writes if call.method == "POST"]) == 200 * 3
     notes = [json.loads(line) for line in (tmp_path / "recording.created.jsonl").read_text().splitlines()]
-    assert len({note["created"] for note in notes}) == 40 * 3
+    assert len({note["created"] for note in notes}) == 200 * 3
 
     undone = locust(script, tmp_path, df, DF_TEARDOWN="1")
     assert undone.returncode == 0, undone.stderr
@@ -155,9 +155,9 @@ def test_worker_that_lacks_a_variable_ends_the_run_before_anything_is_sent(
 def test_users_do_not_collide_and_every_step_counts_under_its_name(
     script: Path, tmp_path: Path, df: DreamFactoryDouble
 ) -> None:
-    done = locust(script, tmp_path, df, "-u8", "-r8", "--json", DF_ITERATIONS="30")
+    done = locust(script, tmp_path, df, "-u1000", "-r1000", "--json", DF_ITERATIONS="1000")
     assert done.returncode == 0, done.stderr
-    assert all(len(set(names)) == 30 for names in tenants(df).values())
+    assert all(len(set(names)) == 1000 for names in tenants(df).values())
     stats = {(row["method"], row["name"]): row for row in json.loads(done.stdout)}
     assert stats.keys() == {
         ("POST", "log_in"),
@@ -166,7 +166,7 @@ def test_users_do_not_collide_and_every_step_counts_under_its_name(
         ("POST", "create_app"),
         ("journey", "recording"),
     }
-    assert {(row["num_requests"], row["num_failures"]) for row in stats.values()} == {(30, 0)}
+    assert {(row["num_requests"], row["num_failures"]) for row in stats.values()} == {(1000, 0)}
 
 
 def test_load_test_that_cleans_up_leaves_nothing_also_when_a_step_fails(

@@ -69,6 +69,7 @@ def service_edited_and_its_cache_cleared(s: RecordedSession) -> None:
 def event_script_made_changed_and_deleted(s: RecordedSession) -> None:
     path = "system/event_script/db._table.get.pre_process"
     s.call("POST", path, {"type": "nodejs", "content": "// 1", "is_active": True})
+    s.call("POST", path, {"content": "// 1a"})
     s.call("PUT", path, {"content": "// 2", "is_active": True})
     s.call("DELETE", path)
 
@@ -122,6 +123,15 @@ def secrets_set_again(s: RecordedSession) -> None:
     s.call("PUT", f"system/service/{service}", {"config": {"host": "h", "password": "Db-Secret-12345"}})
 
 
+def service_of_which_the_server_keeps_less(s: RecordedSession) -> None:
+    """The double knows no such connector: it keeps no config, as the list shows that the console reads then."""
+    record = {"name": "my", "label": "My", "description": "d", "is_active": True, "type": "mysql"}
+    [own] = s.create("service", {**record, "config": {"host": "h", "port": "3306", "password": "Db-Secret-12345"}})
+    s.call("GET", "system/service?limit=50&offset=0&include_count=true")
+    s.call("PATCH", f"system/service/{own}", {"label": "Mine", "config": {"host": "other"}})
+    s.call("GET", f"system/service/{own}")
+
+
 def named_values_made_changed_and_deleted(s: RecordedSession) -> None:
     s.call("POST", "system/custom", {"resource": [{"name": "a b/ü", "value": {"x": 1}}, {"name": "gone", "value": 1}]})
     s.call("PUT", "system/custom/a%20b%2F%C3%BC", {"value": {"x": 1, "y": [2, {"z": None}]}})
@@ -145,6 +155,7 @@ MADE: list[Callable[[RecordedSession], None]] = [
     records_updated_to_what_they_are,
     secrets_set_again,
     named_values_made_changed_and_deleted,
+    service_of_which_the_server_keeps_less,
 ]
 
 
@@ -186,7 +197,9 @@ def done(df: DreamFactoryDouble) -> dict[str, int]:
     for call in df.writes:
         rows = records(call)
         named = [part[4:].split(",") for part in call.query.split("&") if part.startswith("ids=")]
-        counts["call" if "/cache/" in call.path else verbs[call.verb]] += len((named or [rows])[0])
+        does = "change" if "/event_script/" in call.path and call.status == 200 else verbs[call.verb]
+        does = "delete" if call.verb == "DELETE" else does
+        counts["call" if "/cache/" in call.path else does] += len((named or [rows])[0])
     return dict(counts)
 
 

@@ -39,6 +39,7 @@ class FilterModule:
             "df_note": notes,
             "df_one": one,
             "df_pick": pick,
+            "df_record": there,
             "df_searches": searches,
             "df_typed": typed,
             "df_missing": unset,
@@ -119,6 +120,14 @@ def answer(result: dict[str, Any]) -> Any:
         return None
 
 
+def there(result: dict[str, Any]) -> Any:
+    """The record that a task read; None when it is not there, or nobody looked."""
+    record = answer(result)
+    if record != UNKNOWN and not isinstance(record, dict) and result.get("status") in range(200, 300):
+        raise AnsibleFilterError("the answer is no record")
+    return record
+
+
 def pick(answer: Any, *pointer: str | int) -> Any:
     """The value at a place in an answer."""
     for key in pointer:
@@ -140,17 +149,21 @@ def first(answer: Any, rows: list[str]) -> Any:
     return found[0] if found else answer
 
 
-def listed(answer: Any, rows: list[str]) -> list[Any]:
+def listed(answer: Any, rows: list[str], *, must_be: bool = False) -> list[Any]:
     """The records in an answer, which stand under `rows` in it."""
     for row in rows:
         answer = answer.get(row) if isinstance(answer, dict) else answer
+    if must_be and not isinstance(answer, list):
+        raise AnsibleFilterError("the answer is no list of records")
     return answer if isinstance(answer, list) else []
 
 
 def in_list(answer: Any, rows: list[str], field: str, path: str) -> Any:
     """The record of a list whose field is the last segment of a path; None when there is none."""
+    if answer == UNKNOWN:
+        return answer
     name = unquote(path.rpartition("/")[2])
-    return answer if answer == UNKNOWN else next((row for row in listed(answer, rows) if row.get(field) == name), None)
+    return next((row for row in listed(answer, rows, must_be=True) if row.get(field) == name), None)
 
 
 def searches(path: str, keys: list[dict[str, Any]], own: str, picked: str) -> list[str]:
@@ -206,6 +219,7 @@ def one(
         raise AnsibleFilterError(f"{len(records)} records match: {words}")
     if records:
         return pick(records[0], picked)
+    listed(answer(results[-1]), rows, must_be=True)
     if optional:
         return None
     raise AnsibleFilterError(f"there is no {words}")
@@ -449,7 +463,7 @@ def row_changes(given: dict[str, Any], rest: list[dict[str, Any]]) -> list[dict[
             sent += [{**own, given["parent"]: None}] if own else []
         elif row is None or differs(entry["row"], row):
             sent.append({**own, **entry["row"]})
-    return sent
+    return sent + [{given["id"]: row[given["id"]], given["parent"]: None} for row in rest if given.get("only")]
 
 
 def taken(rest: list[dict[str, Any]], keys: list[dict[str, Any]], *, only: bool = False) -> dict[str, Any] | None:
