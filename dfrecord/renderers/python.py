@@ -37,7 +37,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import as_given, hiding, predicted, reconcile, undoing
+from dfrecord.replaying import hiding, predicted, reconcile, undoing
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -101,6 +101,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
             "help": python_encoder.help_text,
         },
     )
+    exact = any(_needs_exact_sending(step.request, literal=journey.literal) for step in journey.steps)
     source = env.get_template(f"{language}/script.py.j2").render(
         journey=journey,
         list_rows=_tuple(journey.conventions.rows),
@@ -114,8 +115,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
         token_value=body.token_value,
-        exact=any(_needs_exact_sending(step.request, literal=journey.literal) for step in journey.steps),
-        as_given=functions_of(as_given),
+        exact=exact,
+        as_given=_as_given() if exact else "",
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],
@@ -448,6 +449,13 @@ def _pointer(pointer: tuple[str | int, ...]) -> str:
 
 def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
+
+
+def _as_given() -> str:
+    """What sends targets as given; only here, for it imports requests."""
+    from dfrecord.replaying import as_given
+
+    return functions_of(as_given)
 
 
 def _needs_exact_sending(request: RequestTemplate, *, literal: bool) -> bool:
