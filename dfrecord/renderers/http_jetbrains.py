@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dfrecord.journey.model import Journey, Number, Step, Text, Tree, Var, Variable
+from dfrecord.journey.model import Array, Journey, Number, Object, Step, Text, Tree, Var, Variable
 from dfrecord.renderers.http_encoder import comment
 from dfrecord.renderers.http_requests import Pointer, Request, Requests, given_text
 from dfrecord.renderers.postman_encoder import clean, js
@@ -46,11 +46,16 @@ def _keeps(request: Request, journey: Journey) -> list[dict[str, Any]]:
         return [{"name": c.variable, "place": _place(c.pointer), "match": None} for c in item.captures]
     lookup = item.lookup
     assert lookup is not None
-    match = [f"String(row{_place((key,))}) === String({_value(value, journey)})" for key, value in lookup.match]
-    rows = _place(lookup.rows)
-    words = clean(lookup.resource)
+    match = [_same(f"row{_place((key,))}", value, journey) for key, value in lookup.match]
     return [
-        {"name": item.name, "place": rows, "match": " && ".join(match), "pick": _place((lookup.pick,)), "words": words}
+        {
+            "name": item.name,
+            "place": _place(lookup.rows),
+            "match": " && ".join(match),
+            "nth": "" if lookup.nth is None else f".slice({lookup.nth}, {lookup.nth + 1})",  # of rows that are alike
+            "pick": _place((lookup.pick,)),
+            "words": clean(lookup.resource),
+        }
     ]
 
 
@@ -58,9 +63,21 @@ def _place(pointer: Pointer) -> str:
     return "".join(f"[{_js(key)}]" for key in pointer)
 
 
+def _same(found: str, value: Tree, journey: Journey) -> str:
+    """Whether what was found is the value, which may be given as text; JavaScript of the client."""
+    if value is None:
+        return f"{found} == null"
+    form = "JSON.stringify" if isinstance(value, Array | Object) else "String"
+    return f"{form}({found}) === {form}({_value(value, journey)})"
+
+
 def _value(value: Tree, journey: Journey) -> str:
-    """A value to compare with, as JavaScript of the client."""
     match value:
+        case Array(items=items):
+            return f"[{', '.join(_value(item, journey) for item in items)}]"
+        case Object(members=members):
+            pairs = (f"[{_value(key, journey)}]: {_value(member, journey)}" for key, member in members)
+            return f"{{{', '.join(pairs)}}}"
         case Var(name=name):
             return _read(journey.variable(name), journey)
         case Text(parts=parts):

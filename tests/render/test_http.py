@@ -13,7 +13,21 @@ import pytest
 
 import dfrecord
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Array, JsonBody, Object, RawBody, RequestTemplate, Step, StepKind, Text, Var
+from dfrecord.journey.model import (
+    Array,
+    JsonBody,
+    Lookup,
+    Number,
+    Object,
+    RawBody,
+    RequestTemplate,
+    Step,
+    StepKind,
+    Text,
+    Var,
+    Variable,
+    VariableKind,
+)
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import BASE_URL, JSON, PROVISION, literal, raw_step
@@ -146,6 +160,20 @@ def test_file_for_jetbrains_takes_names_and_stops_at_a_record_that_is_not_there(
         assert missing.returncode != 0
         assert "0 records match: service" in missing.stdout + missing.stderr
         assert "PATCH" not in [call.method for call in df.writes]
+
+
+def test_lookup_for_jetbrains_compares_every_kind_of_value() -> None:
+    match = (("a", None), ("b", True), ("c", Number("7")), ("d", 'x"}'), ("e", Array((True, "y"))), ("f", Object(())))
+    lookup = Lookup("row", Text(("/rows",)), ("resource",), match, "id", "Find it", nth=1)
+    found = Variable("row_id", VariableKind.LOOKUP, "integer", lookup=lookup)
+    uses = Step("use", "Use it", StepKind.CALL, RequestTemplate("GET", Text(("/rows/", Var("row_id"))), ()))
+    journey = replace(literal(uses, variables=(found,)), literal=False)
+    text = dfrecord.render(journey, "http")[1].content.decode()
+    assert (
+        'return row["a"] == null && String(row["b"]) === String(true) && String(row["c"]) === String(7) && '
+        'String(row["d"]) === String("x\\"\\u007d") && JSON.stringify(row["e"]) === JSON.stringify([true, "y"]) && '
+        'JSON.stringify(row["f"]) === JSON.stringify({}); }).slice(1, 2);'
+    ) in text
 
 
 def test_recorded_text_neither_ends_a_script_for_jetbrains_nor_is_a_variable_in_it() -> None:
