@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,11 +29,15 @@ from dfrecord.journey.model import (
     Variable,
     VariableKind,
 )
+from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
 from tests.render.journeys import BASE_URL, JSON, PROVISION, literal, raw_step
 from tests.states import portable
 from tests.test_end_to_end import CASES, environment, prepare
+from tests.test_journeys import INSTALLED, existing_roles_with_odd_names, role_rows_changed_removed_and_added
+from tests.test_journeys import prepare as prepare_made
 from tests.tools import FIXTURES, rendered, run
 from tests.tools import dfrecord as command
 
@@ -145,6 +150,21 @@ def test_file_for_jetbrains_gives_the_recorded_end_state(case: str, tmp_path: Pa
         done = jetbrains(script, df)
         assert done.returncode == 0, done.stdout + done.stderr
         assert portable(df.state()) == portable(json.loads((FIXTURES / case / "state.json").read_text()))
+
+
+@pytest.mark.parametrize("scenario", [role_rows_changed_removed_and_added, existing_roles_with_odd_names])
+def test_file_for_jetbrains_finds_records_and_rows_again(
+    scenario: Callable[[RecordedSession], None], tmp_path: Path
+) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        prepare_made(recorded, "bystander")
+        prepare_made(target, "bystander")
+        session = RecordedSession(recorded)
+        scenario(session)
+        (tmp_path / "session.har").write_bytes(b"".join(har_chunks(session.exchanges)))
+        done = jetbrains(rendered(tmp_path / "session.har", "http", tmp_path), target)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert portable(target.state()) == portable(recorded.state())
 
 
 def test_file_for_jetbrains_takes_names_and_stops_at_a_record_that_is_not_there(tmp_path: Path) -> None:
