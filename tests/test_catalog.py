@@ -148,7 +148,9 @@ def test_show_speaks_of_the_platforms_records(recording: Path) -> None:
         ({"resources": {"door": {"foreign_keys": {"site_uid": ["sites"]}}}}, "there is no resource 'sites'"),
         ({"session": {"admin_path": "/rest/v1/signin"}}, "/rest/v1/signin is not the path of a resource"),
         ({"session": {"token_fields": []}}, "session: a login has paths, admin_path, token_fields, "),
-        ({"format": "2"}, "format: invalid enum value '2'"),
+        ({"format": "2"}, 'format: has to be "dfrecord-catalog/1"'),
+        ({"format": None}, 'format: has to be "dfrecord-catalog/1"'),
+        ({"resources": {"door": {"path": "/rest/v1/sites/"}}}, "'/rest/v1/sites/' is the path of site, too"),
         ({"extends": "gatehouse"}, "extends: 'gatehouse' is not there to extend"),
     ],
 )

@@ -223,6 +223,8 @@ def read_catalog(path: Path | None) -> CatalogFile:
     if base not in (None, "dreamfactory"):
         raise UnreadableInput(f"{path}: extends: {base!r} is not there to extend; write dreamfactory, or leave it out")
     whole = merged(_built_in(), given) if base else given
+    if whole.get("format") != FORMAT:
+        raise UnreadableInput(f'{path}: format: has to be "{FORMAT}" (docs/catalog.md)')
     named = whole.get("resources")
     place = ""
     try:
@@ -278,8 +280,11 @@ def _problems(catalog: CatalogFile) -> list[str]:
     for member, value in (("wrapper", catalog.wrapper or "none"), ("id", catalog.id)):
         if not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):
             problems.append(f"{member}: {value!r} is not a name of letters, digits and _")
+    owners: dict[str, str] = {}
     for name, facts in catalog.resources.items():
         where = f"resources.{name}"
+        if facts.path is not None and (owner := owners.setdefault(facts.path.strip("/").lower(), name)) != name:
+            problems.append(f"{where}.path: {facts.path!r} is the path of {owner}, too; add to that one")
         if facts.path is not None and not facts.path.startswith("/"):
             problems.append(f"{where}.path: {facts.path!r} has to start with /")
         for field, targets in facts.foreign_keys.items():
