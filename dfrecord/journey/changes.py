@@ -84,10 +84,21 @@ class Changes:
                 yield key, value
 
     def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
+        """The rows that change something, and those that a new one is like: together they say how many there are."""
         child = self._catalog.resources[relation.resource]
-        return Array(
-            tuple(row for row in rows.items if not any(self._is_part_of(row, old, child) for old in before.items))
-        )
+        fields = [field for field in (*child.key_fields, *child.told_apart_by) if field != relation.parent_key]
+
+        def key(row: Tree) -> list[Tree]:
+            return [_plain(row.get(field)) for field in fields] if isinstance(row, Object) else [row]
+
+        known = [any(self._is_part_of(row, old, child) for old in before.items) for row in rows.items]
+        new = [
+            key(row)
+            for row, is_known in zip(rows.items, known, strict=True)
+            if not is_known and isinstance(row, Object) and self._catalog.id_of(row.get(child.id_field or "")) is None
+        ]
+        pairs = zip(rows.items, known, strict=True)
+        return Array(tuple(row for row, is_known in pairs if not is_known or key(row) in new))
 
     def _is_part_of(self, row: Tree, old: Tree, child: Resource) -> bool:
         """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""

@@ -23,13 +23,19 @@ def render(journey: Journey, options: RenderOptions) -> OutputFile:
     """The file, as UTF-8. Its bodies that are no JSON lie in the same files as those of the `http` format."""
     file = Requests(journey, options.stem, lambda variable, *_: variable)
     requests = file.requests()
-    lines = [(name, file.line(name, *form)) for name, form in sorted(file.encoder.forms.items())]
+    session = journey.session
+    given = [v for v in journey.variables if v.env and (v is not session or v.required)]
+    lines = [
+        (name, file.line(name, *form))
+        for name, form in sorted(file.encoder.forms.items())
+        if name != form[0] or given_text(journey.variable(name), journey) is not None
+    ]
     env = environment(options.template_dir, {"comment": comment, "js": _js})
     text = env.get_template("http/jetbrains.http.j2").render(
         journey=journey,
-        settings=[variable for variable in journey.variables if variable.env and variable is not journey.session],
-        session=journey.session,
-        lines=[(name, text) for name, text in lines if "$processEnv" not in text],
+        settings=given,
+        session=session,
+        lines=lines,
         blocks=[(request, _keeps(request, journey)) for request in requests],
         residue=residue_lines(journey.residue),
     )

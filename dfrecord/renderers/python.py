@@ -101,6 +101,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
             "help": python_encoder.help_text,
         },
     )
+    exact = any(_needs_exact_sending(step.request, literal=journey.literal) for step in journey.steps)
     source = env.get_template(f"{language}/script.py.j2").render(
         journey=journey,
         list_rows=_tuple(journey.conventions.rows),
@@ -114,7 +115,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         parsers={setting.parser for setting in names.settings if not setting.secret},
         token_header=body.token_header,
         token_value=body.token_value,
-        exact=journey.literal and any(_needs_exact_sending(step.request) for step in journey.steps),
+        exact=exact,
+        as_given=_as_given() if exact else "",
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],
@@ -449,12 +451,20 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
 
 
-def _needs_exact_sending(request: RequestTemplate) -> bool:
-    """Whether requests or urllib3 would change what is sent: the target, the method's case, or repeated headers."""
+def _as_given() -> str:
+    """What sends targets as given; only here, for it imports requests."""
+    from dfrecord.replaying import as_given
+
+    return functions_of(as_given)
+
+
+def _needs_exact_sending(request: RequestTemplate, *, literal: bool) -> bool:
+    """Whether requests or urllib3 would change what is sent: the target; and, where every byte is wanted, the method's
+    case, or repeated headers."""
     target = "".join(part if isinstance(part, str) else "x" for part in request.target.parts)
     names = [name.lower() for name, _ in request.headers]
     repeats = len(set(names)) < len(names)
-    return repeats or not request.method.isupper() or not _UNTOUCHED.fullmatch(target)
+    return (literal and (repeats or not request.method.isupper())) or not _UNTOUCHED.fullmatch(target)
 
 
 RENDERER = FunctionRenderer(".py", "Python 3.11 or later, requests", render)

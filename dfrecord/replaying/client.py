@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import InvalidHeader
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
@@ -17,6 +16,7 @@ from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import Tree
 from dfrecord.normalise.body import parse_json
 from dfrecord.outputs import plain
+from dfrecord.replaying.as_given import AsGiven
 
 LONGEST_WAIT = 300.0
 """Seconds that a run waits at most when the instance asks for it (`Retry-After`)."""
@@ -118,7 +118,7 @@ class Client:
         )
         retry.pause = self._pause
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(max_retries=retry))
+            self._http.mount(scheme, AsGiven(max_retries=retry))
 
     def _pause(self, seconds: float, why: str) -> None:
         writing, self.writing = self.writing, False  # the instance did not take it
@@ -139,7 +139,7 @@ class Client:
         try:
             response = self._http.request(
                 method,
-                self.base_url + target,
+                f"{self.base_url}/{target.encode().hex()}",  # see `as_given`
                 headers=sent,
                 data=body,
                 timeout=self._timeout,

@@ -11,7 +11,7 @@ import os
 import random
 import string
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import pytest
 
@@ -102,12 +102,9 @@ def raw(number: int, content: bytes) -> Exchange:
     return Exchange(number, request, Response(200, Headers(), Body.recorded(b"{}")))
 
 
-def compare(sent: Exchange, received: ReceivedRequest, format: str) -> None:
+def compare(sent: Exchange, received: ReceivedRequest) -> None:
     target = sent.request.url.removeprefix("http://h")
-    if format == "python":  # requests also encodes what RFC 3986 has no place for: {, }, |, ^, ` and the like
-        assert unquote_to_bytes(received.target) == unquote_to_bytes(target)
-    else:
-        assert received.target == target
+    assert received.target == target
     if "json" in (sent.request.headers.get("content-type") or ""):
         assert json.loads(received.body) == json.loads(sent.request.body.content)
     else:
@@ -136,7 +133,7 @@ def test_ten_thousand_hostile_texts_arrive_and_none_runs(format: str, tmp_path: 
     received = echo.received[1:]
     assert len(received) == len(exchanges)
     for exchange, request in zip(exchanges, received, strict=True):
-        compare(exchange, request, format)
+        compare(exchange, request)
     assert not list(tmp_path.rglob("CANARY"))
 
 

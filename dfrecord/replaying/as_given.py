@@ -1,4 +1,12 @@
-{% if exact %}
+"""Sends targets as they are given; Python scripts that need it carry this file's functions in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 def as_given(target: str) -> str:
@@ -49,4 +57,3 @@ class AsGiven(HTTPAdapter):
     def _as_given(self, manager: Any) -> Any:
         manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
         return manager
-{% endif %}
