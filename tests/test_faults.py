@@ -31,6 +31,7 @@ WRITING = {
 PRINTING = {
     "show": ("show", TENANT),
     "formats": ("formats",),
+    "help": ("--help",),
     "curl": (*WRITING["curl"], "-"),
     "import": (*WRITING["import"], "-"),
 }

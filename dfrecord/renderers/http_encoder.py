@@ -109,7 +109,8 @@ class HttpEncoder:
     def header(self, name: str, value: Text) -> str:
         """One line. Raises UsageError when it holds what every client would replace."""
         literal = "\0".join(part for part in value.parts if isinstance(part, str))
-        if "{{" in literal or "{{" in name or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        ends = literal.rstrip().endswith(",")  # httpyac takes it away
+        if ends or "{{" in literal or "{{" in name or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise UsageError(
                 f"format http: the header {clean(name)} cannot be written so that clients leave it as it is"
             )

@@ -98,6 +98,12 @@ def test_other_bodies_are_sent_byte_for_byte_from_files_of_their_own(tmp_path: P
     assert [received.body for received in echo.received] == [content]
 
 
+@pytest.mark.parametrize("value", ["{{x}}", "a,", "a, "])
+def test_a_header_that_a_client_would_change_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="the header X-Odd cannot be written"):
+        dfrecord.render(replace(literal(raw_step("POST", "/x", (("X-Odd", value),))), literal=False), "http")
+
+
 def test_body_with_a_variable_that_no_client_can_escape_is_refused() -> None:
     step = raw_step("POST", "/x")
     body = RawBody((b"password=", Var("secret")))
