@@ -41,6 +41,22 @@ def bodies(journey: Journey, kind: str) -> list[Any]:
     return [step["body"] for step in account(journey)["steps"] if step["kind"] == kind]
 
 
+@pytest.mark.parametrize(("milliseconds", "kept"), [(500.0, [{"description": "edited"}]), (50.0, []), (-1.0, [])])
+def test_read_that_was_under_way_says_nothing_of_the_update_sent_meanwhile(
+    milliseconds: float, kept: list[Any]
+) -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "r", "description": "old"})
+        s.call("GET", f"system/role/{role}")
+        s.call("PUT", f"system/role/{role}", {"name": "r", "description": "edited"})
+        s.call("GET", "system/role?limit=50")
+    *before, update, overlapping = s.exchanges
+    timed = [replace(e, started=f"2026-11-24T09:00:0{n}Z", milliseconds=40.0) for n, e in enumerate(before)]
+    timed.append(replace(overlapping, started="2026-11-24T09:00:08.000Z", milliseconds=milliseconds))
+    timed.append(replace(update, started="2026-11-24T09:00:08.100Z", milliseconds=40.0))
+    assert bodies(planned(timed), "update") == kept  # answered before, it would show that nothing changed
+
+
 def test_update_sends_what_changed_against_all_that_was_read_before() -> None:
     with console() as s:
         config = {"host": "h", "port": 5432, "username": "u", "password": "Db-Secret-12345"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dfrecord.journey.lookup import Sightings
+from dfrecord.journey.lookup import Sighting, Sightings
 from dfrecord.journey.model import Array, Number, Object, Text, Tree
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Relation, Resource
@@ -18,9 +18,13 @@ from dfrecord.system_api.catalog import Catalog, Relation, Resource
 
 @dataclass
 class _Record:
-    """What is known of a record, field by field: the value last shown and when, and when a step last wrote it."""
+    """What is known of a record, field by field: the value last shown and when, and when a step last wrote it.
+
+    `unheard` are reads that were under way when the last update was sent.
+    """
 
     until: int = -1
+    unheard: list[Sighting] = field(default_factory=list)
     whole: bool = False
     shown: dict[str, tuple[int, Tree]] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
@@ -48,9 +52,17 @@ class Changes:
 
     def _seen(self, facts: Resource, identifier: str, entry: int) -> _Record:
         record = self._records.setdefault((facts.name, identifier), _Record())
-        for sighting in self._sightings.between(facts.name, identifier, record.until, entry):
+        sightings = [*record.unheard, *self._sightings.between(facts.name, identifier, record.until, entry)]
+        record.unheard = [sighting for sighting in sightings if sighting.heard > entry]
+        for sighting in sightings:
             record.whole = record.whole or sighting.whole
-            record.shown |= {path: (sighting.entry, value) for path, value in _fields(sighting.row, facts)}
+            shown = {path: (sighting.entry, value) for path, value in _fields(sighting.row, facts)}
+            if sighting.heard > entry:  # it may show already what this update does: only where nothing else shows it
+                record.shown = shown | record.shown
+            else:
+                record.shown |= {
+                    path: seen for path, seen in shown.items() if seen[0] >= record.shown.get(path, (-1, None))[0]
+                }
         record.until = entry
         return record
 

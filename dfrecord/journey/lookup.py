@@ -7,8 +7,9 @@ lists, single records, and the related records inside them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
 from dfrecord.journey.model import Array, Object, Tree
@@ -31,7 +32,8 @@ class Parent:
 class Sighting:
     """One record as an answer, or a create or update of it, showed it. `entry` is its place in running order.
 
-    `whole` tells that no field was left out, so that one which is absent is empty.
+    `whole` tells that no field was left out, so that one which is absent is empty. `heard` is the place of the first
+    call that was sent after the answer had come: what was sent before may or may not show in it.
     """
 
     resource: str
@@ -40,6 +42,7 @@ class Sighting:
     row: Object
     parent: Parent | None = None
     whole: bool = False
+    heard: int = 0
 
 
 _Table = dict[tuple[str, str], list[Sighting]]
@@ -54,10 +57,11 @@ class Sightings:
         self._keyed: tuple[_Table, _Table, _Table] = ({}, {}, {})  # shown with all of its key, sent so, shown with some
         self._rows: dict[Parent, list[Sighting]] = {}
         self._made_secrets: dict[str, tuple[Sighting, str]] = {}
-        for entry, exchange in enumerate(exchanges):
-            self.add(exchange, entry)
+        exchanges = list(exchanges)
+        for entry, (exchange, heard) in enumerate(zip(exchanges, _heard(exchanges), strict=True)):
+            self.add(exchange, entry, heard)
 
-    def add(self, exchange: Exchange, entry: int) -> None:
+    def add(self, exchange: Exchange, entry: int, heard: int = 0) -> None:
         """Takes in the records of one more exchange, at its place in running order."""
         location = self._catalog.locate(exchange.request.decoded_path)
         facts = self._catalog.resources.get(location.resource or "")
@@ -71,7 +75,7 @@ class Sightings:
             fields = parse_qs(exchange.request.query).get("fields", ["*"])
             whole = method == "GET" and fields == ["*"] and facts.name == location.resource
             for record in records_of(answer, self._catalog.wrapper):
-                self._see(Sighting(facts.name, own or "", entry, record, None, whole), known=own is not None)
+                self._see(Sighting(facts.name, own or "", entry, record, None, whole, heard), known=own is not None)
             if own is None and method == "POST":
                 self._see_created(exchange, answer, facts, entry)
         if own and method in ("PUT", "PATCH"):
@@ -140,7 +144,7 @@ class Sightings:
             below = Parent(facts.name, seen.id, name) if relation.nested and known else None
             for row in value.items if isinstance(value, Array) else (value,):
                 if isinstance(row, Object):
-                    self._see(Sighting(relation.resource, "", seen.entry, row, below))
+                    self._see(Sighting(relation.resource, "", seen.entry, row, below, heard=seen.heard))
 
     def _see_created(self, exchange: Exchange, answer: Tree, facts: Resource, entry: int) -> None:
         """A create answers with ids only: the names are in what was sent, in the same order."""
@@ -169,3 +173,15 @@ class Sightings:
 
 def _entry(sighting: Sighting) -> int:
     return sighting.entry
+
+
+def _heard(exchanges: Sequence[Exchange]) -> list[int]:
+    """For each exchange the place of the first one sent after its answer came; the next one when times are unknown."""
+    try:
+        sent = [datetime.fromisoformat(exchange.started) for exchange in exchanges]
+    except ValueError:
+        return [place + 1 for place in range(len(exchanges))]
+    if any(time.tzinfo is None for time in sent):
+        return [place + 1 for place in range(len(exchanges))]
+    ends = [time + timedelta(milliseconds=max(e.milliseconds, 0)) for time, e in zip(sent, exchanges, strict=True)]
+    return [max(place + 1, bisect_left(sent, end)) for place, end in enumerate(ends)]
