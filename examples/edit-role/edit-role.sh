@@ -94,58 +94,6 @@ main() {
 
 # ---------------------------------------------------------------- how it is done
 
-note() {
-  step=$1
-  printf '%s\n' "- $step" >&2
-}
-
-die() {
-  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
-  exit "$1"
-}
-
-# readable TEXT: the text without what would steer a terminal: controls, and marks that hide or turn the direction.
-readable() {
-  local text=${1//[$'\001'-$'\011'$'\013'-$'\037'$'\177']/ } mark
-  for mark in $'\302[\200-\237\255]' $'\330\234' $'\342\200[\213-\217\250-\256]' $'\342\201[\240-\257]' $'\357\273\277'; do
-    text=${text//$mark/ }
-  done
-  printf '%s' "$text"
-}
-
-# without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
-without_secrets() {
-  local text=$1 name value names=(DF_PASSWORD DF_SESSION_TOKEN)
-  for name in "${names[@]}"; do
-    value=${!name:-}
-    if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
-  done
-  printf '%s' "$text" | jq --raw-input --slurp --join-output '
-    def hex: [. / 16, . % 16] | map(floor as $digit | "0123456789abcdef"[$digit:$digit + 1]) | join("");
-    def form: # of a character, of a run of blanks or of backslashes
-      . as $part | explode[0] as $code | "%(?:25){0,2}" as $percent
-      | if test("^[A-Za-z0-9]") then .
-        elif startswith("\\") then "(?:[\\\\]|(?i:\($percent)5c)){\(length),\(8 * length)}"
-        elif test("^\\s") then "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|[\\\\]{1,4}[bfnrt]){1,99}"
-        else
-          (if $code < 128 then $percent + ($code | hex) else @uri | split("%") | join($percent) end) as $octets
-          | (if $code < 65536 then [$code] else [55296 + (($code - 65536) / 1024 | floor), 56320 + $code % 1024] end
-              | map("[\\\\]{1,4}u\(. / 256 | floor | hex)\(. % 256 | hex)") | join("")) as $escaped
-          | ({"\"": "|quot", "&": "|amp", "\u0027": "|apos", "<": "|lt", ">": "|gt"}[.] // "") as $name
-          | "(?:(?i:\($octets)|\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)\($name));)"
-            + "|[\\\\]{0,4}\(if $code < 128 then "\\" + . else . end))"
-        end;
-    def forms:
-      ([scan("[\\\\]+|\\s+|.") | form] | join("")),
-      (select(utf8bytelength > 5) | ("", " ", "  ") as $before | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
-        | (if length % 4 == 0 then . else .[:length - length % 4] end) | if $before == "" then . else .[4:] end
-        | select(length > 7) | split("+") | join("[+-]") | split("/") | join("(?:[\\\\]?/|_)")
-        | "[\\w+/-]{0,4}\(.)[\\w+/-]*=*");
-    reduce ($ARGS.positional[] | {name: ., value: ($ENV[.] // "" | gsub("^\\s+|\\s+$"; ""))} | select(.value | length > 3))
-      as {$name, $value} (.; gsub([$value | forms] | join("|"); "(\($name))"))' --args "${names[@]}" 2>/dev/null ||
-    printf '%s' "$text"
-}
-
 usage() {
   local line
   while IFS= read -r line && [ -n "$line" ]; do
@@ -354,6 +302,58 @@ uri_text() {
   printf '%s' "$1" | jq --raw-input --slurp --raw-output '
     reduce (["!", "%21"], ["*", "%2A"], ["\u0027", "%27"], ["(", "%28"], [")", "%29"])
       as [$char, $code] (@uri; split($char) | join($code))'
+}
+
+note() {
+  step=$1
+  printf '%s\n' "- $step" >&2
+}
+
+die() {
+  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
+  exit "$1"
+}
+
+# readable TEXT: the text without what would steer a terminal: controls, and marks that hide or turn the direction.
+readable() {
+  local text=${1//[$'\001'-$'\011'$'\013'-$'\037'$'\177']/ } mark
+  for mark in $'\302[\200-\237\255]' $'\330\234' $'\342\200[\213-\217\250-\256]' $'\342\201[\240-\257]' $'\357\273\277'; do
+    text=${text//$mark/ }
+  done
+  printf '%s' "$text"
+}
+
+# without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
+without_secrets() {
+  local text=$1 name value names=(DF_PASSWORD DF_SESSION_TOKEN)
+  for name in "${names[@]}"; do
+    value=${!name:-}
+    if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
+  done
+  printf '%s' "$text" | jq --raw-input --slurp --join-output '
+    def hex: [. / 16, . % 16] | map(floor as $digit | "0123456789abcdef"[$digit:$digit + 1]) | join("");
+    def form: # of a character, of a run of blanks or of backslashes
+      . as $part | explode[0] as $code | "%(?:25){0,2}" as $percent
+      | if test("^[A-Za-z0-9]") then .
+        elif startswith("\\") then "(?:[\\\\]|(?i:\($percent)5c)){\(length),\(8 * length)}"
+        elif test("^\\s") then "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|[\\\\]{1,4}[bfnrt]){1,99}"
+        else
+          (if $code < 128 then $percent + ($code | hex) else @uri | split("%") | join($percent) end) as $octets
+          | (if $code < 65536 then [$code] else [55296 + (($code - 65536) / 1024 | floor), 56320 + $code % 1024] end
+              | map("[\\\\]{1,4}u\(. / 256 | floor | hex)\(. % 256 | hex)") | join("")) as $escaped
+          | ({"\"": "|quot", "&": "|amp", "\u0027": "|apos", "<": "|lt", ">": "|gt"}[.] // "") as $name
+          | "(?:(?i:\($octets)|\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)\($name));)"
+            + "|[\\\\]{0,4}\(if $code < 128 then "\\" + . else . end))"
+        end;
+    def forms:
+      ([scan("[\\\\]+|\\s+|.") | form] | join("")),
+      (select(utf8bytelength > 5) | ("", " ", "  ") as $before | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
+        | (if length % 4 == 0 then . else .[:length - length % 4] end) | if $before == "" then . else .[4:] end
+        | select(length > 7) | split("+") | join("[+-]") | split("/") | join("(?:[\\\\]?/|_)")
+        | "[\\w+/-]{0,4}\(.)[\\w+/-]*=*");
+    reduce ($ARGS.positional[] | {name: ., value: ($ENV[.] // "" | gsub("^\\s+|\\s+$"; ""))} | select(.value | length > 3))
+      as {$name, $value} (.; gsub([$value | forms] | join("|"); "(\($name))"))' --args "${names[@]}" 2>/dev/null ||
+    printf '%s' "$text"
 }
 
 main "$@"

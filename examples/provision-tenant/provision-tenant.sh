@@ -355,58 +355,6 @@ made_here() {
 
 # ---------------------------------------------------------------- how it is done
 
-note() {
-  step=$1
-  printf '%s\n' "- $step" >&2
-}
-
-die() {
-  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
-  exit "$1"
-}
-
-# readable TEXT: the text without what would steer a terminal: controls, and marks that hide or turn the direction.
-readable() {
-  local text=${1//[$'\001'-$'\011'$'\013'-$'\037'$'\177']/ } mark
-  for mark in $'\302[\200-\237\255]' $'\330\234' $'\342\200[\213-\217\250-\256]' $'\342\201[\240-\257]' $'\357\273\277'; do
-    text=${text//$mark/ }
-  done
-  printf '%s' "$text"
-}
-
-# without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
-without_secrets() {
-  local text=$1 name value names=(DF_PASSWORD DF_SESSION_TOKEN app_api_key)
-  for name in "${names[@]}"; do
-    value=${!name:-}
-    if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
-  done
-  printf '%s' "$text" | jq --raw-input --slurp --join-output '
-    def hex: [. / 16, . % 16] | map(floor as $digit | "0123456789abcdef"[$digit:$digit + 1]) | join("");
-    def form: # of a character, of a run of blanks or of backslashes
-      . as $part | explode[0] as $code | "%(?:25){0,2}" as $percent
-      | if test("^[A-Za-z0-9]") then .
-        elif startswith("\\") then "(?:[\\\\]|(?i:\($percent)5c)){\(length),\(8 * length)}"
-        elif test("^\\s") then "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|[\\\\]{1,4}[bfnrt]){1,99}"
-        else
-          (if $code < 128 then $percent + ($code | hex) else @uri | split("%") | join($percent) end) as $octets
-          | (if $code < 65536 then [$code] else [55296 + (($code - 65536) / 1024 | floor), 56320 + $code % 1024] end
-              | map("[\\\\]{1,4}u\(. / 256 | floor | hex)\(. % 256 | hex)") | join("")) as $escaped
-          | ({"\"": "|quot", "&": "|amp", "\u0027": "|apos", "<": "|lt", ">": "|gt"}[.] // "") as $name
-          | "(?:(?i:\($octets)|\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)\($name));)"
-            + "|[\\\\]{0,4}\(if $code < 128 then "\\" + . else . end))"
-        end;
-    def forms:
-      ([scan("[\\\\]+|\\s+|.") | form] | join("")),
-      (select(utf8bytelength > 5) | ("", " ", "  ") as $before | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
-        | (if length % 4 == 0 then . else .[:length - length % 4] end) | if $before == "" then . else .[4:] end
-        | select(length > 7) | split("+") | join("[+-]") | split("/") | join("(?:[\\\\]?/|_)")
-        | "[\\w+/-]{0,4}\(.)[\\w+/-]*=*");
-    reduce ($ARGS.positional[] | {name: ., value: ($ENV[.] // "" | gsub("^\\s+|\\s+$"; ""))} | select(.value | length > 3))
-      as {$name, $value} (.; gsub([$value | forms] | join("|"); "(\($name))"))' --args "${names[@]}" 2>/dev/null ||
-    printf '%s' "$text"
-}
-
 usage() {
   local line
   while IFS= read -r line && [ -n "$line" ]; do
@@ -499,93 +447,123 @@ send() {
   expect_success
 }
 
-# note_records METHOD TARGET: notes what a request created or deleted. Of a failed batch, what the server says it made.
-note_records() {
-  printf '%s' "$answer" | jq --raw-input --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg method "$1" \
-    --arg path "${2%%\?*}" --arg makes "${makes:-}" --arg status "$status" --argjson made_for "$made_for" '
-    (try fromjson catch null) as $answer
-    | ($status | startswith("2")) as $done
-    | ([$answer | objects | .error? | objects | .context? | objects | .resource?] + [$answer | .resource?]
-        | map(arrays) | .[0]
-        // if $status == "201" or ($method == "DELETE" and $done) then [$answer] else [] end) as $rows
-    | [$rows[] | objects | .id // .name | select(. != null) | tostring | @uri] as $own
-    | (if $made_for == {} then {} else {for: $made_for} end) as $for
-    | (if $makes != "" then $own[] | {$base_url} + $for + {created: "\($makes)/\(.)"} else empty end),
-      (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)
-    ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
+# curl_config METHOD TARGET [HEADER]...: the options for curl. The headers that curl would add by itself are taken away.
+curl_config() {
+  local method=$1 target=$2 header
+  shift 2
+  printf '%s\n' silent show-error globoff path-as-is 'connect-timeout = 30' 'max-time = 300'
+  printf '%s\n' 'write-out = "\n%{http_code}"' 'proto = "=http,https"'
+  printf 'url = "%s"\n' "$(quoted "$DF_BASE_URL$target")"
+  if [ "$method" = HEAD ]; then echo head; else printf 'request = "%s"\n' "$(quoted "$method")"; fi
+  for header in Accept: Content-Type: Expect: "$@"; do
+    case $header in [Aa]ccept-[Ee]ncoding:*) echo compressed ;; esac
+    printf 'header = "%s"\n' "$(quoted "$header")"
+  done
 }
 
-is_secret() { [ -n "$1" ] && [ "$(without_secrets "$1")" != "$1" ]; }
+quoted() {
+  local text=${1//\\/\\\\}
+  printf '%s' "${text//\"/\\\"}"
+}
 
-# note_creating PATH [KEY]: notes before it is sent what a create makes: the run may be stopped before it hears the answer.
-note_creating() {
-  if is_secret "${2:-}"; then # a secret names it
-    noted=''
-    return
+expect_success() {
+  case $status in
+    2??) ;;
+    *) die 1 "failed: $step: $status $(explain)" ;;
+  esac
+}
+
+# explain: the server's own words for a refusal, with those about each record of a batch.
+explain() {
+  if ! printf '%s' "$answer" | jq --exit-status '.error | objects' >/dev/null 2>&1; then
+    answer=$(without_secrets "${answer:0:4000}") # before it is cut
   fi
-  jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" --argjson made_for "$made_for" '
-    {$base_url} + (if $made_for == {} then {} else {for: $made_for} end)
-    + (if $key then {creating: $path, $key} else {created: $path} end)' >>"$DF_CREATED" ||
-    die 1 "$DF_CREATED: cannot be written; $step was not sent"
+  printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
+    def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
+    def plain:
+      reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
+          ["&#x27;", "\u0027"], ["&amp;", "&"])
+        as [$escaped, $char] (.; split($escaped) | join($char))
+      | explode | map(if . < 32 then 32 else . end) | implode;
+    split("\u001e") as $parts
+    | ($parts[:-1] | join("\u001e")) as $text
+    | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
+    | [ $text | try fromjson catch null | objects | .error | objects
+        | ([words] | join(" ")),
+          (.context | objects | .resource | arrays | to_entries[]
+            | [($sent // [])[.key] | objects | .name, .email, .path | strings][0] as $name
+            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
+        | select(. != "") ]
+    | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
+    | map(plain | .[:20000]) | .[:100] | join("\n  ")'
 }
 
-# note_found NOTE: notes before it is sent what is done to what was found; not where nothing can be told, or a secret
-# stands in it.
-note_found() {
-  if [ -z "$1" ] || is_secret "$1"; then return; fi
-  printf '%s\n' "$1" >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; $step was not sent"
+# record_of_answer: the answer, which must be a record.
+record_of_answer() {
+  exact_answer | jq --slurp --compact-output --exit-status '.[0] | objects' 2>/dev/null || die 1 "failed: $step: the answer is no record"
 }
 
-# note_changing PATH: notes what is sent to change a found record (json) and what it was (have), so that it can be put
-# back; no secrets, and nothing that the server masks.
-note_changing() {
-  note_found "$(printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
-    --arg path "$1" --argjson made_for "$made_for" '
-    def is_masked: tostring | contains("**********");
-    def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
-    .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
-    | reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
-        $have[$field] as $old
-        | if $wanted.rows | has($field) then
-            $wanted.rows[$field].id as $own
-            | [$new[][$own] | values] as $sent
-            | .rows[$field] = [$own, $wanted.rows[$field].parent]
-            | .was[$field] = [$old | arrays | .[] | objects
-                | if IN(.[$own]; $sent[]) and notable($hidden; "\($field)[]") == . then . else {($own): .[$own]} end]
-            | .now[$field] = [$new[] | notable($hidden; "\($field)[]")]
-          elif ($have | has($field)) and ($field | IN($hidden[]) | not) then
-            (if ($field | IN($merged[])) and ($old | type) == "object" and ($new | type) == "object" then
-               [$old, $new | notable($hidden; $field)] as [$was, $now]
-               | [$was, $now | with_entries(select(.key as $key | ($was | has($key)) and ($now | has($key))))]
-             else [$old, $new] end) as [$was, $now]
-            | if ($was | is_masked) or [$was, $now] == [{}, {}] then . else .was[$field] = $was | .now[$field] = $now end
-          else . end)
-    | select(.was != {})
-    | . as {$was, $now}
-    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
-      + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)]}')"
+# exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.
+exact_answer() {
+  if [[ $answer =~ [0-9]{16} ]]; then
+    printf '%s' "$answer" | jq --raw-input --slurp --raw-output '
+      gsub("(?<before>[:,\\[]\\s*)(?<digits>-?[0-9]{16,})(?=\\s*[,}\\]])"; "\(.before)\"\(.digits)\"") as $exact
+      | if $exact | try (fromjson | true) catch false then $exact else . end'
+  else
+    printf '%s' "$answer"
+  fi
 }
 
-# note_removing PATH: notes the record of the answer before it is deleted, if it can be made anew.
-note_removing() {
-  note_found "$(printf '%s\n%s' "$document" "$(record_of_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
-    --arg path "${1%/*}" --argjson made_for "$made_for" '
-    .[0].again as $again | .[1] as $have
-    | select($again and ($have | tostring | contains("**********") | not))
-    | ($have | with_entries(select(.value != null and (.key | IN($again.made[]) | not)))) as $record
-    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {removing: $path,
-        key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
-        record: (reduce ($again.rows | to_entries[]) as {key: $relation, value: $own} ($record;
-          if ((.[$relation] | arrays) // []) == [] then del(.[$relation])
-          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end))}')"
+# capture TYPE PLACE: the value at a place of the answer.
+capture() {
+  local value
+  value=$(exact_answer | jq --raw-output "($2)? | scalars | select(. != null) | \"=\(.)\"" 2>/dev/null) || value=''
+  case $value in =*) ;; *) die 1 "failed: $step: the answer has no $2, which a later step needs" ;; esac
+  value=${value#=}
+  "is_$1" "$value" || die 1 "failed: $step: $2 of the answer is not of the type $1"
+  printf '%s' "$value"
 }
 
-# note_answered PATH [KEY]: the create was answered; without a key, it was refused.
-note_answered() {
-  if [ -z "$noted" ]; then return; fi
-  jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" '
-    {$base_url} + (if $key then {settled: $path, $key} else {deleted: $path} end)' >>"$DF_CREATED" ||
-    die 1 "$DF_CREATED: cannot be written"
+# search PATH ROWS FIELD [HEADER]...: sets hits to 1= and the field of the one record that has all the values in the
+# variable json, to nothing when there is none. The server's filter has no escaping, so the values of what comes back are
+# compared, and where the filter finds nothing all records are listed.
+search() {
+  local path=$1 rows=$2 field=$3 fields query='' makes=''
+  shift 3
+  hits=''
+  if [ "$rows" = '.resource' ]; then
+    fields=$(printf '%s' "$json" | jq --raw-output --arg field "$field" '
+      if length == 1 then ["id", keys[0], $field] | reduce .[] as $name ([]; if index($name) then . else . + [$name] end)
+        | map(@uri) | join(",") else "" end')
+    query=$(printf '%s' "$json" | jq --raw-output '
+      to_entries[0] | select((.value | type) == "string" and .value != "" and (.value | test("[\"\\\\(){},<>=!]") | not))
+      | "\(.key)=\"\(.value)\""')
+    case $path in *\?*) path="$path&" ;; *) path="$path?" ;; esac
+    if [ -n "$fields" ]; then fields="fields=$fields"; else query=''; path=${path%?}; fi
+    if [ -n "$query" ]; then
+      fetch without_body GET "${path}filter=$(uri_text "$query")&$fields" "$@"
+      case $status in 2??) hits=$(matching) ;; esac
+    fi
+    path=$path$fields
+  fi
+  if [ -z "$hits" ]; then
+    send without_body GET "$path" "$@"
+    hits=$(matching)
+  fi
+  case $hits in
+    '' | 1=*) ;;
+    *) die 1 "failed: $step: ${hits%%=*} records match on $DF_BASE_URL: $json" ;;
+  esac
+}
+
+# matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
+matching() {
+  exact_answer | wanted=$json jq --slurp --raw-output --arg field "$field" "
+    (\$ENV.wanted | fromjson) as \$wanted
+    | (.[0] | if type == \"array\" then . else (${rows})? | arrays end) // error
+    | [.[] | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
+    | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
+    die 1 "failed: $step: the answer is no list of records"
 }
 
 # ensure METHOD TARGET [HEADER]...: creates the record that the variable document describes, or changes what differs of
@@ -744,123 +722,93 @@ summary() {
   fi
 }
 
-# curl_config METHOD TARGET [HEADER]...: the options for curl. The headers that curl would add by itself are taken away.
-curl_config() {
-  local method=$1 target=$2 header
-  shift 2
-  printf '%s\n' silent show-error globoff path-as-is 'connect-timeout = 30' 'max-time = 300'
-  printf '%s\n' 'write-out = "\n%{http_code}"' 'proto = "=http,https"'
-  printf 'url = "%s"\n' "$(quoted "$DF_BASE_URL$target")"
-  if [ "$method" = HEAD ]; then echo head; else printf 'request = "%s"\n' "$(quoted "$method")"; fi
-  for header in Accept: Content-Type: Expect: "$@"; do
-    case $header in [Aa]ccept-[Ee]ncoding:*) echo compressed ;; esac
-    printf 'header = "%s"\n' "$(quoted "$header")"
-  done
+# note_records METHOD TARGET: notes what a request created or deleted. Of a failed batch, what the server says it made.
+note_records() {
+  printf '%s' "$answer" | jq --raw-input --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg method "$1" \
+    --arg path "${2%%\?*}" --arg makes "${makes:-}" --arg status "$status" --argjson made_for "$made_for" '
+    (try fromjson catch null) as $answer
+    | ($status | startswith("2")) as $done
+    | ([$answer | objects | .error? | objects | .context? | objects | .resource?] + [$answer | .resource?]
+        | map(arrays) | .[0]
+        // if $status == "201" or ($method == "DELETE" and $done) then [$answer] else [] end) as $rows
+    | [$rows[] | objects | .id // .name | select(. != null) | tostring | @uri] as $own
+    | (if $made_for == {} then {} else {for: $made_for} end) as $for
+    | (if $makes != "" then $own[] | {$base_url} + $for + {created: "\($makes)/\(.)"} else empty end),
+      (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)
+    ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
 }
 
-quoted() {
-  local text=${1//\\/\\\\}
-  printf '%s' "${text//\"/\\\"}"
-}
+is_secret() { [ -n "$1" ] && [ "$(without_secrets "$1")" != "$1" ]; }
 
-expect_success() {
-  case $status in
-    2??) ;;
-    *) die 1 "failed: $step: $status $(explain)" ;;
-  esac
-}
-
-# explain: the server's own words for a refusal, with those about each record of a batch.
-explain() {
-  if ! printf '%s' "$answer" | jq --exit-status '.error | objects' >/dev/null 2>&1; then
-    answer=$(without_secrets "${answer:0:4000}") # before it is cut
+# note_creating PATH [KEY]: notes before it is sent what a create makes: the run may be stopped before it hears the answer.
+note_creating() {
+  if is_secret "${2:-}"; then # a secret names it
+    noted=''
+    return
   fi
-  printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
-    def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
-    def plain:
-      reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
-          ["&#x27;", "\u0027"], ["&amp;", "&"])
-        as [$escaped, $char] (.; split($escaped) | join($char))
-      | explode | map(if . < 32 then 32 else . end) | implode;
-    split("\u001e") as $parts
-    | ($parts[:-1] | join("\u001e")) as $text
-    | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
-    | [ $text | try fromjson catch null | objects | .error | objects
-        | ([words] | join(" ")),
-          (.context | objects | .resource | arrays | to_entries[]
-            | [($sent // [])[.key] | objects | .name, .email, .path | strings][0] as $name
-            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
-        | select(. != "") ]
-    | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
-    | map(plain | .[:20000]) | .[:100] | join("\n  ")'
+  jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" --argjson made_for "$made_for" '
+    {$base_url} + (if $made_for == {} then {} else {for: $made_for} end)
+    + (if $key then {creating: $path, $key} else {created: $path} end)' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; $step was not sent"
 }
 
-# record_of_answer: the answer, which must be a record.
-record_of_answer() {
-  exact_answer | jq --slurp --compact-output --exit-status '.[0] | objects' 2>/dev/null || die 1 "failed: $step: the answer is no record"
+# note_found NOTE: notes before it is sent what is done to what was found; not where nothing can be told, or a secret
+# stands in it.
+note_found() {
+  if [ -z "$1" ] || is_secret "$1"; then return; fi
+  printf '%s\n' "$1" >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; $step was not sent"
 }
 
-# exact_answer: the answer, with whole numbers of 16 digits and more as texts, because jq 1.6 would round them.
-exact_answer() {
-  if [[ $answer =~ [0-9]{16} ]]; then
-    printf '%s' "$answer" | jq --raw-input --slurp --raw-output '
-      gsub("(?<before>[:,\\[]\\s*)(?<digits>-?[0-9]{16,})(?=\\s*[,}\\]])"; "\(.before)\"\(.digits)\"") as $exact
-      | if $exact | try (fromjson | true) catch false then $exact else . end'
-  else
-    printf '%s' "$answer"
-  fi
+# note_changing PATH: notes what is sent to change a found record (json) and what it was (have), so that it can be put
+# back; no secrets, and nothing that the server masks.
+note_changing() {
+  note_found "$(printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+    --arg path "$1" --argjson made_for "$made_for" '
+    def is_masked: tostring | contains("**********");
+    def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
+    .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
+    | reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
+        $have[$field] as $old
+        | if $wanted.rows | has($field) then
+            $wanted.rows[$field].id as $own
+            | [$new[][$own] | values] as $sent
+            | .rows[$field] = [$own, $wanted.rows[$field].parent]
+            | .was[$field] = [$old | arrays | .[] | objects
+                | if IN(.[$own]; $sent[]) and notable($hidden; "\($field)[]") == . then . else {($own): .[$own]} end]
+            | .now[$field] = [$new[] | notable($hidden; "\($field)[]")]
+          elif ($have | has($field)) and ($field | IN($hidden[]) | not) then
+            (if ($field | IN($merged[])) and ($old | type) == "object" and ($new | type) == "object" then
+               [$old, $new | notable($hidden; $field)] as [$was, $now]
+               | [$was, $now | with_entries(select(.key as $key | ($was | has($key)) and ($now | has($key))))]
+             else [$old, $new] end) as [$was, $now]
+            | if ($was | is_masked) or [$was, $now] == [{}, {}] then . else .was[$field] = $was | .now[$field] = $now end
+          else . end)
+    | select(.was != {})
+    | . as {$was, $now}
+    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
+      + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)]}')"
 }
 
-# capture TYPE PLACE: the value at a place of the answer.
-capture() {
-  local value
-  value=$(exact_answer | jq --raw-output "($2)? | scalars | select(. != null) | \"=\(.)\"" 2>/dev/null) || value=''
-  case $value in =*) ;; *) die 1 "failed: $step: the answer has no $2, which a later step needs" ;; esac
-  value=${value#=}
-  "is_$1" "$value" || die 1 "failed: $step: $2 of the answer is not of the type $1"
-  printf '%s' "$value"
+# note_removing PATH: notes the record of the answer before it is deleted, if it can be made anew.
+note_removing() {
+  note_found "$(printf '%s\n%s' "$document" "$(record_of_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+    --arg path "${1%/*}" --argjson made_for "$made_for" '
+    .[0].again as $again | .[1] as $have
+    | select($again and ($have | tostring | contains("**********") | not))
+    | ($have | with_entries(select(.value != null and (.key | IN($again.made[]) | not)))) as $record
+    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {removing: $path,
+        key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
+        record: (reduce ($again.rows | to_entries[]) as {key: $relation, value: $own} ($record;
+          if ((.[$relation] | arrays) // []) == [] then del(.[$relation])
+          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end))}')"
 }
 
-# search PATH ROWS FIELD [HEADER]...: sets hits to 1= and the field of the one record that has all the values in the
-# variable json, to nothing when there is none. The server's filter has no escaping, so the values of what comes back are
-# compared, and where the filter finds nothing all records are listed.
-search() {
-  local path=$1 rows=$2 field=$3 fields query='' makes=''
-  shift 3
-  hits=''
-  if [ "$rows" = '.resource' ]; then
-    fields=$(printf '%s' "$json" | jq --raw-output --arg field "$field" '
-      if length == 1 then ["id", keys[0], $field] | reduce .[] as $name ([]; if index($name) then . else . + [$name] end)
-        | map(@uri) | join(",") else "" end')
-    query=$(printf '%s' "$json" | jq --raw-output '
-      to_entries[0] | select((.value | type) == "string" and .value != "" and (.value | test("[\"\\\\(){},<>=!]") | not))
-      | "\(.key)=\"\(.value)\""')
-    case $path in *\?*) path="$path&" ;; *) path="$path?" ;; esac
-    if [ -n "$fields" ]; then fields="fields=$fields"; else query=''; path=${path%?}; fi
-    if [ -n "$query" ]; then
-      fetch without_body GET "${path}filter=$(uri_text "$query")&$fields" "$@"
-      case $status in 2??) hits=$(matching) ;; esac
-    fi
-    path=$path$fields
-  fi
-  if [ -z "$hits" ]; then
-    send without_body GET "$path" "$@"
-    hits=$(matching)
-  fi
-  case $hits in
-    '' | 1=*) ;;
-    *) die 1 "failed: $step: ${hits%%=*} records match on $DF_BASE_URL: $json" ;;
-  esac
-}
-
-# matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
-matching() {
-  exact_answer | wanted=$json jq --slurp --raw-output --arg field "$field" "
-    (\$ENV.wanted | fromjson) as \$wanted
-    | (.[0] | if type == \"array\" then . else (${rows})? | arrays end) // error
-    | [.[] | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
-    | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
-    die 1 "failed: $step: the answer is no list of records"
+# note_answered PATH [KEY]: the create was answered; without a key, it was refused.
+note_answered() {
+  if [ -z "$noted" ]; then return; fi
+  jq -nc --arg base_url "$DF_BASE_URL" --arg path "$1" --argjson key "${2:-null}" '
+    {$base_url} + (if $key then {settled: $path, $key} else {deleted: $path} end)' >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written"
 }
 
 # What jq 1.6 leaves as it is although it may have a meaning in a URL is encoded too.
@@ -868,6 +816,58 @@ uri_text() {
   printf '%s' "$1" | jq --raw-input --slurp --raw-output '
     reduce (["!", "%21"], ["*", "%2A"], ["\u0027", "%27"], ["(", "%28"], [")", "%29"])
       as [$char, $code] (@uri; split($char) | join($code))'
+}
+
+note() {
+  step=$1
+  printf '%s\n' "- $step" >&2
+}
+
+die() {
+  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
+  exit "$1"
+}
+
+# readable TEXT: the text without what would steer a terminal: controls, and marks that hide or turn the direction.
+readable() {
+  local text=${1//[$'\001'-$'\011'$'\013'-$'\037'$'\177']/ } mark
+  for mark in $'\302[\200-\237\255]' $'\330\234' $'\342\200[\213-\217\250-\256]' $'\342\201[\240-\257]' $'\357\273\277'; do
+    text=${text//$mark/ }
+  done
+  printf '%s' "$text"
+}
+
+# without_secrets TEXT: the text, with the names of secrets in the places of their values, however they are written.
+without_secrets() {
+  local text=$1 name value names=(DF_PASSWORD DF_SESSION_TOKEN app_api_key)
+  for name in "${names[@]}"; do
+    value=${!name:-}
+    if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
+  done
+  printf '%s' "$text" | jq --raw-input --slurp --join-output '
+    def hex: [. / 16, . % 16] | map(floor as $digit | "0123456789abcdef"[$digit:$digit + 1]) | join("");
+    def form: # of a character, of a run of blanks or of backslashes
+      . as $part | explode[0] as $code | "%(?:25){0,2}" as $percent
+      | if test("^[A-Za-z0-9]") then .
+        elif startswith("\\") then "(?:[\\\\]|(?i:\($percent)5c)){\(length),\(8 * length)}"
+        elif test("^\\s") then "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|[\\\\]{1,4}[bfnrt]){1,99}"
+        else
+          (if $code < 128 then $percent + ($code | hex) else @uri | split("%") | join($percent) end) as $octets
+          | (if $code < 65536 then [$code] else [55296 + (($code - 65536) / 1024 | floor), 56320 + $code % 1024] end
+              | map("[\\\\]{1,4}u\(. / 256 | floor | hex)\(. % 256 | hex)") | join("")) as $escaped
+          | ({"\"": "|quot", "&": "|amp", "\u0027": "|apos", "<": "|lt", ">": "|gt"}[.] // "") as $name
+          | "(?:(?i:\($octets)|\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)\($name));)"
+            + "|[\\\\]{0,4}\(if $code < 128 then "\\" + . else . end))"
+        end;
+    def forms:
+      ([scan("[\\\\]+|\\s+|.") | form] | join("")),
+      (select(utf8bytelength > 5) | ("", " ", "  ") as $before | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
+        | (if length % 4 == 0 then . else .[:length - length % 4] end) | if $before == "" then . else .[4:] end
+        | select(length > 7) | split("+") | join("[+-]") | split("/") | join("(?:[\\\\]?/|_)")
+        | "[\\w+/-]{0,4}\(.)[\\w+/-]*=*");
+    reduce ($ARGS.positional[] | {name: ., value: ($ENV[.] // "" | gsub("^\\s+|\\s+$"; ""))} | select(.value | length > 3))
+      as {$name, $value} (.; gsub([$value | forms] | join("|"); "(\($name))"))' --args "${names[@]}" 2>/dev/null ||
+    printf '%s' "$text"
 }
 
 main "$@"
