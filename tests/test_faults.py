@@ -232,6 +232,20 @@ def test_ctrl_c_at_any_moment_is_quick_and_leaves_nothing_half_written(
     assert codes != {0}
 
 
+def test_sigterm_takes_away_what_is_being_written(tmp_path: Path) -> None:
+    """At the moment when the new content lies beside its place."""
+    code = (
+        "import os, signal, sys\n"
+        "os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "from dfrecord.__main__ import main\n"
+        f"sys.argv = ['dfrecord', 'import', {str(TENANT)!r}, '-o', {str(tmp_path / 'out.har')!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr) == (143, b"dfrecord: stopped\n")
+    assert not list(tmp_path.iterdir())
+
+
 # ---------------------------------------------------------------- an input that changes
 
 

@@ -10,8 +10,9 @@ import json
 import os
 import random
 import string
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 
@@ -21,7 +22,7 @@ from dfrecord.recording.har_writer import har_chunks
 from dfrecord.reporting import html_encoder
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.report.chromium import chromium, opened
-from tests.tools import EVERY_OPTION, rendered, run
+from tests.tools import EVERY_OPTION, FORMATS, rendered, run
 
 SEED = int(os.environ.get("DFRECORD_SEED", "1"))
 REQUESTS, FIELDS = 50, 80
@@ -102,9 +103,20 @@ def raw(number: int, content: bytes) -> Exchange:
     return Exchange(number, request, Response(200, Headers(), Body.recorded(b"{}")))
 
 
-def compare(sent: Exchange, received: ReceivedRequest) -> None:
+def without_placeholders(exchange: Exchange) -> Exchange:
+    """Headers that a `.http` file can hold: those with `{{` in them, or a comma at the end, are refused."""
+    headers = Headers(
+        tuple((name, value.replace("{{", "{ {").rstrip(" ,") or "x") for name, value in exchange.request.headers)
+    )
+    return replace(exchange, request=replace(exchange.request, headers=headers))
+
+
+def compare(sent: Exchange, received: ReceivedRequest, format: str) -> None:
     target = sent.request.url.removeprefix("http://h")
-    assert received.target == target
+    if format == "http":  # braces would be placeholders, and httpyac encodes what RFC 3986 has no place for
+        assert unquote_to_bytes(received.target) == unquote_to_bytes(target)
+    else:
+        assert received.target == target
     if "json" in (sent.request.headers.get("content-type") or ""):
         assert json.loads(received.body) == json.loads(sent.request.body.content)
     else:
@@ -114,17 +126,19 @@ def compare(sent: Exchange, received: ReceivedRequest) -> None:
         assert arrived[name.lower()] == value
 
 
-@pytest.mark.parametrize("format", EVERY_OPTION)
+@pytest.mark.parametrize("format", FORMATS)
 def test_ten_thousand_hostile_texts_arrive_and_none_runs(format: str, tmp_path: Path) -> None:
     texts = Texts(SEED)
     requests, fields = FEWER.get(format, (REQUESTS, FIELDS))
     exchanges = [create(number, texts, fields) for number in range(requests)]
+    if format == "http":
+        exchanges = list(map(without_placeholders, exchanges))
     exchanges.append(raw(requests, "\n".join(texts.any() for _ in range(RAW_TEXTS)).encode()))
     exchanges.append(raw(requests + 1, random.Random(SEED).randbytes(20_000)))
     assert texts.given > 10_000
     recording = tmp_path / "a'b\"$(touch CANARY)`touch CANARY`{{x}} -->.har"
     recording.write_bytes(b"".join(har_chunks(exchanges)))
-    script = rendered(recording, format, tmp_path, "--teardown")
+    script = rendered(recording, format, tmp_path, *(["--teardown"] if format in EVERY_OPTION else []))
     login = {("POST", "/api/v2/system/admin/session"): (200, '{"session_token":"t"}')}
     with EchoServer(login, default=(201, '{"resource":[{"id":4711}]}')) as echo:
         given = {"DF_BASE_URL": echo.url, "DF_EMAIL": "a@b.c", "DF_PASSWORD": "$(touch CANARY){{x}}'\""}
@@ -133,7 +147,7 @@ def test_ten_thousand_hostile_texts_arrive_and_none_runs(format: str, tmp_path: 
     received = echo.received[1:]
     assert len(received) == len(exchanges)
     for exchange, request in zip(exchanges, received, strict=True):
-        compare(exchange, request)
+        compare(exchange, request, format)
     assert not list(tmp_path.rglob("CANARY"))
 
 
