@@ -47,8 +47,8 @@ def test_read_that_was_under_way_says_nothing_of_the_update_sent_meanwhile(
 ) -> None:
     with console() as s:
         [role] = s.create("role", {"name": "r", "description": "old"})
-        s.call("GET", f"system/role/{role}")
-        s.call("PUT", f"system/role/{role}", {"name": "r", "description": "edited"})
+        read = s.call("GET", f"system/role/{role}")
+        s.call("PUT", f"system/role/{role}", {**read, "last_modified_date": "before", "description": "edited"})
         s.call("GET", "system/role?limit=50")
     *before, update, overlapping = s.exchanges
     timed = [replace(e, started=f"2026-11-24T09:00:0{n}Z", milliseconds=40.0) for n, e in enumerate(before)]

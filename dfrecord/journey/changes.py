@@ -45,6 +45,8 @@ class Changes:
         """
         record = self._seen(facts, identifier, entry)
         members = tuple(self._members(sent, facts, record, ""))
+        if all(key in facts.server_made for key, _ in members):  # dates, say, of a form that was read before a change
+            return Object(())
         members += tuple(self._needed(sent, facts, record, {key for key, _ in members})) if members else ()
         for path, _ in _fields(Object(members), facts):
             record.written[path] = entry
