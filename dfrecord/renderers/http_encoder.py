@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var, Variable
@@ -24,6 +25,7 @@ FORMS = {
 }
 _IN_JSON = {**FORMS, Encoding.PLAIN: "escaped", Encoding.JSON: "escaped_twice"}
 _KEPT_IN_URL = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
+_NO_CODE = re.compile("%(?![0-9A-Fa-f]{2})")
 _PLAIN_DEFAULT = re.compile(r"[^\s{}\\\"'`$<>][^{}\\\"`$]*")
 
 
@@ -100,7 +102,13 @@ class HttpEncoder:
     # ---------------------------------------------------------------- URL and headers
 
     def target(self, target: Text) -> str:
-        """Path and query; what a URL cannot hold, and braces, are percent-encoded."""
+        """Path and query; what a URL cannot hold, and braces, are percent-encoded.
+
+        Raises UsageError for a % that begins no UTF-8: httpyac sends no such URL.
+        """
+        literal = "".join(part for part in target.parts if isinstance(part, str))
+        if _NO_CODE.search(literal) or not _is_utf8(unquote_to_bytes(literal.encode("utf-8", "surrogatepass"))):
+            raise UsageError(f"format http: clients refuse the % in the URL {clean(literal)}; choose curl or python")
         return "".join(
             self.placeholder(part.name, "uri") if isinstance(part, Var) else _KEPT_IN_URL.sub(_percent, part)
             for part in target.parts
@@ -175,3 +183,11 @@ def place(name: str, pointer: tuple[str | int, ...]) -> str:
 
 def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "surrogatepass"))
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

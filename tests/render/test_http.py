@@ -104,6 +104,12 @@ def test_a_header_that_a_client_would_change_is_refused(value: str) -> None:
         dfrecord.render(replace(literal(raw_step("POST", "/x", (("X-Odd", value),))), literal=False), "http")
 
 
+@pytest.mark.parametrize("target", ["/x?a=%zz", "/x%", "/x%ff", "/x?a=%c3%28"])
+def test_a_url_that_no_client_sends_is_refused(target: str) -> None:
+    with pytest.raises(UsageError, match="clients refuse the % in the URL"):
+        dfrecord.render(replace(literal(raw_step("GET", target)), literal=False), "http")
+
+
 def test_body_with_a_variable_that_no_client_can_escape_is_refused() -> None:
     step = raw_step("POST", "/x")
     body = RawBody((b"password=", Var("secret")))
