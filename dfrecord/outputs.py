@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.errors import DfrecordError, UsageError, WorkFailed
 
 if TYPE_CHECKING:
     from dfrecord.renderers import OutputFile
@@ -129,11 +129,15 @@ def write_script(
     if not output.name:
         raise UsageError(f"{output}: cannot be written: Is a directory; choose another place with -o")
     paths = [_place(file, output) for file in files]
-    for path, file in zip(paths, files, strict=True):
-        if file.beside:
-            _make_folder(path.parent)
-    placed = zip(paths, files, strict=True)
-    write_files([Written(path, file.content, executable=file.executable) for path, file in placed], may_replace)
+    placed = list(zip(paths, files, strict=True))
+    made = [path.parent for path, file in placed if file.beside and _make_folder(path.parent)]
+    try:
+        write_files([Written(path, file.content, executable=file.executable) for path, file in placed], may_replace)
+    except DfrecordError:
+        for folder in made:
+            with contextlib.suppress(OSError):  # somebody uses it already
+                folder.rmdir()
+        raise
     return paths
 
 
@@ -143,11 +147,15 @@ def _place(file: OutputFile, output: Path) -> Path:
     return output.with_name(stem_of(output) + file.suffix) if file.suffix else output
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path) -> bool:
+    """Whether the folder had to be made."""
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
+    except FileExistsError:
+        return False
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}; choose another place with -o") from None
+    return True
 
 
 def plain(text: str) -> str:

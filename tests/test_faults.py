@@ -70,8 +70,9 @@ def test_a_full_disk_leaves_the_output_as_it_was(arguments: tuple[str, ...], tmp
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("out.json", "as it was")]
 
 
-def test_a_full_disk_leaves_no_output_where_none_was(tmp_path: Path) -> None:
-    process = started(*WRITING["postman"], tmp_path / "out.json", preexec_fn=smallest_files)
+@pytest.mark.parametrize("format", ["postman", "ansible"])
+def test_a_full_disk_leaves_no_output_where_none_was(format: str, tmp_path: Path) -> None:
+    process = started("render", TENANT, "-f", format, "-o", tmp_path / "out.json", preexec_fn=smallest_files)
     assert process.wait(60) == 1
     assert not list(tmp_path.iterdir())
 
