@@ -57,6 +57,19 @@ def test_read_that_was_under_way_says_nothing_of_the_update_sent_meanwhile(
     assert bodies(planned(timed), "update") == kept  # answered before, it would show that nothing changed
 
 
+def test_bulk_update_is_of_the_records_that_it_changes() -> None:
+    with console() as s:
+        s.create("role", {"name": "a", "description": "1"}, {"name": "b", "description": "2"})
+        rows = [row for row in s.call("GET", "system/role")["resource"] if row["name"] in ("a", "b")]
+        s.call("PATCH", "system/role", {"resource": [rows[0], {**rows[1], "description": "edited"}]})
+    journey = planned(s.exchanges)
+    assert journey.steps[-1].title == "Update role b"
+    assert journey.steps[-1].notes == ("left out: 1 of 2 records, which it does not change",)
+    with DreamFactoryDouble(id_offset=50) as df:
+        result = dfrecord.replay(journey, df.url, {"DF_EMAIL": df.email, "DF_PASSWORD": df.password})
+        assert result.ok, result.results
+
+
 def test_update_sends_what_changed_against_all_that_was_read_before() -> None:
     with console() as s:
         config = {"host": "h", "port": 5432, "username": "u", "password": "Db-Secret-12345"}

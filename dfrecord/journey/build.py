@@ -45,7 +45,7 @@ from dfrecord.journey.secret_variables import SecretVariables
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
-from dfrecord.normalise.body import json_of, json_text, parse_json, records_of
+from dfrecord.normalise.body import json_of, json_text, only_records, parse_json, records_of
 from dfrecord.normalise.headers import sent_headers, token_in_header
 from dfrecord.normalise.secrets import Secrets, find
 from dfrecord.normalise.select import (
@@ -60,7 +60,7 @@ from dfrecord.normalise.select import (
     tokens_answered,
     tokens_sent,
 )
-from dfrecord.recording.exchange import BodyState, Exchange, Recording
+from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog, Location, Resource
 
 
@@ -276,10 +276,9 @@ class _Build:
     def _step(self, exchange: Exchange, entry: int, names: Namer) -> Step | None:
         location = self._locate(exchange)
         kind = kind_of(exchange, location, self.catalog)
-        title = title_of(exchange, location, kind, self.sightings, entry, self.catalog)
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
-        note = self.notes.get(exchange.number, "")
+        notes = [self.secrets.redact_text(note)] if (note := self.notes.get(exchange.number)) else []
         method = effective_method(exchange, self.catalog)
         danger = self.catalog.danger(method, exchange.request.query, location.record)
         if method in ("PUT", "PATCH") and not self.options.literal and not self.options.whole_records:
@@ -289,6 +288,10 @@ class _Build:
                     self.unchanging.add(exchange.number)
                     return None
                 body_tree = Object(())
+            elif isinstance(tree, (Object, Array)) and (unchanged := self._count(tree) - self._count(body_tree)):
+                notes.append(f"left out: {unchanged} of {self._count(tree)} records, which it does not change")
+                exchange = self._of_changed(exchange, body_tree)
+        title = title_of(exchange, location, kind, self.sightings, entry, self.catalog)
         answer = json_of(exchange.response.body)
         step = Step(
             name=names.give(self._step_name(kind, location)),
@@ -299,7 +302,7 @@ class _Build:
             captures=self._captures(answer, location, kind),
             answer=None if exchange.error else self._answer(exchange),
             danger=danger,
-            notes=(self.secrets.redact_text(note),) if note else (),
+            notes=tuple(notes),
             entry=exchange.number,
         )
         if self.options.literal:
@@ -344,6 +347,26 @@ class _Build:
         named = [member for member in row.members if member[0] == facts.id_field]
         rest = [member for member in changed.members if member[0] != facts.id_field]
         return Object((*named, *rest)) if rest else None
+
+    def _count(self, tree: Tree) -> int:
+        return len(records_of(tree, self.catalog.wrapper))
+
+    def _of_changed(self, exchange: Exchange, changed: Tree) -> Exchange:
+        """A bulk update as if it had been sent, and answered, for the records only that it changes."""
+        own, id_of, wrapper = self.catalog.id, self.catalog.id_of, self.catalog.wrapper
+        kept = {id_of(record.get(own)) for record in records_of(changed, wrapper)}
+
+        def only(body: Body) -> Body:
+            tree = json_of(body)
+            if isinstance(tree, ValueError):
+                return body
+            rest = only_records(tree, wrapper, lambda record: id_of(record.get(own)) in kept)
+            return Body.recorded(json_text(rest).encode())
+
+        request = replace(exchange.request, body=only(exchange.request.body))
+        return replace(
+            exchange, request=request, response=replace(exchange.response, body=only(exchange.response.body))
+        )
 
     def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
         """What the recording shows of the written records before they are written again is not all as it was sent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dfrecord.journey.model import Array, Number, Object, Text, Tree, Var
@@ -101,6 +101,17 @@ def placed_records(tree: Tree, wrapper: str) -> list[tuple[tuple[str | int, ...]
     if isinstance(tree, Array):
         return [((*above, place), item) for place, item in enumerate(tree.items) if isinstance(item, Object)]
     return [((), tree)] if isinstance(tree, Object) else []
+
+
+def only_records(tree: Tree, wrapper: str, wanted: Callable[[Object], bool]) -> Tree:
+    """A body with those of its records that are wanted; one that is no list of records as it is."""
+    rows = tree.get(wrapper) if wrapper and isinstance(tree, Object) else tree
+    if not isinstance(rows, Array):
+        return tree
+    rest = Array(tuple(row for row in rows.items if not isinstance(row, Object) or wanted(row)))
+    return (
+        rest if not isinstance(tree, Object) else Object(tuple((k, rest if v is rows else v) for k, v in tree.members))
+    )
 
 
 @dataclass(frozen=True, slots=True)
