@@ -65,6 +65,9 @@ def test_bulk_update_is_of_the_records_that_it_changes() -> None:
     journey = planned(s.exchanges)
     assert journey.steps[-1].title == "Update role b"
     assert journey.steps[-1].notes == ("left out: 1 of 2 records, which it does not change",)
+    assert (journey.steps[-1].name, "1 of 2 records, which it does not change") in [
+        (r.step, r.reason) for r in journey.residue
+    ]
     with DreamFactoryDouble(id_offset=50) as df:
         result = dfrecord.replay(journey, df.url, {"DF_EMAIL": df.email, "DF_PASSWORD": df.password})
         assert result.ok, result.results

@@ -278,7 +278,7 @@ class _Build:
         kind = kind_of(exchange, location, self.catalog)
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
-        notes = [self.secrets.redact_text(note)] if (note := self.notes.get(exchange.number)) else []
+        note, left_out = self.notes.get(exchange.number, ""), ""
         method = effective_method(exchange, self.catalog)
         danger = self.catalog.danger(method, exchange.request.query, location.record)
         if method in ("PUT", "PATCH") and not self.options.literal and not self.options.whole_records:
@@ -289,7 +289,7 @@ class _Build:
                     return None
                 body_tree = Object(())
             elif isinstance(tree, (Object, Array)) and (unchanged := self._count(tree) - self._count(body_tree)):
-                notes.append(f"left out: {unchanged} of {self._count(tree)} records, which it does not change")
+                left_out = f"{unchanged} of {self._count(tree)} records, which it does not change"
                 exchange = self._of_changed(exchange, body_tree)
         title = title_of(exchange, location, kind, self.sightings, entry, self.catalog)
         answer = json_of(exchange.response.body)
@@ -302,9 +302,11 @@ class _Build:
             captures=self._captures(answer, location, kind),
             answer=None if exchange.error else self._answer(exchange),
             danger=danger,
-            notes=tuple(notes),
+            notes=tuple(filter(None, (self.secrets.redact_text(note), left_out and f"left out: {left_out}"))),
             entry=exchange.number,
         )
+        if left_out:
+            self.residue.append(Residue(ResidueKind.LEFT_OUT, left_out, exchange.number, step.name))
         if self.options.literal:
             return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
         writes = kind in (StepKind.CREATE, StepKind.UPDATE)
