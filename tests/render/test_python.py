@@ -457,9 +457,8 @@ def looked_up(folder: Path, journey: Journey, answers: dict[tuple[str, str], tup
 
 
 def test_lookup_that_finds_nothing_stops_before_anything_changes(folder: Path) -> None:
-    message, sent = looked_up(
-        folder, with_lookup((("name", "db"),)), {LIST: (200, '{"resource":[{"id":1,"name":"DB"}]}')}
-    )
+    lists = {filtered("db"): (200, '{"resource":[]}'), LIST: (200, '{"resource":[{"id":1,"name":"DB"}]}')}
+    message, sent = looked_up(folder, with_lookup((("name", "db"),)), lists)
     assert 'Find service db: there is no service with {"name": "db"}' in message
     assert sent == [" ".join(filtered("db")), " ".join(LIST)]
 
@@ -475,7 +474,7 @@ def test_lookup_that_finds_several_says_how_many(folder: Path) -> None:
     ("answer", "words"),
     [
         ((403, '{"error":{"message":"Access Forbidden."}}'), "failed: Find service db: 403 Access Forbidden."),
-        ((200, "<html>not the API</html>"), "failed: Find service db: the answer is not JSON"),
+        ((200, "<html>not the API</html>"), "failed: Find service db: the answer is no list of records"),
     ],
 )
 def test_refused_lookup_says_what_was_looked_for(folder: Path, answer: tuple[int, str], words: str) -> None:
@@ -514,8 +513,10 @@ def test_several_keys_are_compared_with_their_types(folder: Path) -> None:
 
 def test_lookup_with_a_query_of_its_own_keeps_it(folder: Path) -> None:
     path = "/api/v2/system/service?related=x"
-    _, sent = looked_up(folder, with_lookup((("name", "db"),), path=path), {})
-    assert sent[:2] == [f"GET {path}&filter=name%3D%22db%22&fields=id,name", f"GET {path}&fields=id,name"]
+    searched = f"{path}&filter=name%3D%22db%22&fields=id,name"
+    nothing = {("GET", searched): (200, '{"resource":[]}')}
+    _, sent = looked_up(folder, with_lookup((("name", "db"),), path=path), nothing)
+    assert sent[:2] == [f"GET {searched}", f"GET {path}&fields=id,name"]
 
 
 @pytest.mark.parametrize(
