@@ -57,7 +57,7 @@ def test_read_that_was_under_way_says_nothing_of_the_update_sent_meanwhile(
     assert bodies(planned(timed), "update") == kept  # answered before, it would show that nothing changed
 
 
-def test_bulk_update_is_of_the_records_that_it_changes() -> None:
+def test_bulk_update_is_of_the_records_that_it_changes(tmp_path: Path) -> None:
     with console() as s:
         s.create("role", {"name": "a", "description": "1"}, {"name": "b", "description": "2"})
         rows = [row for row in s.call("GET", "system/role")["resource"] if row["name"] in ("a", "b")]
@@ -69,7 +69,8 @@ def test_bulk_update_is_of_the_records_that_it_changes() -> None:
         (r.step, r.reason) for r in journey.residue
     ]
     with DreamFactoryDouble(id_offset=50) as df:
-        result = dfrecord.replay(journey, df.url, {"DF_EMAIL": df.email, "DF_PASSWORD": df.password})
+        given = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        result = dfrecord.replay(journey, df.url, given, created_file=tmp_path / "created.jsonl")
         assert result.ok, result.results
 
 
