@@ -248,6 +248,17 @@ def test_a_number_that_looks_like_an_id_is_never_sent_as_recorded() -> None:
     ]
 
 
+@pytest.mark.parametrize("odd", ["\ue0000\ue000", "\ue0009\ue000", "\ue000", "\ue001\ue0000\ue000x\ue001"])
+def test_no_text_in_a_form_passes_for_a_variable(odd: str) -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "made"})
+        app = s.call("GET", "system/app")["resource"][0]["id"]
+        form = f"role_id={role}&description={odd}".encode()
+        s.upload(f"system/app/{app}", "application/x-www-form-urlencoded", form, "PATCH")
+    body = planned(s.exchanges).steps[-1].request.body
+    assert body == RawBody((b"role_id=", Var("role_id"), f"&description={odd}".encode()))
+
+
 def test_ids_in_forms_and_xml_are_linked_or_asked_for() -> None:
     with console() as s:
         services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}

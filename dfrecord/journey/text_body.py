@@ -13,23 +13,27 @@ Held = Callable[[Var], str]
 Site = Callable[[Sequence[str], str], Var | None]
 """Gives the variable of a value, if it is an id; the field is told by its names, from the outside in."""
 
-_HOLDER = re.compile("\ue000(\\d+)\ue000")
+_MARKS = range(0xE000, 0xF900)
+"""Characters that Unicode gives no meaning (the private use area)."""
 _XML = re.compile(r"<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)")
 
 
 def rewritten(body: RawBody, rewrite: Callable[[str, Held], str]) -> RawBody:
     """The body with its text rewritten, variables kept. One that is no UTF-8 text stays as it is."""
+    try:
+        recorded = b"".join(part for part in body.parts if isinstance(part, bytes)).decode("utf-8")
+        mark = next(mark for mark in map(chr, _MARKS) if mark not in recorded)
+        texts = [part if isinstance(part, Var) else part.decode("utf-8") for part in body.parts]
+    except (UnicodeDecodeError, StopIteration):
+        return body
     holders: list[Var] = []
 
     def held(var: Var) -> str:
         holders.append(var)
-        return f"\ue000{len(holders) - 1}\ue000"
+        return f"{mark}{len(holders) - 1}{mark}"
 
-    try:
-        text = "".join(held(part) if isinstance(part, Var) else part.decode("utf-8") for part in body.parts)
-    except UnicodeDecodeError:
-        return body
-    parts = _HOLDER.split(rewrite(text, held))
+    text = rewrite("".join(held(part) if isinstance(part, Var) else part for part in texts), held)
+    parts = text.split(mark)
     return RawBody(tuple(holders[int(part)] if n % 2 else part.encode() for n, part in enumerate(parts) if part))
 
 
