@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -15,7 +16,7 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import Encoding, Journey, JsonBody, RawBody, Text, Var, VariableKind
+from dfrecord.journey.model import Encoding, Journey, JsonBody, Object, RawBody, Text, Var, VariableKind
 from dfrecord.journey.upsert import SENT_ALWAYS
 from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import load
@@ -248,7 +249,9 @@ def test_a_number_that_looks_like_an_id_is_never_sent_as_recorded() -> None:
     ]
 
 
-@pytest.mark.parametrize("odd", ["\ue0000\ue000", "\ue0009\ue000", "\ue000", "\ue001\ue0000\ue000x\ue001"])
+@pytest.mark.parametrize(
+    "odd", ["\ue0000\ue000", "\ue0009\ue000", "\ue000", "\ue001\ue0000\ue000x\ue001", "%EE%80%800%EE%80%80"]
+)
 def test_no_text_in_a_form_passes_for_a_variable(odd: str) -> None:
     with console() as s:
         [role] = s.create("role", {"name": "made"})
@@ -257,6 +260,9 @@ def test_no_text_in_a_form_passes_for_a_variable(odd: str) -> None:
         s.upload(f"system/app/{app}", "application/x-www-form-urlencoded", form, "PATCH")
     body = planned(s.exchanges).steps[-1].request.body
     assert body == RawBody((b"role_id=", Var("role_id"), f"&description={odd}".encode()))
+    wanted = planned(s.exchanges, upsert=True).steps[-1].wanted
+    assert wanted
+    assert wanted.document.get("record") == Object((("role_id", Var("role_id")), ("description", unquote(odd))))
 
 
 def test_ids_in_forms_and_xml_are_linked_or_asked_for() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from dfrecord.journey.model import RawBody, Var
@@ -18,23 +19,48 @@ _MARKS = range(0xE000, 0xF900)
 _XML = re.compile(r"<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)")
 
 
+@dataclass
+class HeldText:
+    """A body as one text: a number between two `mark`s, which are nowhere else in it, holds a variable's place."""
+
+    mark: str
+    text: str = ""
+    variables: list[Var] = field(default_factory=list)
+
+    def hold(self, var: Var) -> str:
+        """What stands for one more variable."""
+        self.variables.append(var)
+        return f"{self.mark}{len(self.variables) - 1}{self.mark}"
+
+    def parts(self, text: str) -> list[str | Var]:
+        """A piece of the text, which may have been decoded, with its variables again."""
+        pieces = text.split(self.mark)
+        return [self.variables[int(piece)] if n % 2 else piece for n, piece in enumerate(pieces) if piece]
+
+
+def held_text(body: RawBody) -> HeldText | None:
+    """The body as one text; None when it is no UTF-8."""
+    try:
+        texts = [part if isinstance(part, Var) else part.decode("utf-8") for part in body.parts]
+    except UnicodeDecodeError:
+        return None
+    recorded = "".join(part for part in texts if isinstance(part, str))
+    known = {*recorded, *unquote_plus(recorded)}
+    mark = next((mark for mark in map(chr, _MARKS) if mark not in known), None)
+    if mark is None:
+        return None
+    held = HeldText(mark)
+    held.text = "".join(held.hold(part) if isinstance(part, Var) else part for part in texts)
+    return held
+
+
 def rewritten(body: RawBody, rewrite: Callable[[str, Held], str]) -> RawBody:
     """The body with its text rewritten, variables kept. One that is no UTF-8 text stays as it is."""
-    try:
-        recorded = b"".join(part for part in body.parts if isinstance(part, bytes)).decode("utf-8")
-        mark = next(mark for mark in map(chr, _MARKS) if mark not in recorded)
-        texts = [part if isinstance(part, Var) else part.decode("utf-8") for part in body.parts]
-    except (UnicodeDecodeError, StopIteration):
+    held = held_text(body)
+    if held is None:
         return body
-    holders: list[Var] = []
-
-    def held(var: Var) -> str:
-        holders.append(var)
-        return f"{mark}{len(holders) - 1}{mark}"
-
-    text = rewrite("".join(held(part) if isinstance(part, Var) else part for part in texts), held)
-    parts = text.split(mark)
-    return RawBody(tuple(holders[int(part)] if n % 2 else part.encode() for n, part in enumerate(parts) if part))
+    parts = held.parts(rewrite(held.text, held.hold))
+    return RawBody(tuple(part.encode() if isinstance(part, str) else part for part in parts))
 
 
 def with_form_ids(body: RawBody, site: Site) -> RawBody:

@@ -27,6 +27,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer, label
 from dfrecord.journey.rewrite import as_value
+from dfrecord.journey.text_body import HeldText, held_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
@@ -242,44 +243,27 @@ def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
 
 
 def _csv_records(body: RawBody) -> list[Object]:
-    """The records of a CSV import: a field a column, variables (passwords) kept. None when it is not text."""
-    text, holders = _held_text(body)
-    rows = csv.DictReader(io.StringIO(text))
+    """The records of a CSV import: a field a column, variables (passwords) kept; none when it is not text."""
+    held = held_text(body)
+    if held is None:
+        return []
+    rows = csv.DictReader(io.StringIO(held.text.removeprefix("\ufeff")))
     return [
-        Object(
-            tuple((field, _cell(value, holders)) for field, value in row.items() if field and isinstance(value, str))
-        )
+        Object(tuple((field, _cell(value, held)) for field, value in row.items() if field and isinstance(value, str)))
         for row in rows
     ]
 
 
 def _form_record(body: RawBody) -> Object | None:
     """The one record of a flat form, None when it is none: `resource[0][name]=…` is not flat."""
-    text, holders = _held_text(body)
-    pairs = parse_qsl(text, keep_blank_values=True)
-    if not pairs or any("[" in name for name, _ in pairs):
+    held = held_text(body)
+    pairs = parse_qsl(held.text, keep_blank_values=True) if held else []
+    if held is None or not pairs or any("[" in name for name, _ in pairs):
         return None
-    return Object(tuple((name, _cell(value, holders)) for name, value in pairs))
+    return Object(tuple((name, _cell(value, held)) for name, value in pairs))
 
 
-def _held_text(body: RawBody) -> tuple[str, dict[str, Var]]:
-    """A body as text in which each variable is held by a mark of its own; empty when it is not text."""
-    holders: dict[str, Var] = {}
-    text = ""
-    for part in body.parts:
-        if isinstance(part, Var):
-            holder = f"\ue000{len(holders)}\ue000"
-            holders[holder] = Var(part.name)
-            text += holder
-            continue
-        try:
-            text += part.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return "", {}
-    return text, holders
-
-
-def _cell(text: str, holders: Mapping[str, Var]) -> Tree:
-    parts = re.split("(\ue000\\d+\ue000)", text)
-    whole = [holders.get(part, part) for part in parts if part]
+def _cell(text: str, held: HeldText) -> Tree:
+    """A value of the text; a variable of it is no longer encoded as it was there."""
+    whole = [Var(part.name) if isinstance(part, Var) else part for part in held.parts(text)]
     return whole[0] if len(whole) == 1 and isinstance(whole[0], Var) else as_value(tuple(whole))
