@@ -58,6 +58,19 @@ def test_read_that_was_under_way_says_nothing_of_the_update_sent_meanwhile(
     assert bodies(planned(timed), "update") == kept  # answered before, it would show that nothing changed
 
 
+def test_id_that_holds_a_secret_is_not_told() -> None:
+    with console() as s:
+        user = {"name": "u", "email": "u@example.com", "password": 16 * "7"}
+        s.create("user", user)
+        s.call("GET", "system/user")
+        deleted = s.exchanges[-1]
+        url = deleted.request.url.replace("system/user", f"system/app/{17 * '7'}")
+    gone = replace(deleted, request=replace(deleted.request, url=url, method="DELETE"))
+    journey = planned([*s.exchanges[:-1], gone])
+    asked = next(variable for variable in journey.variables if "on the recorded instance" in variable.description)
+    assert 16 * "7" not in asked.description
+
+
 def test_bulk_update_is_of_the_records_that_it_changes(tmp_path: Path) -> None:
     with console() as s:
         s.create("role", {"name": "a", "description": "1"}, {"name": "b", "description": "2"})

@@ -157,7 +157,7 @@ class _Build:
             title=redact(self.options.name or name.replace("_", " ")),
             source=redact(re.split(r"[\\/]", self.recording.source)[-1]),
             steps=tuple(in_dependency_order(self.steps, {variable.name: variable for variable in wanted})),
-            variables=(base, *wanted),
+            variables=(base, *(replace(v, description=redact(v.description)) for v in wanted)),
             residue=tuple(replace(r, reason=redact(r.reason)) for r in (*self.residue, *self.references.residue)),
             entry_count=self.recording.entry_count,
             literal=self.options.literal,
