@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
 from dfrecord.renderers import Format, Renderer, formats, unused
 
@@ -26,4 +27,4 @@ def command() -> None:
         click.echo(f"{format.name:<{width}}  {renderer.ending:<{ending}}  {facts}")
     problems += [f"format {f.name}: {f.origin} is not used, for another format has its name" for f in unused()]
     for problem in problems:
-        click.echo("dfrecord: " + " ".join(problem.split()), err=True)
+        tell("dfrecord: " + " ".join(problem.split()))

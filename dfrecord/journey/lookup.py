@@ -9,12 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import parse_qs
 
 from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, records_of
-from dfrecord.normalise.select import effective_method
+from dfrecord.normalise.select import effective_method, start_times
 from dfrecord.recording.exchange import Exchange
 from dfrecord.system_api.catalog import Catalog, Resource
 
@@ -177,11 +177,8 @@ def _entry(sighting: Sighting) -> int:
 
 def _heard(exchanges: Sequence[Exchange]) -> list[int]:
     """For each exchange the place of the first one sent after its answer came; the next one when times are unknown."""
-    try:
-        sent = [datetime.fromisoformat(exchange.started) for exchange in exchanges]
-    except ValueError:
-        return [place + 1 for place in range(len(exchanges))]
-    if any(time.tzinfo is None for time in sent):
+    sent = start_times(exchanges)
+    if sent is None:
         return [place + 1 for place in range(len(exchanges))]
     ends = [time + timedelta(milliseconds=max(e.milliseconds, 0)) for time, e in zip(sent, exchanges, strict=True)]
     return [max(place + 1, bisect_left(sent, end)) for place, end in enumerate(ends)]

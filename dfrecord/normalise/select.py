@@ -133,14 +133,20 @@ def passed_over(recording: Recording) -> list[Decision]:
 
 def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """The exchanges by start time when all of them give one with its zone, else as they are."""
-    try:
-        times = [datetime.fromisoformat(exchange.started) for exchange in exchanges]
-    except ValueError:
-        return list(exchanges)
-    if any(time.tzinfo is None for time in times):
+    times = start_times(exchanges)
+    if times is None:
         return list(exchanges)
     order = sorted(range(len(times)), key=times.__getitem__)
     return [exchanges[place] for place in order]
+
+
+def start_times(exchanges: Sequence[Exchange]) -> list[datetime] | None:
+    """When each exchange began; None unless all of them say so with its zone."""
+    try:
+        times = [datetime.fromisoformat(exchange.started) for exchange in exchanges]
+    except ValueError:
+        return None
+    return None if any(time.tzinfo is None for time in times) else times
 
 
 def _decide(exchange: Exchange, done: Exchange | None, prefixes: list[tuple[str, ...]], catalog: Catalog) -> Decision:
