@@ -32,7 +32,8 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json base64 l upper lower capitalized
+        df answer pick uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text no_xml
+        base64 l upper lower capitalized
         str int float bool bytes object print
         """,
     )
