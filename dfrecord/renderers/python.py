@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from dfrecord import nesting
 from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
     Journey,
@@ -133,6 +134,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         letters=_letters(journey),
         hides=any(variable.secret for variable in journey.variables),
         hiding=functions_of(hiding),
+        nesting=functions_of(nesting),
         text_escapes=functions_of(text_escapes) if encoder.helpers & ESCAPES else "",
         in_xml=[string(env) for env in journey.in_xml],
         reconcile=functions_of(reconcile),
