@@ -445,7 +445,8 @@ def test_ids_in_the_fields_and_files_of_a_multipart_form_are_linked_or_asked_for
         f"name,storage_service_id,type\r\na,{{service_id}},{services['db']}",
         '{"resource":[{"name":"x","role_id":{role_id},"storage_service_id":{other_service_id}}]}',
     ]
-    assert journey.variable("service_id").lookup and journey.variable("other_service_id").required
+    assert journey.variable("service_id").lookup
+    assert journey.variable("other_service_id").required
 
 
 def test_passwords_of_users_in_a_file_of_a_form_are_secrets() -> None:

@@ -108,9 +108,10 @@ def check_xml(text: str, values: list[str]) -> None:
 
 def check_parts(body: bytes, values: list[str]) -> None:
     message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: multipart/form-data; boundary=B\r\n\r\n" + body)
-    field, table, manifest = (part.get_payload(decode=True) for part in message.iter_parts())
-    assert field.decode() == values[0]
-    assert list(csv.reader(io.StringIO(table.decode(), newline="")))[1] == [values[1], values[2]]
+    contents = [content for part in message.iter_parts() if isinstance(content := part.get_payload(decode=True), bytes)]
+    field, table, manifest = (content.decode() for content in contents)
+    assert field == values[0]
+    assert list(csv.reader(io.StringIO(table, newline="")))[1] == [values[1], values[2]]
     assert json.loads(manifest) == {"a": values[3]}
 
 
