@@ -17,7 +17,7 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import Encoding, Journey, JsonBody, Object, RawBody, Text, Var, VariableKind
+from dfrecord.journey.model import Encoding, Journey, JsonBody, Number, Object, RawBody, Text, Var, VariableKind
 from dfrecord.journey.upsert import SENT_ALWAYS
 from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import load
@@ -248,7 +248,13 @@ def test_service_name_follows_into_paths_scripts_and_attachments_also_when_renam
 def test_a_number_that_looks_like_an_id_is_never_sent_as_recorded() -> None:
     with console() as s:
         services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
-        config = {"own_service_id": services["db"], "maps": [{"other_app_id": 77}], "tenant_id": 31}
+        config = {
+            "own_service_id": services["db"],
+            "maps": [{"other_app_id": 77}],
+            "tenant_id": 31,
+            "tenantIds": [31, 32],
+        }
+        config["port_id"] = 1.5
         s.create("service", {**DATABASE, "type": "of_tomorrow", "config": config})
     journey = planned(s.exchanges)
     [body] = bodies(journey, "create")
@@ -256,10 +262,16 @@ def test_a_number_that_looks_like_an_id_is_never_sent_as_recorded() -> None:
     service, app = config["own_service_id"], config["maps"][0]
     assert journey.variable(service.strip("{}")).lookup is not None
     assert journey.variable(app["other_app_id"].strip("{}")).required
+    tenant = journey.variable(config["tenant_id"].strip("{}"))
+    assert (tenant.env, tenant.required, tenant.default) == ("DF_TENANT_ID", False, Number("31"))
+    tenants = [journey.variable(item.strip("{}")).default for item in config["tenantIds"]]
+    assert (tenants, config["port_id"]) == ([Number("31"), Number("32")], 1.5)
     assert [r.subject for r in journey.residue if "looks like an id" in r.reason] == [
         "config.own_service_id",
         "config.maps[].other_app_id",
         "config.tenant_id",
+        "config.tenantIds[]",
+        "config.tenantIds[]",
     ]
 
 

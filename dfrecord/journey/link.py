@@ -49,6 +49,7 @@ NOT_JSON = "its body is not JSON: only the ids in it are replaced, the rest is s
 BELOW = "it is about something below a record that the catalog does not know: other ids in it are sent as recorded"
 _GONE: Tree = Text(("left out",))
 """Stands for a field that is not sent; compared by identity."""
+_MAY_BE_ID = re.compile(r"((^|[_.])ids?|[a-z]Ids?)(\[\])?$")
 _FILTER_SAFE = "=()*,!<>'"
 
 
@@ -311,16 +312,21 @@ class _Linking:
                     for item in value.items
                 )
             )
-        if isinstance(value, Number) and re.search(r"(^|[_.])id$", path) and value.text not in ("0", "-1"):
+        if isinstance(value, Number) and _MAY_BE_ID.search(path) and value.text.isdecimal() and value.text != "0":
             return self._likely_id(value, path)
         return value
 
     def _likely_id(self, value: Number, path: str) -> Tree:
         targets = self.catalog.guessed_targets(path)
-        taken = f"it is taken for the id of a {targets[0]}" if targets else "it is sent as recorded"
+        if targets:
+            taken = f"it is taken for the id of a {targets[0]}"
+            sent = self._foreign(value, targets, path)
+        else:
+            sent = Var(self.references.suspected(path, value, self.step.title))
+            taken = f"set DF_{sent.name.upper()} where it is another one"
         reason = f"{path} = {value.text} looks like an id that dfrecord does not know; {taken}"
         self._tell(ResidueKind.UNKNOWN, reason, path)
-        return self._foreign(value, targets, path) if targets else value
+        return sent
 
     def _foreign(self, value: Tree, targets: Sequence[str], path: str) -> Tree:
         own = self.catalog.id_of(value)

@@ -6,6 +6,7 @@ record was deleted and its number used again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from dfrecord.journey.model import (
     Capture,
     Encoding,
     Lookup,
+    Number,
     Object,
     Residue,
     ResidueKind,
@@ -182,6 +184,16 @@ class References:
             Variable(name, VariableKind.SECRET, env=env, secret=True, required=True, description=about)
         )
         return name
+
+    def suspected(self, path: str, value: Number, title: str) -> str:
+        """The parameter for a number that may be an id, of a resource that nobody can tell; as recorded by default."""
+        key = (f".{path}", value.text)
+        if key not in self._known:
+            name = self._known[key] = self.namer.give(identifier(re.split(r"[.\[\]]+", path.rstrip("[]"))[-1]))
+            env, about = f"DF_{name.upper()}", f"{path} ({title}), which may be an id"
+            parameter = Variable(name, VariableKind.PARAMETER, "integer", env, default=value, description=about)
+            self.variables.append(parameter)
+        return self._known[key]
 
     # ---------------------------------------------------------------- one way each
 
