@@ -54,7 +54,7 @@ def test_what_a_user_did_is_done_again_and_undone_with_the_key_that_chooses_the_
         work(session)
         script = runner(way, session, tmp_path)
         before = portable(target.state())
-        given = {"DF_EMAIL": "ops@example.com", "DF_PASSWORD": PASSWORD, "DF_API_KEY": keys[target]}
+        given: dict[str, Any] = {"DF_EMAIL": "ops@example.com", "DF_PASSWORD": PASSWORD, "DF_API_KEY": keys[target]}
         script.run(target, **given)
         assert portable(target.state()) == portable(recorded.state())
         target.reset_log()
@@ -96,12 +96,12 @@ def test_what_several_accounts_did_is_undone_as_the_administrator(
         s._api_key = keys[recorded]
         given: dict[str, Any] = session(s, recorded)
         admin = "_2" if session is user_then_admin else ""
-        to_undo = {f"DF_EMAIL{admin}": target.email, f"DF_PASSWORD{admin}": target.password}
+        to_undo: dict[str, Any] = {f"DF_EMAIL{admin}": target.email, f"DF_PASSWORD{admin}": target.password}
         named = {variable.env for variable in dfrecord.plan(Recording("s.har", tuple(s.exchanges))).variables}
         given |= {"DF_API_KEY": keys[target]} if "DF_API_KEY" in named else {}
         script = runner(way, s, tmp_path)
         before = portable(target.state())
         script.run(target, **{**given, **to_undo})
         assert portable(target.state()) == portable(recorded.state())
-        script.run(target, teardown=True, **{**dict.fromkeys(given, ""), **to_undo})
+        script.run(target, teardown=True, **dict[str, Any](dict.fromkeys(given, ""), **to_undo))
         assert portable(target.state()) == before

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dfrecord.journey.model import Array, Number, Object, Text, Tree, Var
+from dfrecord.nesting import is_too_deep
 from dfrecord.recording.exchange import Body, BodyState
 from dfrecord.system_api.catalog import Catalog
 
@@ -18,9 +19,12 @@ def parse_json(content: bytes | str) -> Tree:
     """
     text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     try:
-        return _frozen(_DECODER.decode(text))
+        tree = _frozen(_DECODER.decode(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if is_too_deep(tree, _inside):
+        raise ValueError("nested too deeply")
+    return tree
 
 
 def json_of(body: Body) -> Tree | ValueError:
@@ -77,6 +81,12 @@ def _frozen(value: object) -> Tree:
     if value is None or isinstance(value, (bool, str, Number, Object)):
         return value
     raise TypeError(f"not a JSON value: {value!r}")
+
+
+def _inside(tree: Tree) -> Iterable[Tree]:
+    if isinstance(tree, Object):
+        return [value for _, value in tree.members]
+    return tree.items if isinstance(tree, Array) else ()
 
 
 def _no_constant(name: str) -> Tree:

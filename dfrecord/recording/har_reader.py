@@ -98,7 +98,7 @@ def read_har(
         else:
             try:
                 exchanges.append(_exchange(number, item, dialect, notes))
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 lost += 1
                 notes.add(f"it could not be read: {error}", number)
         number += 1

@@ -13,6 +13,8 @@ import re
 
 import msgspec
 
+from dfrecord.nesting import is_too_deep
+
 _TRAILING_COMMA = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+")|,(?=\s*[}\]])', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONE_SURROGATE_BUT_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -23,9 +25,13 @@ _DECODER = msgspec.json.Decoder()
 def decoded(raw: msgspec.Raw | memoryview) -> object:
     """The JSON value in `raw`; raises ValueError when even the lenient way cannot read it."""
     try:
-        return _DECODER.decode(raw)
+        value = _DECODER.decode(raw)
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        return _leniently(bytes(raw))
+        value = _leniently(bytes(raw))
+    written = bytes(raw)  # to count is quick, and most values have too few brackets to be worth walking through
+    if written.count(b"[") + written.count(b"{") > 50 and is_too_deep(value):
+        raise ValueError("nested too deeply")
+    return value
 
 
 def _leniently(raw: bytes) -> object:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from dfrecord import nesting
 from dfrecord.journey.model import (
     Array,
     Journey,
@@ -124,7 +125,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         facts=settings.facts(wrote=tasks.tells_changes),
     )
     filters = env.get_template("ansible/filters.py.j2").render(
-        reconcile=functions_of(reconcile), hiding=functions_of(hiding)
+        reconcile=functions_of(reconcile), hiding=functions_of(hiding), nesting=functions_of(nesting)
     )
     return (
         OutputFile(playbook.encode("utf-8"), executable=True),

@@ -104,7 +104,7 @@ def jq_program(tree: Tree, scope: Scope, indent: str = "") -> JqProgram | None:
     writer = _Writer(scope)
     try:
         source = writer.lines(tree, indent)
-    except (_Altered, RecursionError):
+    except _Altered:
         return None
     if len(source.encode()) > LONGEST_PROGRAM:
         return None

@@ -7,7 +7,6 @@ URL once more, `requester/core.js` sends) and postman-collection 4.4 (`url.js`, 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from dfrecord.journey.model import (
     variables_of_tree,
 )
 from dfrecord.journey.undo_session import UndoSession
+from dfrecord.normalise.body import parse_json
 from dfrecord.renderers.postman_encoder import (
     Names,
     clean,
@@ -324,8 +324,8 @@ def _is_scripted(body: RawBody) -> bool:
 def _plain_json(text: str) -> bool:
     """Whether Postman may know that the text is JSON: it then removes comments, so there must be nothing like one."""
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        parse_json(text)
+    except ValueError:
         return False
     return "//" not in text and "/*" not in text
 

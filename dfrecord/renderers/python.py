@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from dfrecord import nesting
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
@@ -133,6 +134,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         letters=_letters(journey),
         hides=any(variable.secret for variable in journey.variables),
         hiding=functions_of(hiding),
+        nesting=functions_of(nesting),
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
         undoing=functions_of(undoing),

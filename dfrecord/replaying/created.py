@@ -28,6 +28,7 @@ from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.journey.model import Conventions, Object
+from dfrecord.nesting import is_too_deep
 from dfrecord.replaying.client import Answered
 from dfrecord.replaying.values import as_json
 
@@ -158,9 +159,9 @@ class CreatedFile:
         for line in lines:
             try:
                 note = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # a line that a full disk cut off
-            if isinstance(note, dict):
+            if isinstance(note, dict) and not is_too_deep(note):
                 yield note
 
     def _append(self, made: Mapping[str, Any] | None = None, **note: Any) -> None:

@@ -214,7 +214,7 @@ class _Run:
             self.options.begin(self.numbers[item.name], self._hidden(title_of(item, self.values)))
         try:
             result = self._lookup(item) if isinstance(item, Variable) else self._step(item)
-        except (WorkFailed, RecursionError) as error:  # the latter: an answer is nested too deeply
+        except WorkFailed as error:
             number = self.numbers[item.name] if isinstance(item, Step) else 0
             title = title_of(item, self.values) if isinstance(item, Step) else item.description
             differences: list[Difference] = []
@@ -291,7 +291,7 @@ class _Run:
             told = {result.number for result in self.results if result.outcome is Outcome.DIFFERS}
             for result in Verification(self.sender, self._told, self.numbers).unlike(told, self.options.first_step):
                 self._add(result)
-        except (WorkFailed, RecursionError) as error:
+        except WorkFailed as error:
             self._add(StepResult(0, "verify", "Read again what was written", Outcome.FAILED, message=str(error)))
 
     # ---------------------------------------------------------------- texts

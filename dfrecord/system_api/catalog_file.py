@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from dfrecord.errors import UnreadableInput
+from dfrecord.nesting import is_too_deep
 
 FORMAT = "dfrecord-catalog/1"
 
@@ -215,9 +216,9 @@ def read_catalog(path: Path | None) -> CatalogFile:
         given = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise UnreadableInput(f"{path}: cannot be read: {error.strerror or error}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableInput(f"{path}: is not JSON: {error}") from None
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or is_too_deep(given):
         raise UnreadableInput(f"{path}: is not a catalog: it has to be one JSON object (docs/catalog.md)")
     base = given.pop("extends", None)
     if base not in (None, "dreamfactory"):

@@ -364,9 +364,29 @@ class DreamFactory:
 def parsed(text: str) -> Any:
     """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if is_too_deep(value) else value
+
+
+def items_of(value: Any) -> list[Any]:
+    """What lies in a list or an object."""
+    return (
+        [*value.values()]
+        if isinstance(value, dict)
+        else value if isinstance(value, list) else []
+    )
+
+
+def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+    """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
+    level = [value]
+    for _ in range(65):
+        level = [item for outer in level for item in inside(outer)]
+        if not level:
+            return False
+    return True
 
 
 def explain(
@@ -543,14 +563,13 @@ def problems(columns: set[str]) -> list[str]:
     """What is missing or wrong in this process's environment, beside what a CSV file has columns for."""
     environment = os.environ
     token = environment.get("DF_SESSION_TOKEN")
-    undo = False
     missing = [
         setting.env
         for name, setting in SETTINGS.items()
         if setting.required
         and name not in columns
         and not environment.get(setting.env)
-        and not (token if setting.to_log_in else undo)
+        and not (setting.to_log_in and token)
     ]
     found = [f"set {', '.join(missing)} first"] if missing else []
     for setting in SETTINGS.values():

@@ -669,9 +669,29 @@ class DreamFactory:
 def parsed(text: str) -> Any:
     """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if is_too_deep(value) else value
+
+
+def items_of(value: Any) -> list[Any]:
+    """What lies in a list or an object."""
+    return (
+        [*value.values()]
+        if isinstance(value, dict)
+        else value if isinstance(value, list) else []
+    )
+
+
+def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+    """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
+    level = [value]
+    for _ in range(65):
+        level = [item for outer in level for item in inside(outer)]
+        if not level:
+            return False
+    return True
 
 
 def explain(
@@ -1026,6 +1046,8 @@ class Setting:
     default: Any = None
     required: bool = False
     to_log_in: bool = False  # needed only without a session token
+    to_undo: bool = False  # needed to delete what earlier runs created
+    to_undo_signed_on: bool = False  # the same with a session token
     is_name: bool = False  # gets a suffix of its own in each iteration, unless given
 
 
@@ -1034,11 +1056,13 @@ SETTINGS: dict[str, Setting] = {
         "DF_EMAIL",
         required=True,
         to_log_in=True,
+        to_undo=True,
     ),
     "password": Setting(
         "DF_PASSWORD",
         required=True,
         to_log_in=True,
+        to_undo=True,
     ),
     "tenant": Setting(
         "DF_TENANT",
@@ -1075,7 +1099,11 @@ def problems(columns: set[str]) -> list[str]:
         if setting.required
         and name not in columns
         and not environment.get(setting.env)
-        and not (token if setting.to_log_in else undo)
+        and (
+            (setting.to_undo_signed_on if token else setting.to_undo)
+            if undo
+            else not (setting.to_log_in and token)
+        )
     ]
     found = [f"set {', '.join(missing)} first"] if missing else []
     for setting in SETTINGS.values():

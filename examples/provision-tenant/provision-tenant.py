@@ -872,9 +872,29 @@ class DreamFactory:
 def parsed(text: str) -> Any:
     """An answer's JSON, or the text itself when it is none, or nested too deeply."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if is_too_deep(value) else value
+
+
+def items_of(value: Any) -> list[Any]:
+    """What lies in a list or an object."""
+    return (
+        [*value.values()]
+        if isinstance(value, dict)
+        else value if isinstance(value, list) else []
+    )
+
+
+def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+    """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
+    level = [value]
+    for _ in range(65):
+        level = [item for outer in level for item in inside(outer)]
+        if not level:
+            return False
+    return True
 
 
 def explain(
@@ -1601,10 +1621,7 @@ def main(argv: list[str] | None = None) -> int:
             df,
             tenant=arguments.tenant,
         )
-    except (
-        StepFailed,
-        RecursionError,
-    ) as error:  # the latter: an answer that is nested too deeply
+    except StepFailed as error:
         print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
         return 1
     if df.planning:

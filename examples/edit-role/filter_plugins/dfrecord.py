@@ -112,12 +112,11 @@ def answer(result: dict[str, Any]) -> Any:
         return None if "skip_reason" in result else UNKNOWN
     if result.get("status") == 404:
         return None
-    if "json" in result:
-        return result["json"]
     try:
-        return json.loads(result.get("content") or "")
+        value = result["json"] if "json" in result else json.loads(result.get("content") or "")
     except (ValueError, RecursionError):
         return None
+    return None if is_too_deep(value) else value
 
 
 def there(result: dict[str, Any]) -> Any:
@@ -345,6 +344,22 @@ def apart(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: apart(item) for name, item in value.items()}
     return [apart(item) for item in value] if isinstance(value, list) else value
+
+
+def items_of(value: Any) -> list[Any]:
+    """What lies in a list or an object."""
+    return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+    """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
+    level = [value]
+    for _ in range(65):
+        level = [item for outer in level for item in inside(outer)]
+        if not level:
+            return False
+    return True
+
 
 
 def hidden(text: str, secrets: dict[str, str]) -> str:
