@@ -273,6 +273,7 @@ class _Build:
             title="Log in as an administrator",
             kind=StepKind.LOGIN,
             request=RequestTemplate("POST", Text((session.admin_path,)), headers, body),
+            resource=self.catalog.locate(session.admin_path).resource,
             captures=(Capture("session_token", (session.token_fields[0],)),),
             notes=("added by dfrecord: the recording has no login that its calls use",),
         )

@@ -159,6 +159,15 @@ def step_calls(journey: Journey) -> Iterator[Call]:
     return (body.step(step) for step in journey.steps)
 
 
+def _acts_as(step: Step) -> str:
+    """What a plan has to be told of a call: that it writes no record, or the verb that it stands for."""
+    method = step.request.method
+    verbs = {StepKind.UPDATE: ("PUT", "PATCH"), StepKind.DELETE: ("DELETE",), StepKind.CREATE: ("POST",)}
+    if step.kind in verbs:
+        return "" if method in verbs[step.kind] else verbs[step.kind][0]
+    return "" if method in ("GET", "HEAD") else "CALL"
+
+
 def _renewed(journey: Journey) -> list[str]:
     """The fields of answers from which a session token is taken, when a run goes on with another than its first."""
     header = journey.conventions.token_header
@@ -229,8 +238,8 @@ class _Body:
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
-        elif self._plans_calls and step.kind is StepKind.CALL and request.method not in ("GET", "HEAD"):
-            arguments.append("writes_record=False")
+        elif self._plans_calls and (acts_as := _acts_as(step)):
+            arguments.append(f"acts_as={string(acts_as)}")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
