@@ -28,7 +28,7 @@ from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Resource
 
 NOT_UNDONE = "the teardown does not undo this step"
-MADE_ANEW = "the teardown makes anew what this step deletes: with another id, and without what others had refer to it"
+MADE_ANEW = "the teardown makes anew what this step deletes: with another id: what referred to it has to be set again"
 ACTS = "of several accounts, the teardown acts as the one that logs in here"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"

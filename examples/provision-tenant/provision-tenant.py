@@ -774,7 +774,9 @@ class DreamFactory:
             record = {"resource": [record]}
             self._request(title, "POST", path, to_json(record), None, True)
         self._note(undone=path, key=key)
-        self._say(f"- {title}: {'already there' if found else 'created'}")
+        self._say(
+            f"- {title}: {'already there' if found else 'created, with another id: what referred to it has to be set again'}"
+        )
 
     def _made(self) -> list[dict[str, Any]]:
         """The notes of what was made or changed on this instance and not undone since, in order."""
@@ -878,7 +880,7 @@ def parsed(text: str) -> Any:
     return text if is_too_deep(value) else value
 
 
-def items_of(value: Any) -> list[Any]:
+def inside_of(value: Any) -> list[Any]:
     """What lies in a list or an object."""
     return (
         [*value.values()]
@@ -887,7 +889,7 @@ def items_of(value: Any) -> list[Any]:
     )
 
 
-def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+def is_too_deep(value: Any, inside: Any = inside_of) -> bool:
     """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
     level = [value]
     for _ in range(65):

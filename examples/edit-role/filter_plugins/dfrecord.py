@@ -346,12 +346,12 @@ def apart(value: Any) -> Any:
     return [apart(item) for item in value] if isinstance(value, list) else value
 
 
-def items_of(value: Any) -> list[Any]:
+def inside_of(value: Any) -> list[Any]:
     """What lies in a list or an object."""
     return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
-def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+def is_too_deep(value: Any, inside: Any = inside_of) -> bool:
     """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
     level = [value]
     for _ in range(65):
