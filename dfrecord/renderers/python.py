@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from dfrecord import nesting
+from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
@@ -31,6 +32,7 @@ from dfrecord.journey.model import (
     VariableKind,
     Wanted,
 )
+from dfrecord.journey.text_body import TextKind, text_kind
 from dfrecord.journey.undo_session import UndoSession
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
@@ -120,7 +122,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],
-        has_csv=any(step.request.is_csv for step in journey.steps),
+        has_csv=any(text_kind(step.request.content_type) is TextKind.TABLE for step in journey.steps),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
@@ -135,6 +137,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         hides=any(variable.secret for variable in journey.variables),
         hiding=functions_of(hiding),
         nesting=functions_of(nesting),
+        text_escapes=functions_of(text_escapes) if encoder.helpers & ESCAPES else "",
+        in_xml=[string(env) for env in journey.in_xml],
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
         undoing=functions_of(undoing),
@@ -188,6 +192,9 @@ def _with_long_lines(text: str) -> str:
 def _width(line: str) -> int:
     """The columns a line takes at most: linters count wide characters twice."""
     return len(line) + sum(not character.isascii() for character in line)
+
+
+ESCAPES = {"csv_cell", "csv_inside", "xml_text"}
 
 
 class _Body:

@@ -33,7 +33,8 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json base64 l upper lower capitalized
+        df answer pick uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text no_xml
+        base64 l upper lower capitalized
         str int float bool bytes object print
         """,
     )
@@ -45,8 +46,8 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
         """
         parsed explain readable reason_of named hidden forms_of form_of
         whole changes row_changes taken field_changes value_changes differs
-        items_of plain created with_ids completed written remembered notable taken_back values_taken_back
-        rows_taken_back removed tear_down inside_of is_too_deep Unknown New
+        items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
+        rows_taken_back removed tear_down is_too_deep Unknown New
         as_given number boolean main annotations
         argparse html json os re sys quote Callable lru_cache requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
