@@ -140,6 +140,16 @@ def test_a_script_plans_a_recording_that_begins_after_the_login(tmp_path: Path) 
         assert target.writes == []
 
 
+def test_secrets_of_several_records_are_told_apart() -> None:
+    with DreamFactoryDouble() as df:
+        s = RecordedSession(df)
+        for name in ("ann", "bob"):
+            s.create("user", {"email": f"{name}@example.com", "name": name, "password": f"{PASSWORD}-{name}"})
+        told = {variable.env: variable.description for variable in dfrecord.plan(joined(s.exchanges)).variables}
+        assert told["DF_USER_PASSWORD"] == "the user password that the recording used (Create user ann@example.com)"
+        assert told["DF_USER_PASSWORD_2"] == "the user password that the recording used (Create user bob@example.com)"
+
+
 @pytest.mark.parametrize("status", [0, 504])
 def test_a_create_whose_answer_was_lost_is_a_step_when_a_later_read_shows_its_record(
     status: int, tmp_path: Path

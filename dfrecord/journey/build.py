@@ -41,7 +41,7 @@ from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
-from dfrecord.journey.secret_variables import SecretVariables
+from dfrecord.journey.secret_variables import SecretVariables, told_apart
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.text_body import TextKind, settled, text_kind
 from dfrecord.journey.titles import kind_of, title_of
@@ -154,7 +154,8 @@ class _Build:
         return self._journey()
 
     def _journey(self) -> Journey:
-        wanted = list(used_variables([*self.variables.all(), *self.references.variables], self.steps))
+        used = used_variables([*self.variables.all(), *self.references.variables], self.steps)
+        wanted = told_apart(list(used), self.steps)
         base = Variable(
             "base_url",
             VariableKind.PARAMETER,
