@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 
-def items_of(value: Any) -> list[Any]:
+def lying_in(value: Any) -> list[Any]:
     """What lies in a list or an object."""
     return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
-def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+def is_too_deep(value: Any, inside: Any = lying_in) -> bool:
     """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
     level = [value]
     for _ in range(65):

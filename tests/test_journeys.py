@@ -197,12 +197,15 @@ def record_made_deleted_and_its_id_used_again(s: RecordedSession) -> None:
     s.create("app", {"name": "app", "type": "0", "role_id": second, "is_active": True})
 
 
-def batch_of_which_one_fails(s: RecordedSession) -> None:
-    s.call(
-        "POST", "system/role", {"resource": [{"name": "one", "is_active": True}, {"name": "one", "is_active": True}]}
-    )
+def batches_of_which_one_fails(s: RecordedSession) -> None:
+    names = ("one", "two", "three", "four", "one")
+    s.call("POST", "system/role", {"resource": [{"name": name, "is_active": True} for name in names]})
     roles = {row["name"]: row["id"] for row in s.call("GET", "system/role?fields=id,name")["resource"]}
     s.call("PATCH", f"system/role/{roles['one']}", {"description": "made in spite of the error"})
+    change = {"resource": [{"description": "changed in spite of the error"}]}
+    s.call("PATCH", f"system/role?continue=true&ids={roles['one']},9999,{roles['two']}", change)
+    s.call("DELETE", f"system/role?ids={roles['three']},9999,{roles['two']}")  # stops at what is not there
+    s.call("DELETE", "system/role", {"resource": [{"id": roles["four"]}, {"id": 9999}]})
 
 
 def twelve_users(s: RecordedSession) -> None:
@@ -317,7 +320,7 @@ SCENARIOS: list[Scenario] = [
     lookups_created_changed_and_deleted_by_ids,
     cors_template_limit_and_schedule,
     record_made_deleted_and_its_id_used_again,
-    batch_of_which_one_fails,
+    batches_of_which_one_fails,
     twelve_users,
     session_refreshed_on_the_way,
     renamed_record_is_found_by_its_old_name,

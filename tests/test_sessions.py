@@ -125,6 +125,31 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_p
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
 
 
+def test_a_script_plans_a_recording_that_begins_after_the_login(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "first", "is_active": True})
+        del s.exchanges[0]
+        s.call("PUT", "system/admin/session")
+        s.create("role", {"name": "second", "is_active": True})
+        script = tmp_path / "script.py"
+        script.write_bytes(dfrecord.render(dfrecord.plan(joined(s.exchanges)), "python")[0].content)
+        given = {"DF_BASE_URL": target.url, "DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        told = run(script, "python", given, options=["--plan"])
+        assert told.stdout.splitlines()[-1] == "Plan: 2 to create, 0 to change, 0 to delete", told.stderr
+        assert target.writes == []
+
+
+def test_secrets_of_several_records_are_told_apart() -> None:
+    with DreamFactoryDouble() as df:
+        s = RecordedSession(df)
+        for name in ("ann", "bob"):
+            s.create("user", {"email": f"{name}@example.com", "name": name, "password": f"{PASSWORD}-{name}"})
+        told = {variable.env: variable.description for variable in dfrecord.plan(joined(s.exchanges)).variables}
+        assert told["DF_USER_PASSWORD"] == "the user password that the recording used (Create user ann@example.com)"
+        assert told["DF_USER_PASSWORD_2"] == "the user password that the recording used (Create user bob@example.com)"
+
+
 @pytest.mark.parametrize("status", [0, 504])
 def test_a_create_whose_answer_was_lost_is_a_step_when_a_later_read_shows_its_record(
     status: int, tmp_path: Path

@@ -41,8 +41,9 @@ from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
-from dfrecord.journey.secret_variables import SecretVariables
+from dfrecord.journey.secret_variables import SecretVariables, told_apart
 from dfrecord.journey.teardown import teardown
+from dfrecord.journey.text_body import TextKind, settled, text_kind
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_of, json_text, only_records, parse_json, records_of
@@ -89,12 +90,21 @@ def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journ
     if not options.literal:
         kept = [replace(e, request=token_in_header(e.request, catalog)) for e in kept]
     journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
+    if not options.literal:
+        journey = parameterise(journey, dict(options.parameters), catalog)
+    journey = replace(journey, steps=tuple(map(_settled, journey.steps)))
     if options.literal:
         return journey
-    journey = parameterise(journey, dict(options.parameters), catalog)
     if options.upsert:
         journey = upsert(journey, catalog)
     return teardown(journey, catalog) if options.teardown else journey
+
+
+def _settled(step: Step) -> Step:
+    body, content_type = step.request.body, step.request.content_type or "application/json"
+    if not isinstance(body, RawBody):
+        return step
+    return replace(step, request=replace(step.request, body=settled(body, content_type)))
 
 
 @dataclass
@@ -142,7 +152,8 @@ class _Build:
         return self._journey()
 
     def _journey(self) -> Journey:
-        wanted = list(used_variables([*self.variables.all(), *self.references.variables], self.steps))
+        used = used_variables([*self.variables.all(), *self.references.variables], self.steps)
+        wanted = told_apart(list(used), self.steps)
         base = Variable(
             "base_url",
             VariableKind.PARAMETER,
@@ -263,6 +274,7 @@ class _Build:
             title="Log in as an administrator",
             kind=StepKind.LOGIN,
             request=RequestTemplate("POST", Text((session.admin_path,)), headers, body),
+            resource=self.catalog.locate(session.admin_path).resource,
             captures=(Capture("session_token", (session.token_fields[0],)),),
             notes=("added by dfrecord: the recording has no login that its calls use",),
         )
@@ -414,12 +426,11 @@ class _Build:
             return None
         if kind is StepKind.LOGIN and isinstance(tree, Object):
             self.variables.credentials(tree)
-        media_type = (exchange.request.headers.get("Content-Type") or "application/json").lower()
-        is_json = "json" in media_type and not isinstance(json_of(body), ValueError)
+        text = text_kind(exchange.request.headers.get("Content-Type") or "application/json")
+        is_json = text is TextKind.JSON and not isinstance(json_of(body), ValueError)
         if is_json and not self.options.literal:
             return JsonBody(self.variables.tree(tree, location.resource))
-        encoding = Encoding.JSON if is_json else Encoding.URI if "urlencoded" in media_type else Encoding.PLAIN
-        return RawBody(tuple(self.variables.raw(body.content, encoding)))
+        return RawBody(tuple(self.variables.raw(body.content, Encoding.PLAIN)))
 
     def _answer(self, exchange: Exchange) -> Answer:
         response = exchange.response

@@ -33,8 +33,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.references import References
 from dfrecord.journey.rewrite import as_value, joined
-from dfrecord.journey.table import with_columns
-from dfrecord.journey.text_body import with_form_ids, with_xml_ids
+from dfrecord.journey.text_body import Sites, TextKind, linked, text_kind
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Location, Resource
 
@@ -45,6 +44,7 @@ LEFT_OUT = {
     "parent": "the row's own parent, filled in by the server",
     "masked": "a masked secret: the server keeps the stored one",
 }
+NOT_TEXT = "its body is not JSON: ids in it are sent as recorded"
 NOT_JSON = "its body is not JSON: only the ids in it are replaced, the rest is sent as recorded"
 BELOW = "it is about something below a record that the catalog does not know: other ids in it are sent as recorded"
 _GONE: Tree = Text(("left out",))
@@ -171,14 +171,13 @@ class _Linking:
         if isinstance(body, JsonBody):
             return JsonBody(self._content(body.tree))
         if isinstance(body, RawBody) and body.parts:
-            if self.step.request.is_csv:
-                return with_columns(body, self._keeps_column, self._cell)
-            kind = self.step.request.media_type
-            if "urlencoded" in kind or "xml" in kind:
+            kind = text_kind(self.step.request.content_type)
+            if kind is None and self.facts.foreign_keys:
+                self._tell(ResidueKind.UNKNOWN, NOT_TEXT)
+            elif kind in (TextKind.XML, TextKind.FORM) or (kind is TextKind.PARTS and self.facts.foreign_keys):
                 self._tell(ResidueKind.UNKNOWN, NOT_JSON)
-                return (with_xml_ids if "xml" in kind else with_form_ids)(body, self._named_id)
-            if self.facts.foreign_keys:
-                self._tell(ResidueKind.UNKNOWN, "its body is not JSON: ids in it are sent as recorded")
+            sites = Sites(self._named_id, self._keeps_column, self._content, self._is_text)
+            return linked(body, self.step.request.content_type, sites)
         return body
 
     def _named_id(self, names: Sequence[str], value: str) -> Var | None:
@@ -189,18 +188,23 @@ class _Linking:
         for name in names:
             relation = facts.relations.get(name)
             facts = self.catalog.resources[relation.resource] if relation and relation.nested else facts
-        if names[-1] == facts.id_field and self.step.kind in (StepKind.UPDATE, StepKind.DELETE):
+        if names[-1] == facts.id_field and self._names_records():
             is_own = facts is self.facts and facts.numbered
             return self._own_id(value, names[-1]) if is_own else self._id(value, (facts.name,), names[-1])
         ends = {path.removesuffix("[]").rpartition(".")[2]: targets for path, targets in facts.foreign_keys.items()}
         return self._id(value, ends[names[-1]], names[-1]) if names[-1] in ends else None
 
     def _keeps_column(self, name: str) -> bool:
-        return name not in self.facts.server_made or self._leave_out("server-made", name, None) is not _GONE
+        if name not in self.facts.server_made or (name == self.facts.id_field and self._names_records()):
+            return True
+        return self._leave_out("server-made", name, None) is not _GONE
 
-    def _cell(self, column: str, value: str) -> Var | None:
-        targets = self.facts.foreign_keys.get(column)
-        return self._id(value, targets, column) if targets and self.catalog.is_id(value) and value != "0" else None
+    def _names_records(self) -> bool:
+        """Whether the ids of records in the body tell which records the step is about."""
+        return self.step.kind in (StepKind.UPDATE, StepKind.DELETE)
+
+    def _is_text(self, var: Var) -> bool:
+        return next(v.type for v in reversed(self.references.variables) if v.name == var.name) == "string"
 
     def _content(self, tree: Tree) -> Tree:
         """A body's records, one or several, or the options of a tunnelled read (system-api.md section 4.4)."""

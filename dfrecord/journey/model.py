@@ -22,6 +22,9 @@ class Encoding(Enum):
     URI = "uri"  # percent-encoded, everything but A-Z a-z 0-9 - . _ ~ (RFC 3986, 2.3)
     JSON = "json"  # as the inside of a JSON string
     BASE64 = "base64"  # of its UTF-8 bytes
+    CSV = "csv"  # a whole cell: in quotes when it holds a comma, a quote or a line end (RFC 4180)
+    CSV_INSIDE = "csv_inside"  # as the inside of a cell that stands in quotes
+    XML = "xml"  # as text of an element or in an attribute; control characters have no place there
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,14 +233,9 @@ class RequestTemplate:
     body: RequestBody = None
 
     @property
-    def media_type(self) -> str:
-        """The content type in lower case, empty when there is none."""
-        return next(((text.literal or "").lower() for name, text in self.headers if name.lower() == "content-type"), "")
-
-    @property
-    def is_csv(self) -> bool:
-        """Whether the body is a table, as the console's user import sends one."""
-        return isinstance(self.body, RawBody) and self.media_type.startswith("text/csv")
+    def content_type(self) -> str:
+        """What the body says it is, empty when it says nothing."""
+        return next((text.literal or "" for name, text in self.headers if name.lower() == "content-type"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +418,15 @@ class Journey:
     def session(self) -> Variable | None:
         """The captured session token that may be given instead of logging in, None when the journey has none."""
         return next((v for v in self.variables if v.kind is VariableKind.CAPTURE and v.env), None)
+
+    @cached_property
+    def in_xml(self) -> tuple[str, ...]:
+        """The environment variables whose values stand in XML, which cannot hold every character."""
+        bodies = (step.request.body for step in self.steps)
+        places = (part for body in bodies if isinstance(body, RawBody) for part in body.parts if isinstance(part, Var))
+        used = [self.variable(var.name) for var in places if var.encoding is Encoding.XML]
+        given = (self.variable(variable.follows or variable.name) for variable in used)
+        return tuple(dict.fromkeys(variable.env for variable in given if variable.env))
 
     @cached_property
     def listed(self) -> dict[str, str]:

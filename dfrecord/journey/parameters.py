@@ -8,10 +8,13 @@ caches named after them. And a stem that the person chooses (`tenant=acme`) is o
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from urllib.parse import quote, quote_plus
 
 from dfrecord.errors import UsageError
@@ -23,6 +26,8 @@ from dfrecord.journey.model import (
     Letters,
     Number,
     Object,
+    RawBody,
+    RequestBody,
     RequestTemplate,
     Step,
     StepKind,
@@ -34,7 +39,9 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
-from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_request, in_text, joined
+from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_text, in_tree, joined
+from dfrecord.journey.text_body import TextKind, with_values
+from dfrecord.journey.text_escapes import csv_inside, xml_text
 from dfrecord.system_api.catalog import Catalog
 
 MOST_KEYS = 40
@@ -131,10 +138,11 @@ class _Stem:
         if isinstance(request.body, JsonBody) and self._is_number:
             request = replace(request, body=JsonBody(self._numbers(request.body.tree)))
         elif not self._is_number:
-            is_form = "urlencoded" in request.media_type
-            request = in_request(request, lambda part: (part,), self._in_uri if is_form else self.in_value)
             request = replace(
-                request, target=self._in_target(request.target, catalog), headers=self._in_headers(request)
+                request,
+                target=self._in_target(request.target, catalog),
+                headers=self._in_headers(request),
+                body=self._in_body(request),
             )
             facts = catalog.resources.get(step.resource or "")
             if facts and facts.named_members and isinstance(request.body, JsonBody):
@@ -148,6 +156,14 @@ class _Stem:
             (name, in_text(value, self.in_value) if name.lower().startswith("x-") else value)
             for name, value in request.headers
         )
+
+    def _in_body(self, request: RequestTemplate) -> RequestBody:
+        match request.body:
+            case JsonBody(tree=tree):
+                return JsonBody(in_tree(tree, self.in_value))
+            case RawBody() as body:
+                return with_values(body, request.content_type, self._in_text)
+        return None
 
     def in_value(self, text: str) -> Parts:
         if self._is_number:
@@ -184,14 +200,18 @@ class _Stem:
         return Text(joined((first[:length], *rewritten.parts))) if first else rewritten
 
     def _in_uri(self, text: str) -> Parts:
-        return tuple(self._uri(text))
+        return tuple(self._written(text, _WRITTEN[TextKind.FORM], Encoding.URI))
 
-    def _uri(self, text: str) -> Iterator[str | Var]:
-        forms = {written(form): letters for form, letters in self._forms.items() for written in (quote_plus, _quoted)}
+    def _in_text(self, text: str, kind: TextKind | None) -> Parts:
+        """In a value of a body that is no JSON, as it is written there."""
+        return tuple(self._written(text, _WRITTEN.get(kind, (str,)), Encoding.PLAIN))
+
+    def _written(self, text: str, ways: tuple[Callable[[str], str], ...], encoding: Encoding) -> Iterator[str | Var]:
+        forms = {written(form): letters for form, letters in self._forms.items() for written in ways}
         at = 0
         for match in re.finditer("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), text):
             yield text[at : match.start()]
-            yield Var(self._variable(forms[match.group()]), Encoding.URI)
+            yield Var(self._variable(forms[match.group()]), encoding)
             at = match.end()
         yield text[at:]
 
@@ -203,6 +223,19 @@ class _Stem:
 
 def _quoted(text: str) -> str:
     return quote(text, safe="")
+
+
+def _json_inside(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+_WRITTEN: dict[TextKind | None, tuple[Callable[[str], str], ...]] = {
+    TextKind.FORM: (quote_plus, _quoted),
+    TextKind.TABLE: (csv_inside, str),
+    TextKind.XML: (xml_text, partial(html.escape, quote=False), str),
+    TextKind.JSON: (_json_inside, str),
+}
+"""How a stem may be written in the values of a body of that kind."""
 
 
 def _capital(text: str) -> str:

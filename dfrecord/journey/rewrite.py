@@ -10,11 +10,8 @@ from dataclasses import replace
 
 from dfrecord.journey.model import (
     Array,
-    JsonBody,
     Lookup,
     Object,
-    RawBody,
-    RequestTemplate,
     Text,
     Tree,
     Var,
@@ -84,26 +81,6 @@ def as_value(parts: Parts) -> Tree:
             return text
         case several:
             return Text(several)
-
-
-def in_request(request: RequestTemplate, target: Rewriter, body: Rewriter) -> RequestTemplate:
-    """The request with target and body rewritten. A raw body is rewritten when all of it is text."""
-    content = request.body
-    match content:
-        case JsonBody(tree=tree):
-            content = JsonBody(in_tree(tree, body))
-        case RawBody(parts=parts):
-            content = RawBody(tuple(_raw(parts, body)))
-    return replace(request, target=in_text(request.target, target), body=content)
-
-
-def _raw(parts: tuple[bytes | Var, ...], rewriter: Rewriter) -> Iterable[bytes | Var]:
-    try:
-        texts = [part if isinstance(part, Var) else part.decode("utf-8") for part in parts]
-    except UnicodeDecodeError:
-        return parts
-    rewritten = (new for part in texts for new in (rewriter(part) if isinstance(part, str) else (part,)))
-    return [part.encode("utf-8") if isinstance(part, str) else part for part in rewritten]
 
 
 def in_lookup(lookup: Lookup, target: Rewriter, values: Rewriter) -> Lookup:

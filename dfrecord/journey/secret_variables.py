@@ -6,7 +6,9 @@ value. Credentials of a login are the parameters `email` and `password`; session
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from dfrecord.journey.model import (
     Array,
@@ -14,17 +16,35 @@ from dfrecord.journey.model import (
     Encoding,
     Number,
     Object,
+    Step,
     StepKind,
     Text,
     Tree,
     Var,
     Variable,
     VariableKind,
+    variables_of_step,
 )
 from dfrecord.journey.names import Namer
 from dfrecord.normalise.body import Leaf, field_path, leaves
 from dfrecord.normalise.secrets import Secrets, name_of_field
 from dfrecord.system_api.catalog import Catalog
+
+
+def told_apart(variables: Sequence[Variable], steps: Iterable[Step]) -> list[Variable]:
+    """The variables; of secrets that would be described alike, each with the title of the step that needs it first."""
+    secrets = {variable.name: variable.description for variable in variables if variable.kind is VariableKind.SECRET}
+    alike = Counter(secrets.values())
+    several = {name for name, description in secrets.items() if alike[description] > 1}
+    longer: dict[str, str] = {}
+    for step in steps if several else ():
+        for name in several.intersection(variables_of_step(step)):
+            longer.setdefault(name, f"{secrets[name]} ({step.title})")
+    clear = Counter(longer.values())
+    return [
+        replace(variable, description=longer[variable.name]) if clear[longer.get(variable.name, "")] == 1 else variable
+        for variable in variables
+    ]
 
 
 class SecretVariables:

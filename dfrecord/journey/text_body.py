@@ -1,100 +1,236 @@
-"""Bodies that are text but not JSON: ids in forms and XML become variables, the rest stays as it was recorded."""
+"""Bodies that are text but not JSON: a table, XML, a form, or the fields and files of one.
+
+`linked` puts variables in the place of ids, `with_values` in that of other text; the rest stays as it was recorded.
+`settled` gives each variable the encoding of the place where it stands. What a text of a kind is made of is known here,
+and nowhere else.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import unquote_plus
 
-from dfrecord.journey.model import RawBody, Var
+from dfrecord.journey.held_text import HeldText, held_text
+from dfrecord.journey.model import Array, Encoding, Number, Object, RawBody, Text, Tree, Var
+from dfrecord.journey.rewrite import Parts
+from dfrecord.journey.table import with_cells, with_columns, with_encodings
+from dfrecord.normalise.body import json_text, parse_json
+from dfrecord.normalise.multipart import Part, parts_of
 
-Held = Callable[[Var], str]
-"""Gives the text that stands for a variable while a body is rewritten."""
-Site = Callable[[Sequence[str], str], Var | None]
-"""Gives the variable of a value, if it is an id; the field is told by its names, from the outside in."""
-
-_MARKS = range(0xE000, 0xF900)
-"""Characters that Unicode gives no meaning (the private use area)."""
-_XML = re.compile(r"<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)")
-
-
-@dataclass
-class HeldText:
-    """A body as one text: a number between two `mark`s, which are nowhere else in it, holds a variable's place."""
-
-    mark: str
-    text: str = ""
-    variables: list[Var] = field(default_factory=list)
-
-    def hold(self, var: Var) -> str:
-        """What stands for one more variable."""
-        self.variables.append(var)
-        return f"{self.mark}{len(self.variables) - 1}{self.mark}"
-
-    def parts(self, text: str) -> list[str | Var]:
-        """A piece of the text, which may have been decoded, with its variables again."""
-        pieces = text.split(self.mark)
-        return [self.variables[int(piece)] if n % 2 else piece for n, piece in enumerate(pieces) if piece]
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*+"(?!\s*:)', re.DOTALL)
+_XML = re.compile(
+    r"<!--.*?-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)",
+    re.DOTALL,
+)
+_XML_PLACE = re.compile(r"<!--(?P<comment>.*?)-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|(?P<other>[^<]++|<)", re.DOTALL)
 
 
-def held_text(body: RawBody) -> HeldText | None:
-    """The body as one text; None when it is no UTF-8."""
-    try:
-        texts = [part if isinstance(part, Var) else part.decode("utf-8") for part in body.parts]
-    except UnicodeDecodeError:
-        return None
-    recorded = "".join(part for part in texts if isinstance(part, str))
-    known = {*recorded, *unquote_plus(recorded)}
-    mark = next((mark for mark in map(chr, _MARKS) if mark not in known), None)
-    if mark is None:
-        return None
-    held = HeldText(mark)
-    held.text = "".join(held.hold(part) if isinstance(part, Var) else part for part in texts)
-    return held
+class TextKind(Enum):
+    """What a text is."""
+
+    TABLE = "csv"
+    XML = "xml"
+    FORM = "form"
+    PARTS = "multipart"
+    JSON = "json"
 
 
-def rewritten(body: RawBody, rewrite: Callable[[str, Held], str]) -> RawBody:
-    """The body with its text rewritten, variables kept. One that is no UTF-8 text stays as it is."""
-    held = held_text(body)
+def text_kind(content_type: str) -> TextKind | None:
+    """What a body with this Content-Type is, None when that is not known."""
+    words = content_type.lower()
+    if words.startswith("text/csv"):
+        return TextKind.TABLE
+    if words.startswith("multipart/"):
+        return TextKind.PARTS
+    named = ((TextKind.FORM, "urlencoded"), (TextKind.XML, "xml"), (TextKind.JSON, "json"))
+    return next((kind for kind, word in named if word in words), None)
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Which values of a text are ids.
+
+    `named` gives the variable of a value whose field is told by its names, from the outside in; `keeps` tells whether a
+    column is sent; `tree` is a JSON value with its variables, of which `is_text` tells those that are strings.
+    """
+
+    named: Callable[[Sequence[str], str], Var | None]
+    keeps: Callable[[str], bool]
+    tree: Callable[[Tree], Tree]
+    is_text: Callable[[Var], bool]
+
+
+def linked(body: RawBody, content_type: str, sites: Sites) -> RawBody:
+    """The body with variables in the place of its ids. One that is no text stays as it is."""
+    held = held_text(body, binary=text_kind(content_type) is TextKind.PARTS)
+    return held.body(_linked(held.text, content_type, held, sites)) if held else body
+
+
+def settled(body: RawBody, content_type: str) -> RawBody:
+    """The body with each variable in the encoding of the place where it stands."""
+    held = held_text(body, binary=True) if any(isinstance(part, Var) for part in body.parts) else None
+    return held.body(_settled(held.text, content_type, held)) if held else body
+
+
+def with_values(body: RawBody, content_type: str, rewriter: Callable[[str, TextKind | None], Parts]) -> RawBody:
+    """The body with each of its values rewritten, as it is written there; names of fields stay."""
+    held = held_text(body, binary=text_kind(content_type) is TextKind.PARTS)
     if held is None:
         return body
-    parts = held.parts(rewrite(held.text, held.hold))
-    return RawBody(tuple(part.encode() if isinstance(part, str) else part for part in parts))
+
+    def rewrite(text: str, kind: TextKind | None) -> str:
+        pieces = held.parts(text)
+        return "".join(
+            held.hold(new) if isinstance(new, Var) else new
+            for piece in pieces
+            for new in (rewriter(piece, kind) if isinstance(piece, str) else (piece,))
+        )
+
+    return held.body(_with_values(held.text, content_type, rewrite))
 
 
-def with_form_ids(body: RawBody, site: Site) -> RawBody:
-    """A form (`resource[0][role_id]=7`) with variables in the place of its ids."""
-
-    def rewrite(text: str, held: Held) -> str:
-        pairs = text.split("&")
-        for place, pair in enumerate(pairs):
-            name, equals, value = pair.partition("=")
-            names = [part for part in re.split(r"[\[\]]+", unquote_plus(name)) if part and not part.isdigit()]
-            if names and equals and (var := site(names, unquote_plus(value))):
-                pairs[place] = f"{name}={held(var)}"
-        return "&".join(pairs)
-
-    return rewritten(body, rewrite)
+# ---------------------------------------------------------------- ids
 
 
-def with_xml_ids(body: RawBody, site: Site) -> RawBody:
-    """An XML document with variables in the place of its ids, which are the whole text of an element."""
+def _linked(text: str, content_type: str, held: HeldText, sites: Sites) -> str:
+    match text_kind(content_type):
+        case TextKind.TABLE:
+            return with_columns(text, held, sites.keeps, lambda column, value: sites.named([column], value))
+        case TextKind.XML:
+            return _with_xml_ids(text, held, sites)
+        case TextKind.FORM:
+            return _with_form_ids(text, held, sites)
+        case TextKind.JSON:
+            return _with_json_ids(text, held, sites)
+        case TextKind.PARTS:
+            return _each_part(text, content_type, lambda part, inner: _with_ids_in_part(part, inner, held, sites))
+    return text
 
-    def rewrite(text: str, held: Held) -> str:
-        names: list[str] = []
-        parts, at = [], 0
-        for found in _XML.finditer(text):
-            if found["text"]:
-                value = found["text"].strip()
-                if names and value and (var := site(names, value)):
-                    start = found.start() + found["text"].index(value)
-                    parts += [text[at:start], held(var)]
-                    at = start + len(value)
-            elif found["end"]:
-                del names[-1:]
-            elif not found["rest"].endswith("/"):
-                names.append(found["name"])
-        return "".join((*parts, text[at:]))
 
-    return rewritten(body, rewrite)
+def _with_form_ids(text: str, held: HeldText, sites: Sites) -> str:
+    pairs = text.split("&")
+    for place, pair in enumerate(pairs):
+        name, equals, value = pair.partition("=")
+        var = sites.named(names, unquote_plus(value)) if equals and (names := _names(unquote_plus(name))) else None
+        pairs[place] = f"{name}={held.hold(var)}" if var else pair
+    return "&".join(pairs)
+
+
+def _names(field: str) -> list[str]:
+    """The names in a field of a form (`resource[0][role_id]`), without places in lists."""
+    return [part for part in re.split(r"[\[\]]+", field) if part and not part.isdigit()]
+
+
+def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
+    """An id is the whole text of an element."""
+    names: list[str] = []
+    parts, at = [], 0
+    for found in _XML.finditer(text):
+        written = found["text"] or found["raw"]
+        if written:
+            value = written.strip()
+            if names and value and (var := sites.named(names, value)):
+                start = text.index(value, found.start("text" if found["text"] else "raw"))
+                parts += [text[at:start], held.hold(var)]
+                at = start + len(value)
+        elif found["end"]:
+            del names[-1:]
+        elif found["name"] and not found["rest"].endswith("/"):
+            names.append(found["name"])
+    return "".join((*parts, text[at:]))
+
+
+def _with_json_ids(text: str, held: HeldText, sites: Sites) -> str:
+    try:
+        recorded = parse_json(text.removeprefix("\ufeff"))
+    except ValueError:
+        return text
+    tree = sites.tree(recorded)
+    return text if tree == recorded else json_text(_holding(tree, held, sites))
+
+
+def _holding(tree: Tree, held: HeldText, sites: Sites) -> Tree:
+    """The JSON value with what holds the place of a variable where it stood."""
+    match tree:
+        case Var():
+            return held.hold(tree) if sites.is_text(tree) else Number(held.hold(tree))
+        case Text(parts=parts):
+            return "".join(held.hold(part) if isinstance(part, Var) else part for part in parts)
+        case Array(items=items):
+            return Array(tuple(_holding(item, held, sites) for item in items))
+        case Object(members=members):
+            return Object(tuple((key, _holding(value, held, sites)) for key, value in members))
+    return tree
+
+
+def _with_ids_in_part(part: Part, content: str, held: HeldText, sites: Sites) -> str:
+    names = _names(part.name)
+    var = sites.named(names, content) if names and not part.media_type else None
+    return held.hold(var) if var else _linked(content, part.media_type, held, sites)
+
+
+def _each_part(text: str, content_type: str, change: Callable[[Part, str], str]) -> str:
+    result, at = [], 0
+    for part in parts_of(text, content_type):
+        result += [text[at : part.start], change(part, text[part.start : part.end])]
+        at = part.end
+    return "".join((*result, text[at:]))
+
+
+# ---------------------------------------------------------------- values
+
+
+def _with_values(text: str, content_type: str, rewrite: Callable[[str, TextKind | None], str]) -> str:
+    kind = text_kind(content_type)
+    match kind:
+        case TextKind.TABLE:
+            return with_cells(text, lambda cell: rewrite(cell, kind))
+        case TextKind.XML:
+            return _XML.sub(lambda found: _with_xml_value(found, lambda value: rewrite(value, kind)), text)
+        case TextKind.FORM:
+            pairs = (pair.partition("=") for pair in text.split("&"))
+            return "&".join(f"{name}{equals}{rewrite(value, kind)}" for name, equals, value in pairs)
+        case TextKind.JSON:
+            return _JSON_VALUE.sub(lambda found: rewrite(found[0], kind), text)
+        case TextKind.PARTS:
+            return _each_part(text, content_type, lambda part, inner: _with_values(inner, part.media_type, rewrite))
+    return rewrite(text, None)
+
+
+def _with_xml_value(found: re.Match[str], rewrite: Callable[[str], str]) -> str:
+    if found["raw"]:
+        return f"<![CDATA[{rewrite(found['raw'])}]]>"
+    return rewrite(found["text"]) if found["text"] else found[0]
+
+
+# ---------------------------------------------------------------- encodings
+
+
+def _settled(text: str, content_type: str, held: HeldText) -> str:
+    if held.mark not in text:
+        return text
+    match text_kind(content_type):
+        case TextKind.TABLE:
+            return with_encodings(text, held)
+        case TextKind.XML:
+            return _XML_PLACE.sub(lambda found: _in_xml(found, held), text)
+        case TextKind.FORM:
+            held.encode(text, Encoding.URI)
+        case TextKind.JSON:
+            for string in _JSON_STRING.finditer(text):
+                held.encode(string[0], Encoding.JSON)
+        case TextKind.PARTS:
+            return _each_part(text, content_type, lambda part, inner: _settled(inner, part.media_type, held))
+    return text
+
+
+def _in_xml(found: re.Match[str], held: HeldText) -> str:
+    """A piece of XML: no value can end a comment or a CDATA section, as none stands in one."""
+    held.encode(found[0], Encoding.XML)
+    if found["comment"] is not None:
+        return held.place.sub("", found[0])
+    return held.place.sub(r"]]>\g<0><![CDATA[", found[0]) if found["raw"] is not None else found[0]

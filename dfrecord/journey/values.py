@@ -7,6 +7,7 @@ import json
 from urllib.parse import quote
 
 from dfrecord.journey.model import Encoding, Letters, Number, Tree
+from dfrecord.journey.text_escapes import csv_cell, csv_inside, xml_text
 from dfrecord.normalise.body import json_text
 
 
@@ -32,6 +33,12 @@ def encoded(value: Tree, encoding: Encoding) -> str:
             return json.dumps(text, ensure_ascii=False)[1:-1]
         case Encoding.BASE64:
             return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+        case Encoding.CSV:
+            return csv_cell(text)
+        case Encoding.CSV_INSIDE:
+            return csv_inside(text)
+        case Encoding.XML:
+            return xml_text(text)
     return text
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, unquote
 
+from dfrecord.journey.held_text import HeldText, held_text
 from dfrecord.journey.model import (
     Encoding,
     JsonBody,
@@ -27,7 +28,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer, label
 from dfrecord.journey.rewrite import as_value
-from dfrecord.journey.text_body import HeldText, held_text
+from dfrecord.journey.text_body import TextKind, text_kind
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
@@ -156,7 +157,7 @@ class Writes:
         match step.request.body:
             case JsonBody(tree=tree):
                 return records_of(tree, self.catalog.wrapper)
-            case RawBody() as body if step.request.is_csv:
+            case RawBody() as body if text_kind(step.request.content_type) is TextKind.TABLE:
                 return _csv_records(body)
         return []
 
@@ -165,7 +166,7 @@ class Writes:
         body = step.request.body
         tree = body.tree if isinstance(body, JsonBody) else None
         if isinstance(body, RawBody) and body.parts:
-            tree = _form_record(body) if "urlencoded" in step.request.media_type else None
+            tree = _form_record(body) if text_kind(step.request.content_type) is TextKind.FORM else None
             if tree is None:
                 return []
         first, path = _first(step.request.target), f"{facts.path}/"

@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from dfrecord.journey.model import Encoding, Number, Tree, Var
 from dfrecord.normalise.body import json_of, leaves
+from dfrecord.normalise.multipart import parts_of
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
 from dfrecord.system_api.catalog import Catalog, SecretRule
 
@@ -314,12 +315,7 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         return
     kind = (headers.get("Content-Type") or "").lower()
     if "multipart/" in kind:
-        for part in body.content.split(b"\r\n--"):
-            head, _, content = part.partition(b"\r\n\r\n")
-            named = re.search(rb'[;\s]name="([^"]*+)"', head)
-            name = named[1].decode("utf-8", "replace") if named else ""
-            if catalog.is_secret_parameter(name):
-                yield _identifier(name), name, content.decode("utf-8", "replace")
+        yield from _in_parts(body.content, headers.get("Content-Type") or "", resource, catalog)
         return
     if "csv" in kind or "xml" in kind:
         yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)
@@ -333,6 +329,19 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
                 yield name_of_field(catalog, resource, name), name, value
     else:
         yield from _in_broken_json(body.content.decode("utf-8", "replace"), resource, catalog)
+
+
+def _in_parts(
+    content: bytes, content_type: str, resource: str | None, catalog: Catalog
+) -> Iterator[tuple[str, str, str]]:
+    text = content.decode("utf-8", "surrogateescape")
+    for part in parts_of(text, content_type):
+        if catalog.is_secret_parameter(part.name):
+            value = text[part.start : part.end].encode("utf-8", "surrogateescape")
+            yield _identifier(part.name), part.name, value.decode("utf-8", "replace")
+        if part.media_type:
+            inner = Body.recorded(text[part.start : part.end].encode("utf-8", "surrogateescape"))
+            yield from _in_body(inner, Headers((("Content-Type", part.media_type),)), resource, catalog)
 
 
 def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
@@ -409,7 +418,8 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     plain = value.encode("utf-8", "surrogatepass")
     escaped = {*_percent_forms(value), value.replace('"', '""').encode("utf-8", "surrogatepass")}  # the latter in CSV
     quoted = html.escape(value)
-    for text in (value, quoted, quoted.replace("&#x27;", "&#039;"), html.escape(value, quote=False)):
+    marks = (quoted.replace("&#x27;", mark) for mark in ("&#039;", "&#39;", "&apos;"))
+    for text in (value, quoted, *marks, html.escape(value, quote=False)):
         escaped.update(_json_forms(text))
     yield from ((form, False) for form in sorted(escaped))
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:

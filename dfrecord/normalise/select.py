@@ -14,7 +14,8 @@ from enum import Enum
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dfrecord.journey.model import Array, Object, Tree
-from dfrecord.normalise.body import json_of, json_text
+from dfrecord.normalise.batches import carried_part
+from dfrecord.normalise.body import json_of
 from dfrecord.normalise.instances import elsewhere
 from dfrecord.normalise.unheard import carried_out
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
@@ -164,11 +165,11 @@ def _decide(exchange: Exchange, done: Exchange | None, prefixes: list[tuple[str,
     if response.status <= 0:
         return replace(decision, reason=f"failed or cancelled: {exchange.error or 'no answer came'}")
     if response.status >= 400:
-        partial = _succeeded_part(exchange, catalog)
+        partial = carried_part(exchange, effective_method(exchange, catalog), catalog)
         if partial is None:
             return replace(decision, reason=f"error answer {response.status}: {error_message(exchange)}")
-        done, note = partial
-        return replace(decision, exchange=done, note=note)
+        done, count = partial
+        return replace(decision, exchange=done, note=f"{count}: {error_message(exchange)}")
     if request.body.state is BodyState.NOT_RECORDED:
         return replace(decision, reason="its request body was not recorded, so it cannot be sent again")
     method = effective_method(exchange, catalog)
@@ -268,38 +269,6 @@ def refusal(answer: Tree, reason: str, sent: Sequence[str] = ()) -> str:
 def _message(error: Object) -> str:
     message = error.get("message")
     return html.unescape(message) if isinstance(message, str) else "no message"
-
-
-def _succeeded_part(exchange: Exchange, catalog: Catalog) -> tuple[Exchange, str] | None:
-    """The part of a failed batch that the server did carry out: batches are not atomic (system-api.md section 10)."""
-    sent, answered = json_of(exchange.request.body), json_of(exchange.response.body)
-    error = answered.get("error") if isinstance(answered, Object) else None
-    context = error.get("context") if isinstance(error, Object) else None
-    rows = context.get(catalog.wrapper) if isinstance(context, Object) else None
-    records = sent.get(catalog.wrapper) if isinstance(sent, Object) else sent
-    if not isinstance(rows, Array) or not isinstance(records, Array) or exchange.request.method == "DELETE":
-        return None
-    if dict(parse_qsl(exchange.request.query)).get("rollback", "").lower() in ("true", "1"):
-        return None
-    done = [n for n, row in enumerate(rows.items) if isinstance(row, Object) and row.get(catalog.id) is not None]
-    done = [n for n in done if n < len(records.items)]
-    if not done:
-        return None
-    request = _json(Object(((catalog.wrapper, Array(tuple(records.items[n] for n in done))),)))
-    answer = _json(Object(((catalog.wrapper, Array(tuple(rows.items[n] for n in done))),)))
-    note = f"of {len(records.items)} records the server took {len(done)}: {error_message(exchange)}"
-    return (
-        replace(
-            exchange,
-            request=replace(exchange.request, body=request),
-            response=replace(exchange.response, status=201, reason="Created", body=answer),
-        ),
-        note,
-    )
-
-
-def _json(tree: Tree) -> Body:
-    return Body.recorded(json_text(tree).encode())
 
 
 def _outside_reason(url: str) -> str:

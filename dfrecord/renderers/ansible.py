@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dfrecord import nesting
+from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
     Array,
     Journey,
@@ -122,7 +123,10 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         facts=settings.facts(wrote=tasks.tells_changes),
     )
     filters = env.get_template("ansible/filters.py.j2").render(
-        reconcile=functions_of(reconcile), hiding=functions_of(hiding), nesting=functions_of(nesting)
+        reconcile=functions_of(reconcile),
+        hiding=functions_of(hiding),
+        nesting=functions_of(nesting),
+        text_escapes=functions_of(text_escapes),
     )
     return (
         OutputFile(playbook.encode("utf-8"), executable=True),

@@ -88,6 +88,17 @@ _EXACT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _DEEPEST = 60
 
 
+_FILTERS = {
+    Encoding.PLAIN: "",
+    Encoding.URI: " | df_uri",
+    Encoding.JSON: " | df_json_inside",
+    Encoding.BASE64: " | b64encode",
+    Encoding.CSV: " | df_csv",
+    Encoding.CSV_INSIDE: " | df_csv_inside",
+    Encoding.XML: " | df_xml",
+}
+
+
 @dataclass
 class Encoder(Scope):
     """Typed values as YAML values. `names` gives the playbook's name of each variable of the journey.
@@ -110,10 +121,8 @@ class Encoder(Scope):
         if type in ("number", "boolean"):
             expression += " | to_json"
         for encoding in encodings:
-            if encoding is Encoding.BASE64:
-                expression += " | b64encode"
-            elif encoding is not Encoding.PLAIN and type != "integer":
-                expression += " | df_uri" if encoding is Encoding.URI else " | df_json_inside"
+            if encoding is Encoding.BASE64 or type != "integer":
+                expression += _FILTERS[encoding]
         return expression
 
     def text(self, text: Text, *, in_header: bool = False) -> Recorded | Template:

@@ -131,6 +131,9 @@ class Settings:
                         f"{variable.env} must be {words} (with -e: in JSON)",
                     )
                 )
+            elif variable.env in self._journey.in_xml:
+                good = f"{{{{ not ({self._names[variable.name]} | df_no_xml) }}}}"
+                checks.append((variable.env, good, f"{variable.env} holds a control character, which XML cannot hold"))
         if self._journey.teardown:
             message = "{{ df_created_file }}: cannot be written; set DF_CREATED to another file"
             checks.append(("DF_CREATED", "{{ not (df_created_file | df_unwritable) }}", message))

@@ -26,7 +26,7 @@ and or not def reduce foreach try catch label import include end as null
 _SCRIPT_WORDS = """
 main note die without_secrets usage check_environment fetch send curl_config quoted expect_success explain
 exact_answer capture find_record query matching is_digits is_integer is_number is_boolean is_string
-uri_text json_text base64_text body json content
+uri_text json_text base64_text csv_text xml_text is_xml body json content
 step status answer found wanted given_token
 argument name missing reply method target header text type value what path rows field fields hits line
 search ensure change remove tell wrote summary tear_down note_records note_creating note_answered noted is_secret
@@ -36,7 +36,7 @@ delete_made delete_noted made_here make_anew note_changing note_found note_remov
 read_record readable record_of_answer
 """
 _RESERVED = frozenset(f"{_SHELL_WORDS} {_SCRIPT_WORDS}".split())
-_RESERVED_PREFIXES = ("find_", "is_", "uri_of_", "json_of_", "base64_of_")
+_RESERVED_PREFIXES = ("find_", "is_", "uri_of_", "json_of_", "base64_of_", "csv_of_", "csv_inside_of_", "xml_of_")
 
 
 def reserved_names() -> frozenset[str]:
@@ -112,12 +112,19 @@ class Encoded:
     helper: str
     source: str
 
+    @property
+    def value(self) -> str:
+        """What is assigned to it; `$(…)` would take the line ends from the end of a cell's inside."""
+        inside = self.helper == f"{Encoding.CSV_INSIDE.value}_text"
+        return f'${{{self.source}//\\"/\\"\\"}}' if inside else f'$({self.helper} "${self.source}")'
 
+
+_IN_TEXTS = {Encoding.PLAIN, Encoding.CSV, Encoding.CSV_INSIDE, Encoding.XML}
 _UNCHANGED = {
     "string": {Encoding.PLAIN},
-    "number": {Encoding.PLAIN, Encoding.JSON},  # 1e+5 has a plus
-    "integer": {Encoding.PLAIN, Encoding.JSON, Encoding.URI},
-    "boolean": {Encoding.PLAIN, Encoding.JSON, Encoding.URI},
+    "number": {*_IN_TEXTS, Encoding.JSON},  # 1e+5 has a plus
+    "integer": {*_IN_TEXTS, Encoding.JSON, Encoding.URI},
+    "boolean": {*_IN_TEXTS, Encoding.JSON, Encoding.URI},
 }
 """The encodings that leave the text of a JSON type as it is; the script checks the types of what it is given."""
 

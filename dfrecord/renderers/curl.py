@@ -124,6 +124,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         has_lookups=bool(looked_up),
         has_captures=bool(captures),
         types={*(type for _, type in typed), *looked_up, *(capture.type for capture in captures)},
+        in_xml=journey.in_xml,
         helpers={encoded.helper for function in functions for encoded in function.encoded},
     )
     return (OutputFile(source.encode("utf-8"), executable=True),)

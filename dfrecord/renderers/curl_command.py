@@ -20,7 +20,13 @@ from dfrecord.renderers.curl import header_parts, merged, target_parts
 from dfrecord.renderers.jq_encoder import jq_program, json_parts
 
 _LONGEST_ARGUMENT = 100_000  # bytes; Linux takes 131072
-_FILTERS = {Encoding.URI: "@uri", Encoding.JSON: "tojson[1:-1]", Encoding.BASE64: "@base64"}
+_FILTERS = {
+    Encoding.URI: "@uri",
+    Encoding.JSON: "tojson[1:-1]",
+    Encoding.BASE64: "@base64",
+    Encoding.CSV: r'if test("[\",\r\n]") then [.]|@csv else . end',
+    Encoding.XML: r'@html|gsub("\t";"&#9;")|gsub("\n";"&#10;")|gsub("\r";"&#13;")',
+}
 _NOTHING = Scope({})
 _PLAIN_WORD = re.compile(r"[\w./=,:+-]+", re.ASCII)
 
@@ -61,6 +67,8 @@ class _Exported(Scope):
         wanted = [encoding for encoding in encodings if encoding is not Encoding.PLAIN]
         if variable.type == "integer" or not wanted:
             return shell_name(variable)
+        if wanted == [Encoding.CSV_INSIDE]:
+            return f'{{{shell_name(variable)}//\\"/\\"\\"}}'  # `$(…)` would take line ends from its end
         filters = "|".join([f"env.{shell_name(variable)}", *(_FILTERS[encoding] for encoding in wanted)])
         return f"(jq -rn '{filters}')"
 

@@ -251,6 +251,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         dangers=_dangers(journey),
         base=base,
         base_problem=f"{base_variable(journey).env} must begin with http:// or https://",
+        in_xml=list(journey.in_xml),
         plain=sorted(names.plain | {base}),
         encoded={key: names.encoded[key] for key in sorted(names.encoded)},
         forms=[form for form in FORMS if form in {form for _, form in names.encoded.values()}],

@@ -33,8 +33,10 @@ from dfrecord.journey.model import (
     VariableKind,
 )
 
-FORMS = ("json", "escaped", "escaped_twice", "uri", "base64")
-"""json: a whole JSON value · escaped: inside a JSON string · escaped_twice: inside JSON text inside a JSON string."""
+FORMS = ("json", "escaped", "escaped_twice", "uri", "base64", "csv", "csv_inside", "xml")
+"""json: a whole JSON value · escaped: inside a JSON string · escaped_twice: inside JSON text inside a JSON string.
+
+The others are those of `Encoding`."""
 
 _TOKEN = re.compile(r"\{\{([^{}]*?)\}\}")  # postman-collection's REGEX_EXTRACT_VARS
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
@@ -45,7 +47,15 @@ _JSON_FORMS = {
     Encoding.URI: "uri",
     Encoding.BASE64: "base64",
 }
-_TEXT_FORMS = {Encoding.PLAIN: "", Encoding.JSON: "escaped", Encoding.URI: "uri", Encoding.BASE64: "base64"}
+_TEXT_FORMS = {
+    Encoding.PLAIN: "",
+    Encoding.JSON: "escaped",
+    Encoding.URI: "uri",
+    Encoding.BASE64: "base64",
+    Encoding.CSV: "csv",
+    Encoding.CSV_INSIDE: "csv_inside",
+    Encoding.XML: "xml",
+}
 
 
 def tokens(texts: Iterable[str]) -> list[str]:

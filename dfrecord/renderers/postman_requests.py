@@ -315,11 +315,15 @@ def _body(body: RequestBody, names: Names) -> dict[str, Any] | None:
     return {"mode": "raw", "raw": text, "options": {"raw": {"language": "json" if _plain_json(text) else "text"}}}
 
 
+_WITHOUT_BRACES = (Encoding.JSON, Encoding.URI, Encoding.BASE64)
+"""What leaves nothing in a value for Postman to replace."""
+
+
 def _is_scripted(body: RawBody) -> bool:
     """Whether only a script can put the body together: a variable among bytes that are no text, or one unescaped."""
     variables = [part for part in body.parts if isinstance(part, Var)]
-    plain = any(var.encoding is Encoding.PLAIN for var in variables)
-    return plain or (bool(variables) and not is_text(body))
+    braces = any(var.encoding not in _WITHOUT_BRACES for var in variables)
+    return braces or (bool(variables) and not is_text(body))
 
 
 def _plain_json(text: str) -> bool:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from dfrecord import nesting
+from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
@@ -31,6 +32,7 @@ from dfrecord.journey.model import (
     VariableKind,
     Wanted,
 )
+from dfrecord.journey.text_body import TextKind, text_kind
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
@@ -121,7 +123,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],
-        has_csv=any(step.request.is_csv for step in journey.steps),
+        has_csv=any(text_kind(step.request.content_type) is TextKind.TABLE for step in journey.steps),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
@@ -133,6 +135,8 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         hides=any(variable.secret for variable in journey.variables),
         hiding=functions_of(hiding),
         nesting=functions_of(nesting),
+        text_escapes=functions_of(text_escapes) if encoder.helpers & ESCAPES else "",
+        in_xml=[string(env) for env in journey.in_xml],
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
         undoing=functions_of(undoing),
@@ -157,6 +161,15 @@ def step_calls(journey: Journey) -> Iterator[Call]:
     return (body.step(step) for step in journey.steps)
 
 
+def _acts_as(step: Step) -> str:
+    """What a plan has to be told of a call: that it writes no record, or the verb that it stands for."""
+    method = step.request.method
+    verbs = {StepKind.UPDATE: ("PUT", "PATCH"), StepKind.DELETE: ("DELETE",), StepKind.CREATE: ("POST",)}
+    if step.kind in verbs:
+        return "" if method in verbs[step.kind] else verbs[step.kind][0]
+    return "" if method in ("GET", "HEAD") else "CALL"
+
+
 def _renewed(journey: Journey) -> list[str]:
     """The fields of answers from which a session token is taken, when a run goes on with another than its first."""
     header = journey.conventions.token_header
@@ -177,6 +190,9 @@ def _with_long_lines(text: str) -> str:
 def _width(line: str) -> int:
     """The columns a line takes at most: linters count wide characters twice."""
     return len(line) + sum(not character.isascii() for character in line)
+
+
+ESCAPES = {"csv_cell", "csv_inside", "xml_text"}
 
 
 class _Body:
@@ -227,8 +243,8 @@ class _Body:
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
-        elif self._plans_calls and step.kind is StepKind.CALL and request.method not in ("GET", "HEAD"):
-            arguments.append("writes_record=False")
+        elif self._plans_calls and (acts_as := _acts_as(step)):
+            arguments.append(f"acts_as={string(acts_as)}")
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:

@@ -33,6 +33,15 @@ _SWITCH = re.compile(r"(?i)\b(fmt|yapf|isort)\s*:\s*")
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,99}")
 _PLAIN_FLOAT = re.compile(r"-?(0|[1-9][0-9]{0,15})\.[0-9]{1,17}")
 
+_HELPERS = {
+    Encoding.URI: "uri",
+    Encoding.JSON: "json_inside",
+    Encoding.BASE64: "base64_text",
+    Encoding.CSV: "csv_cell",
+    Encoding.CSV_INSIDE: "csv_inside",
+    Encoding.XML: "xml_text",
+}
+
 LARGEST_LITERAL = 4000  # members; a larger JSON body is written as text
 DEEPEST_LITERAL = 20
 _LONGEST_ESCAPED_BINARY = 120
@@ -160,7 +169,7 @@ class PythonEncoder:
 
     def _as_text(self, var: Var) -> str:
         name = self.names[var.name]
-        helper = {Encoding.URI: "uri", Encoding.JSON: "json_inside", Encoding.BASE64: "base64_text"}.get(var.encoding)
+        helper = _HELPERS.get(var.encoding)
         if helper is None and self.types[var.name] == "boolean":
             helper = "as_text"
         if helper is None:

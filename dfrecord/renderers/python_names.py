@@ -32,7 +32,8 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json base64 l upper lower capitalized
+        df answer pick uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text no_xml
+        base64 l upper lower capitalized
         str int float bool bytes object print
         """,
     )
@@ -44,7 +45,7 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
         """
         parsed explain readable reason_of named hidden forms_of form_of
         whole changes row_changes taken field_changes value_changes differs
-        items_of plain created with_ids completed written remembered notable taken_back values_taken_back
+        items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
         rows_taken_back removed tear_down Unknown New
         as_given number boolean main annotations
         argparse html json os re sys quote Callable lru_cache requests asdict dataclass field

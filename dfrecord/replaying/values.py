@@ -23,6 +23,7 @@ from dfrecord.journey.model import (
     VariableKind,
     variables_of_step,
 )
+from dfrecord.journey.text_escapes import no_xml
 from dfrecord.journey.values import as_text, encoded, in_letters
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.replaying import hiding
@@ -31,6 +32,7 @@ Values = dict[str, Tree]
 """By variable name: a value without variables in it."""
 
 
+NOT_IN_XML = "holds a control character, which XML cannot hold; nothing was sent"
 UNKNOWN = "(known after create)"
 """Stands in a plan for a value that a create will give."""
 
@@ -53,6 +55,7 @@ def starting_values(journey: Journey, base_url: str, given: Mapping[str, str]) -
     for variable in journey.variables:
         if variable.letters is not None:
             values[variable.name] = in_letters(as_text(values[variable.follows]), variable.letters)
+    problems += [f"{env} {NOT_IN_XML}" for env in journey.in_xml if no_xml(given.get(env, ""))]
     if problems:
         raise UsageError("; ".join(problems))
     return values

@@ -156,13 +156,13 @@ class DreamFactory:
         body: bytes | None = None,
         headers: dict[str, str | None] | None = None,
         signs_on: bool = False,
-        writes_record: bool = True,
+        acts_as: str = "",  # in a plan: "CALL" when it writes no record, or the verb it stands for
     ) -> Any:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
         if self.planning and not signs_on and method not in ("GET", "HEAD"):
-            if writes_record:
+            if acts_as != "CALL":
                 sent = json
-                return self._plan_call(title, method, target, sent, headers)
+                return self._plan_call(title, acts_as or method, target, sent, headers)
             self._plan(title, "call")
             return Unknown("(known after the run)")
         self._say(f"- {title}")
@@ -261,7 +261,7 @@ class DreamFactory:
             Unknown.mark in path
             or any(isinstance(value, Unknown) for value in match.values())
         ):
-            return Unknown("(known after the run)")
+            return self._planned_row(path, match, rows, pick)
         self._say(f"- {title}")
         found = self._search(title, resource, path, match, rows, pick, headers)
         if not found:
@@ -526,6 +526,16 @@ class DreamFactory:
                 self._plan_change(name, method, each, record, headers)
         return Unknown("(known after the run)")
 
+    def _planned_row(
+        self, path: str, match: dict[str, Any], rows: tuple[str, ...], pick: str
+    ) -> Any:
+        """The field `pick` of a nested row that steps before this one would make, of a record that is not there yet."""
+        records: Any = self.predicted.get(path.partition("?")[0])
+        for row in rows:
+            records = records.get(row) if isinstance(records, dict) else records
+        found = [row for row in objects_in(records) if not differs(match, row)]
+        return found[0][pick] if found else Unknown("(known after the run)")
+
     def _plan_record(
         self,
         title: str,
@@ -581,10 +591,12 @@ class DreamFactory:
         changed = changes({"record": plain_fields, "later": [], "rows": {}}, have)
         for name in rows:
             known = objects_in(have.get(name))
+            parent = rows[name]["parent"]
             new = [
                 row
                 for row in sent[name]
-                if not any(not differs(row, old) for old in known)
+                if row.get(parent, "") is None
+                or all(differs(row, old) for old in known)
             ]
             changed |= {name: new} if new else {}
         fields = field_changes(changed, have, rows)
@@ -627,7 +639,7 @@ def parsed(text: str) -> Any:
     return text if is_too_deep(value) else value
 
 
-def items_of(value: Any) -> list[Any]:
+def lying_in(value: Any) -> list[Any]:
     """What lies in a list or an object."""
     return (
         [*value.values()]
@@ -636,7 +648,7 @@ def items_of(value: Any) -> list[Any]:
     )
 
 
-def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+def is_too_deep(value: Any, inside: Any = lying_in) -> bool:
     """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
     level = [value]
     for _ in range(65):

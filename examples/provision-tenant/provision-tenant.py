@@ -886,7 +886,7 @@ def parsed(text: str) -> Any:
     return text if is_too_deep(value) else value
 
 
-def items_of(value: Any) -> list[Any]:
+def lying_in(value: Any) -> list[Any]:
     """What lies in a list or an object."""
     return (
         [*value.values()]
@@ -895,7 +895,7 @@ def items_of(value: Any) -> list[Any]:
     )
 
 
-def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+def is_too_deep(value: Any, inside: Any = lying_in) -> bool:
     """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
     level = [value]
     for _ in range(65):

@@ -59,6 +59,16 @@ def role_that_was_there_renamed_and_then_its_rows_edited(s: RecordedSession) -> 
     s.call("PUT", f"system/role/{own}", {**read, "lookup_by_role_id": lookups})
 
 
+def rows_of_a_new_role_changed_and_removed(s: RecordedSession) -> None:
+    first = {**ACCESS, "service_id": ids(s, "service")["db"]}
+    rows = [first, {**first, "component": "_table/*"}]
+    [own] = s.create("role", {"name": "made", "is_active": True, "role_service_access_by_role_id": rows})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")["role_service_access_by_role_id"]
+    s.call("PUT", f"system/role/{own}", {"role_service_access_by_role_id": [{**read[0], "role_id": None}]})
+    s.call("PUT", f"system/role/{own}", {"role_service_access_by_role_id": [{**read[1], "verb_mask": 31}]})
+    s.call("POST", f"system/role?method=DELETE&ids={own}")
+
+
 def service_edited_and_its_cache_cleared(s: RecordedSession) -> None:
     own = ids(s, "service")["warehouse"]
     read = s.call("GET", f"system/service/{own}")
@@ -146,6 +156,7 @@ def named_values_made_changed_and_deleted(s: RecordedSession) -> None:
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
     role_that_was_there_renamed_and_then_its_rows_edited,
+    rows_of_a_new_role_changed_and_removed,
     service_edited_and_its_cache_cleared,
     event_script_made_changed_and_deleted,
     several_roles_changed_and_deleted_at_once,

@@ -28,6 +28,8 @@ class FilterModule:
         return {
             "df_json": answer,
             "df_changes": change,
+            "df_csv": csv_cell,
+            "df_csv_inside": csv_inside,
             "df_noted": created,
             "df_failure": failure,
             "df_first": first,
@@ -46,6 +48,8 @@ class FilterModule:
             "df_unwritable": unwritable,
             "df_uri": uri,
             "df_whole": record,
+            "df_xml": xml_text,
+            "df_no_xml": no_xml,
         }
 
 
@@ -346,12 +350,12 @@ def apart(value: Any) -> Any:
     return [apart(item) for item in value] if isinstance(value, list) else value
 
 
-def items_of(value: Any) -> list[Any]:
+def lying_in(value: Any) -> list[Any]:
     """What lies in a list or an object."""
     return [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
-def is_too_deep(value: Any, inside: Any = items_of) -> bool:
+def is_too_deep(value: Any, inside: Any = lying_in) -> bool:
     """Whether something lies in more than 64 lists and objects (`inside` a value): no record does."""
     level = [value]
     for _ in range(65):
@@ -359,6 +363,28 @@ def is_too_deep(value: Any, inside: Any = items_of) -> bool:
         if not level:
             return False
     return True
+
+
+
+def csv_cell(value: object) -> str:
+    """A value as a whole cell: in quotes when it holds a comma, a quote or a line end (RFC 4180)."""
+    return f'"{csv_inside(value)}"' if re.search('[",\\r\\n]', str(value)) else str(value)
+
+
+def csv_inside(value: object) -> str:
+    """A value as the inside of a cell that stands in quotes."""
+    return str(value).replace('"', '""')
+
+
+def xml_text(value: object) -> str:
+    """A value as text of an element or in an attribute, whose line ends and tabs XML would alter."""
+    marks = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+    return re.sub("[&<>\"'\\t\\r\\n]", lambda found: marks.get(found[0], f"&#{ord(found[0])};"), str(value))
+
+
+def no_xml(value: object) -> bool:
+    """Whether a value holds what no XML document can, escaped or not (XML 1.0, 2.2)."""
+    return re.search("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff\\ufffe\\uffff]", str(value)) is not None
 
 
 
