@@ -782,7 +782,9 @@ class DreamFactory:
             record = {"resource": [record]}
             self._request(title, "POST", path, to_json(record), None, True)
         self._note(undone=path, key=key)
-        self._say(f"- {title}: {'already there' if found else 'created'}")
+        self._say(
+            f"- {title}: {'already there' if found else 'created, with another id: what referred to it has to be set again'}"
+        )
 
     def _made(self) -> list[dict[str, Any]]:
         """The notes of what was made or changed on this instance and not undone since, in order."""

@@ -302,7 +302,7 @@ make_anew() {
   else
     json=$(printf '%s' "$note" | jq --compact-output '.record | {resource: [.]}')
     send with_json POST "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
-    printf '%s\n' "- $step: created" >&2
+    printf '%s\n' "- $step: created, with another id: what referred to it has to be set again" >&2
   fi
   note_undone
 }
