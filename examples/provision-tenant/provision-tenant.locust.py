@@ -367,7 +367,7 @@ class DreamFactory:
             reason = f"redirected to {readable(str(location))}, which is not followed"
         return (
             answer.status_code,
-            (answer.content or b"").decode("utf-8", "replace"),
+            (answer.content or b"").decode("utf-8-sig", "replace"),
             reason,
         )
 
