@@ -137,7 +137,9 @@ class _Build:
         self.unchanging: set[int] = set()
         self._announce_creates(order)
         self._prepare_sessions()
-        self.references.lookup_headers += self._key_header()
+        self.keys_of_user = self._keys_of_user()
+        for (name, value), _ in self.keys_of_user.most_common(1):
+            self.references.lookup_headers += ((name, self.variables.text(value, Encoding.PLAIN, name)),)
         step_names = Namer()
         self.steps += self._login_added(step_names) if self.needs_login else []
         for exchange in self.kept:
@@ -191,7 +193,8 @@ class _Build:
     def _prepare_sessions(self) -> None:
         """Which session each kept request uses: that of a kept login, else of a login that dfrecord adds."""
         logins = [e for e in self.kept if self._is_login(e)]
-        self.as_admin = all(self.catalog.is_admin_session(self._locate(e).resource) for e in logins)
+        of_admins = [self.catalog.is_admin_session(self._locate(e).resource) for e in logins]
+        self.as_admin = all(of_admins)
         given = {token for exchange in self.kept for token in tokens_answered(exchange, self.catalog)}
         strangers = [
             (exchange, token)
@@ -208,6 +211,7 @@ class _Build:
         position = {exchange.number: place for place, exchange in enumerate(self.kept)}
         first_login = position[logins[0].number] if logins else len(self.kept)
         self.needs_login = any(position[exchange.number] < first_login for exchange in homeless)
+        self.looks_up_as_admin = self.as_admin or self.needs_login or of_admins[0]
         for _, token in strangers:
             self.variables.session_token(token)
         if self.needs_login:
@@ -236,24 +240,30 @@ class _Build:
         prefix = (session.token_prefix,) if session.token_prefix else ()
         return session.token_header, Text((*prefix, Var("session_token")))
 
-    def _key_header(self) -> tuple[tuple[str, Text], ...]:
-        """The API key, as most calls carry it, that chooses the role of who is no administrator."""
-        if self.as_admin or self.options.literal:
-            return ()
+    def _keys_of_user(self) -> Counter[tuple[str, str]]:
+        """The headers with an API key, by how many calls carry each, that choose the role of who looks records up.
+
+        Empty when that is an administrator. What the recording makes is not among them.
+        """
+        if self.looks_up_as_admin or self.options.literal:
+            return Counter()
         key_header = self.catalog.session.api_key_header.lower()
-        headers = [
+        made = {secret for exchange in self.kept for secret in self._made_secrets(exchange)}
+        return Counter(
             header
             for exchange in self.kept
             if tokens_sent(exchange, self.catalog) and not self._is_login(exchange)
             for header in sent_headers(exchange.request, self.catalog, as_admin=False)
-            if header[0].lower() == key_header
-        ]
-        if not headers:
-            return ()
-        name, value = Counter(headers).most_common(1)[0][0]
-        key = self.variables.text(value, Encoding.PLAIN, name)
-        given = {variable.name for variable in self.variables.all() if variable.kind is VariableKind.SECRET}
-        return ((name, key),) if all(var.name in given for var in key.variables) else ()
+            if header[0].lower() == key_header and header[1] not in made
+        )
+
+    def _made_secrets(self, exchange: Exchange) -> Iterator[str]:
+        """The secrets that the server made in the answer to a write: API keys."""
+        answer = json_of(exchange.response.body)
+        facts = self.catalog.resources.get(self._locate(exchange).resource or "")
+        if exchange.request.method != "GET" and facts and not isinstance(answer, ValueError):
+            values = (row.get(name) for row in records_of(answer, self.catalog.wrapper) for name in facts.made_secrets)
+            yield from (value for value in values if isinstance(value, str))
 
     def _lookups_have_no_session(self) -> bool:
         """Whether ids have to be looked up for calls that themselves went without a session, with an API key, say."""
@@ -281,7 +291,9 @@ class _Build:
         return [login]
 
     def _look_up_key(self, value: str) -> str | None:
-        return None if self.options.literal else self.references.api_key(value)
+        """The variable for a secret that a read shows; none for the key that whoever looks it up has to send."""
+        is_own = any(key == value for _, key in self.keys_of_user)
+        return None if self.options.literal or is_own else self.references.api_key(value)
 
     # ---------------------------------------------------------------- one step
 

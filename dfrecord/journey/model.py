@@ -185,8 +185,9 @@ class Conventions:
 
     `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the
     field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
-    `token_header` carries the session token, behind `token_prefix`. `listed` are the paths of lists whose records are
-    read there, each with the field that holds the last segment of a record's own path.
+    `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
+    of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
+    field that holds the last segment of a record's own path.
     """
 
     wrapper: str = "resource"
@@ -195,6 +196,8 @@ class Conventions:
     token_header: str = "X-DreamFactory-Session-Token"
     token_prefix: str = ""
     listed: tuple[tuple[str, str], ...] = ()
+    key_header: str = ""
+    admin_path: str = ""
 
     @property
     def rows(self) -> tuple[str, ...]:

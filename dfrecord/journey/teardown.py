@@ -23,11 +23,13 @@ from dfrecord.journey.model import (
     Wanted,
     variables_of_tree,
 )
+from dfrecord.journey.undo_session import undo_session
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Resource
 
 NOT_UNDONE = "the teardown does not undo this step"
-MADE_ANEW = "the teardown makes anew what this step deletes: with another id, and without what others had refer to it"
+MADE_ANEW = "the teardown makes anew what this step deletes: with another id: what referred to it has to be set again"
+ACTS = "of several accounts, the teardown acts as the one that logs in here"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
 
@@ -57,6 +59,8 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
             reason = NOT_UNDONE if step.kind is not StepKind.DELETE else MADE_ANEW if again else NOT_MADE_ANEW
             residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         steps.append(made)
+    if sum(step.kind is StepKind.LOGIN for step in journey.steps) > 1:
+        residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in undo_session(journey).logins[:1]]
     return replace(journey, steps=tuple(steps), residue=(*journey.residue, *residue), teardown=True)
 
 

@@ -27,6 +27,7 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.journey.undo_session import undo_session
 from dfrecord.outputs import INVISIBLE
 from dfrecord.renderers import ansible_requests as requests
 from dfrecord.renderers.ansible_encoder import (
@@ -98,16 +99,16 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         {"comment": comment, "yaml": to_yaml, "label": _labelled, "template": Template},
         BRACKETS,
     )
-    signs = [step for step in journey.steps if journey.is_sign_on(step)]
+    undo = undo_session(journey)
     playbook = env.get_template("ansible/playbook.yml.j2").render(
         journey=journey,
         plugin=PLUGIN,
         rows=list(journey.conventions.rows),
         play_name=Recorded(shown(journey.title[:1].upper() + journey.title[1:])),
         tasks=[tasks.step(item) if isinstance(item, Step) else tasks.lookup(item) for item in journey.schedule()],
-        logins=[tasks.step(step) for step in signs if step.kind is StepKind.LOGIN],
-        logouts=[tasks.step(step) for step in signs if step.kind is StepKind.LOGOUT],
-        teardown_headers=tasks.session_headers() if journey.teardown else {},
+        logins=[tasks.step(step) for step in undo.logins],
+        logouts=[tasks.step(step) for step in undo.logouts],
+        teardown_headers=requests.headers(undo.headers, tasks.encoder),
         residue=residue_lines(journey.residue),
         secrets=tasks.secrets(),
         made=tasks.made(),
@@ -117,6 +118,8 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         needed=settings.needed(),
         needed_to_run=settings.needed_to_run(),
         needed_to_log_in=settings.needed_to_log_in(),
+        needed_to_undo=settings.needed_to_undo() if journey.teardown else {},
+        needed_to_log_in_to_undo=settings.needed_to_log_in_to_undo() if journey.teardown else {},
         unset=settings.unset(),
         checks=settings.checks(),
         dangers=[Recorded(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
@@ -357,15 +360,6 @@ class _Tasks:
         """The condition under which everything of these is known, in check mode too."""
         unsure = [self.encoder.names[name] for name in dict.fromkeys(names) if name in self._unsure]
         return [f"df_unknown not in [{', '.join(unsure)}]"] if unsure else []
-
-    def session_headers(self) -> dict[str, Any]:
-        """The headers of a request with the session of the login."""
-        name = self._session.name if self._session else ""
-        for step in self._journey.steps:
-            own = [header for header in step.request.headers if [v.name for v in header[1].variables] == [name]]
-            if own:
-                return requests.headers((("Accept", Text(("application/json",))), own[0]), self.encoder)
-        return {}
 
 
 def _always_runs(step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from dfrecord.journey.model import (
@@ -11,6 +12,7 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
+from dfrecord.journey.undo_session import undo_session
 from dfrecord.journey.values import as_text
 from dfrecord.renderers.ansible_encoder import Encoder, Recorded, Template
 
@@ -34,6 +36,7 @@ class Settings:
         self._used = {name for signs, names in steps if not signs for name in names} | {"base_url"}
         self._used |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._to_log_in = {name for signs, names in steps if signs for name in names}
+        self._undo = undo_session(journey)
 
     def table(self) -> list[tuple[str, str]]:
         """The environment variables, all of one width, and what to say about each."""
@@ -98,22 +101,30 @@ class Settings:
 
     def needed_to_log_in(self) -> dict[str, Any]:
         """What it needs where no session token is given."""
-        return self._values([v for v in self._given if v.required and v.name in self._to_log_in - {"base_url"}])
+        return self._required(self._to_log_in - {"base_url"})
+
+    def needed_to_undo(self) -> dict[str, Any]:
+        """What a run needs that deletes what earlier ones created."""
+        return self._required(self._undo.needed_signed_on)
+
+    def needed_to_log_in_to_undo(self) -> dict[str, Any]:
+        """What that needs where no session token is given."""
+        return self._required(self._undo.needed)
+
+    def _required(self, names: Collection[str]) -> dict[str, Any]:
+        return self._values([v for v in self._given if v.required and v.name in names])
 
     def _values(self, variables: list[Variable]) -> dict[str, Any]:
         return {v.env: Template(f"{{{{ {self._names[v.name]} }}}}") for v in variables}
 
     def unset(self) -> Template:
         """The names of what is needed and not set."""
-        more = []
-        if self.needed_to_run():
-            more.append(
-                f"{{}} if {'df_teardown'} else df_needed_to_run" if self._journey.teardown else "df_needed_to_run"
-            )
-        if self.needed_to_log_in():
-            token = self._names[self._session.name] if self._session else "false"
-            more.append(f"{{}} if {token} else df_needed_to_log_in")
-        return Template(f"{{{{ df_needed{''.join(f' | combine({values})' for values in more)} | df_missing }}}}")
+        token = self._names[self._session.name] if self._session else "false"
+        run, log_in = "df_needed_to_run", "df_needed_to_log_in"
+        if self._journey.teardown:
+            run = f"df_needed_to_undo if df_teardown else {run}"
+            log_in = f"df_needed_to_log_in_to_undo if df_teardown else {log_in}"
+        return Template(f"{{{{ df_needed | combine({run}) | combine({{}} if {token} else {log_in}) | df_missing }}}}")
 
     def checks(self) -> list[dict[str, Any]]:
         """What must be true of what is set, and what to say otherwise."""

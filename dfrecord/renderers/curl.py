@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dfrecord.journey.model import (
@@ -32,6 +32,7 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.journey.undo_session import undo_session
 from dfrecord.normalise.body import json_text
 from dfrecord.outputs import INVISIBLE
 from dfrecord.renderers.bash_encoder import (
@@ -87,13 +88,13 @@ class Function:
     document: str = ""
     makes: str = ""
     only_after_changes: bool = False
-    opens_session: bool = False
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The script, executable, as UTF-8."""
     script = _Script(journey)
     env = environment(options.template_dir, {"comment": comment, "quote": quote, "shown": shown})
+    undo = undo_session(journey)
     functions = [script.step(item) if isinstance(item, Step) else script.lookup(item) for item in journey.schedule()]
     from_outside = [v for v in journey.variables if v.env and v.kind is not VariableKind.CAPTURE]
     typed = [(v.env, script.type(v)) for v in from_outside if v.type != "string"]
@@ -108,9 +109,12 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         environment=script.environment(),
         required=script.required(given_token=False),
         required_with_token=script.required(given_token=True),
-        required_to_log_in=script.required_to_log_in(),
         told=[(v.env, script.default(v)) for v in journey.variables if v.names_a_run],
-        teardown_headers=script.teardown_headers() if journey.teardown else (),
+        teardown_headers=script.headers(undo.headers),
+        undo_logins=[script.step(step) for step in undo.logins],
+        undo_logouts=[script.step(step) for step in undo.logouts],
+        required_to_undo=script.given(undo.needed),
+        required_to_undo_with_token=script.given(undo.needed_signed_on),
         followers=script.followers(),
         typed=typed,
         defaults=[(v.env, script.default(v)) for v in from_outside if not v.required],
@@ -210,7 +214,7 @@ class _Script:
             title=step.title,
             shown_title=heading,
             command=command,
-            headers=self._headers(request.headers),
+            headers=self.headers(request.headers),
             guarded=self._journey.is_sign_on(step),
             notes=tuple(notes),
             encoded=self._scope.take_encoded(),
@@ -220,7 +224,6 @@ class _Script:
             document=document,
             makes=quote(step.makes) if step.makes else "",
             only_after_changes=step.only_after_changes,
-            opens_session=step.kind is StepKind.LOGIN,
         )
 
     def _wanted_command(self, step: Step, wanted: Wanted) -> str:
@@ -251,21 +254,9 @@ class _Script:
             if v.letters
         ]
 
-    def required_to_log_in(self) -> list[str]:
-        """The environment variables that only the login needs."""
-        used = {
-            name for step in self._journey.steps if self._journey.is_sign_on(step) for name in variables_of_step(step)
-        }
-        return [v.env for v in self._journey.variables if v.required and v.name in used and v.env != "DF_BASE_URL"]
-
-    def teardown_headers(self) -> tuple[str, ...]:
-        """The headers of a request with the session of the login."""
-        name = self._session.name if self._session else ""
-        for step in self._journey.steps:
-            own = [header for header in step.request.headers if [v.name for v in header[1].variables] == [name]]
-            if own:
-                return self._headers((("Accept", Text(("application/json",))), own[0]))
-        return ()
+    def given(self, names: Collection[str]) -> list[str]:
+        """The environment variables of those that a person has to give, after the instance."""
+        return ["DF_BASE_URL", *(v.env for v in self._journey.variables if v.required and v.name in names)]
 
     def lookup(self, variable: Variable) -> Function:
         """The function of a lookup."""
@@ -282,7 +273,7 @@ class _Script:
             title=lookup.title,
             shown_title=quote(shown(lookup.title)),
             command=f"{choices}find_record {self.type(variable)} {what} {place}",
-            headers=self._headers(lookup.headers),
+            headers=self.headers(lookup.headers),
             encoded=self._scope.take_encoded(),
             json=made or raw,
             result=shell_name(variable),
@@ -312,7 +303,8 @@ class _Script:
     def _target(self, target: Text) -> str:
         return word(target_parts(target), self._scope)
 
-    def _headers(self, headers: tuple[tuple[str, Text], ...]) -> tuple[str, ...]:
+    def headers(self, headers: tuple[tuple[str, Text], ...]) -> tuple[str, ...]:
+        """Each header as one word of bash."""
         return tuple(word(parts, self._scope) for parts in header_parts(headers))
 
     def _body(self, body: RequestBody) -> tuple[str, str]:

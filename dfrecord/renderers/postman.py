@@ -9,7 +9,7 @@ record (`lookup.js.j2`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -28,6 +28,7 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
+from dfrecord.journey.undo_session import undo_session
 from dfrecord.renderers.postman_encoder import FORMS, Names, clean, collection_json, js, markdown, tokens
 from dfrecord.renderers.postman_requests import (
     Workshop,
@@ -76,6 +77,7 @@ def _workshop(journey: Journey, options: RenderOptions) -> Workshop:
         templates=environment(options.template_dir, {"js": js, "markdown": markdown}),
         token=_collection_token(journey),
         session=_session(journey),
+        undo=undo_session(journey),
     )
 
 
@@ -265,16 +267,16 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         creates_named=journey.creates_named,
         compares_whole=journey.compares_whole,
         secrets=_secrets(shop),
-        to_sign_on=_to_sign_on(journey),
+        to_undo=_envs(journey, shop.undo.needed),
+        to_undo_signed_on=_envs(journey, shop.undo.needed_signed_on),
         token=names[shop.token] if shop.token else "",
         token_header=journey.conventions.token_header,
     )
 
 
-def _to_sign_on(journey: Journey) -> list[str]:
-    """The environment variables that a teardown needs: the instance, and what logs in."""
-    signs = {name for step in journey.steps if journey.is_sign_on(step) for name in variables_of_step(step)}
-    return [v.env for v in journey.variables if v.env and (v.name in signs or v is base_variable(journey))]
+def _envs(journey: Journey, names: Collection[str]) -> list[str]:
+    """The environment variables of those that a teardown needs, and that of the instance."""
+    return [v.env for v in journey.variables if v.env and (v.name in names or v is base_variable(journey))]
 
 
 def _default_text(default: Tree) -> str | None:

@@ -32,6 +32,7 @@ from dfrecord.journey.model import (
     Wanted,
     variables_of_tree,
 )
+from dfrecord.journey.undo_session import UndoSession
 from dfrecord.normalise.body import parse_json
 from dfrecord.renderers.postman_encoder import (
     Names,
@@ -66,6 +67,7 @@ class Workshop:
     templates: jinja2.Environment
     token: str | None
     session: tuple[str, ...]
+    undo: UndoSession
 
     def is_secret(self, variable: str) -> bool:
         """Whether a variable of the journey is secret."""
@@ -90,7 +92,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     before = []
     if shop.journey.is_sign_on(step):
         before += shop.script("session")
-    if shop.journey.teardown and (not shop.journey.is_sign_on(step) or _signs_off_midway(step, shop.journey)):
+    if shop.journey.teardown and (step.name not in shop.undo.signs or _signs_off_midway(step, shop.journey)):
         before += SKIPPED_IN_TEARDOWN
     if step.only_after_changes:
         before += NEEDS_CHANGES
@@ -144,10 +146,7 @@ def _wanted_body(step: Step, wanted: Wanted, shop: Workshop) -> JsonBody:
 def teardown_item(shop: Workshop) -> dict[str, Any]:
     """The request that undoes, one after the other, what runs of the collection did."""
     base = shop.names[_base(shop)]
-    headers = [
-        header for step in shop.journey.steps for header in step.request.headers if sent_token(header, shop.journey)
-    ]
-    request = RequestTemplate("DELETE", Text(("/",)), (("Accept", Text(("application/json",))), *headers[:1]))
+    request = RequestTemplate("DELETE", Text(("/",)), shop.undo.headers)
     item = _request_item(
         "Undo what earlier runs did",
         request,

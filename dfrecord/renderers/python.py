@@ -33,6 +33,7 @@ from dfrecord.journey.model import (
     Wanted,
 )
 from dfrecord.journey.text_body import TextKind, text_kind
+from dfrecord.journey.undo_session import UndoSession
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
 from dfrecord.renderers.python_format import LINE_LENGTH, formatted
@@ -71,8 +72,6 @@ class Call:
     notes: tuple[str, ...] = ()
     captures: tuple[tuple[str, str], ...] = ()  # target of the assignment, path into the answer
     result: str = ""
-    closes_session: bool = False
-    opens_session: bool = False
     hides: tuple[str, ...] = ()  # the names it gives to secrets
     labels: tuple[str, ...] = ()  # a short name, and what kind of call it is
 
@@ -129,7 +128,10 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
         dangers=[(step.title, step.danger) for step in journey.steps if step.danger],
         residue=residue_lines(journey.residue),
-        session_calls=[call for call in calls if call.opens_session or call.closes_session],
+        undo_logins=[body.step(step) for step in names.undo.logins],
+        undo_logouts=[body.step(step) for step in names.undo.logouts],
+        undo_headers=body.undo_headers(names.undo),
+        needed_when=_needed_when(names.settings, undoes=journey.teardown),
         followers=_followers(journey, names),
         letters=_letters(journey),
         hides=any(variable.secret for variable in journey.variables),
@@ -266,8 +268,6 @@ class _Body:
                 (self._names.assigned(capture.variable), _pointer(capture.pointer)) for capture in step.captures
             ),
             hides=tuple(name for name in kept if name != "df.session_token"),
-            opens_session=step.kind is StepKind.LOGIN and bool(self._names.guard(step)),
-            closes_session=step.kind is StepKind.LOGOUT and bool(self._names.guard(step)),
             labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
         )
 
@@ -344,6 +344,10 @@ class _Body:
                 changed.append(f"{string(name)}: None")
         return [f"headers={{{', '.join(changed)}}}"] if changed else []
 
+    def undo_headers(self, undo: UndoSession) -> str:
+        """What a teardown sends besides the headers that the client sends by itself, as a dict; empty for nothing."""
+        return "".join(self._changed_headers(list(undo.headers), False, None)).removeprefix("headers=")
+
     def _lookup(self, variable: Variable) -> Call:
         lookup = variable.lookup
         assert lookup is not None
@@ -401,6 +405,23 @@ def functions_of(module: ModuleType) -> str:
     """The functions of a module as they stand there: scripts and replay compare, and plan, alike."""
     source = inspect.getsource(module)
     return source[source.index("\ndef ") + 1 :]
+
+
+def _needed_when(settings: tuple[Setting, ...], *, undoes: bool) -> list[tuple[str, list[Setting]]]:
+    """What must be given, by the condition under which it must ("" always); `undoes`: the script can tear down."""
+    groups: dict[str, list[Setting]] = {}
+    for setting in settings:
+        if setting.required:
+            of_run = "not token" if setting.only_to_log_in else ""
+            of_undo = "" if setting.to_undo_signed_on else "not token"
+            if undoes and not setting.to_undo:
+                condition = " and ".join(filter(None, ("not arguments.teardown", of_run)))
+            elif undoes and of_run != of_undo:
+                condition = "arguments.teardown or not token" if of_run else "not arguments.teardown or not token"
+            else:
+                condition = of_run
+            groups.setdefault(condition, []).append(setting)
+    return sorted(groups.items())
 
 
 def _told_values(told: tuple[Setting, ...]) -> str:

@@ -20,6 +20,7 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
+from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.renderers.python_encoder import string
 
 _BASE_URL = "base_url"
@@ -46,7 +47,7 @@ _MODULE_WORDS = _FUNCTION_WORDS | frozenset(
         parsed explain readable reason_of named hidden forms_of form_of
         whole changes row_changes taken field_changes value_changes differs
         items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
-        rows_taken_back removed tear_down Unknown New
+        rows_taken_back removed tear_down is_too_deep Unknown New
         as_given number boolean main annotations
         argparse html json os re sys quote Callable lru_cache requests asdict dataclass field
         argv environment parser arguments token needed problems missing result shown error name value
@@ -59,7 +60,8 @@ _CLIENT_WORDS = frozenset(
         r"\w+",
         """
         base_url session_token logs_in timeout verbose http self call find ensure change remove
-        tear_down created created_file outcomes summary wrote planning planned plan_summary predicted secrets hidden
+        tear_down undo_headers created created_file outcomes summary wrote planning planned plan_summary predicted
+        secrets hidden
         """,
     )
 )
@@ -71,7 +73,8 @@ class Setting:
     """A value that a person gives: through the environment and, unless it is secret, through an option.
 
     `name` is the argument of the function or of the client. `default` is its Python literal, `default_text` the same as
-    typed on a command line; both are empty when there is none.
+    typed on a command line; both are empty when there is none. `to_undo`: a teardown needs it, `to_undo_signed_on` even
+    with a session token.
     """
 
     name: str
@@ -86,6 +89,8 @@ class Setting:
     default_text: str
     description: str
     only_to_log_in: bool
+    to_undo: bool
+    to_undo_signed_on: bool
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ class Names:
     results: tuple[tuple[str, str, bool], ...]
     skippable: frozenset[str]
     logs_in: bool
+    undo: UndoSession
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -128,6 +134,7 @@ def name_variables(journey: Journey) -> Names:
     captured = {capture.variable for step in journey.steps for capture in step.captures}
     skippable = {step.name for step in journey.steps if journey.is_sign_on(step)}
     to_log_in = {name for step in journey.steps if step.name in skippable for name in variables_of_step(step)}
+    undo = undo_session(journey) if journey.teardown else UndoSession()
     always = {name for step in journey.steps if step.name not in skippable for name in variables_of_step(step)}
     always |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
     always |= {variable.follows for variable in journey.variables if variable.follows}
@@ -149,15 +156,15 @@ def name_variables(journey: Journey) -> Names:
             expressions[name] = "df.base_url"
         elif session and name == session.name:
             expressions[name] = "df.session_token"
-        elif given and (only_to_log_in or (name in _ACCOUNT and name in to_log_in)):
+        elif given and (only_to_log_in or (name in _ACCOUNT and name in to_log_in) or name in undo.needed):
             own = _add(name, attributes)
             expressions[name] = f"df.{own}"
-            credentials.append(_setting(variable, own, _add(name, options), only_to_log_in))
+            credentials.append(_setting(variable, own, _add(name, options), only_to_log_in, undo))
         else:
             own = _add(name, local)
             expressions[name] = own
             if given:
-                arguments.append(_setting(variable, own, _add(name, options), False))
+                arguments.append(_setting(variable, own, _add(name, options), False, undo))
     return Names(
         function=function,
         expressions=expressions,
@@ -173,6 +180,7 @@ def name_variables(journey: Journey) -> Names:
         ),
         skippable=frozenset(skippable),
         logs_in=session is not None and session.name in captured,
+        undo=undo,
     )
 
 
@@ -188,7 +196,7 @@ def _add(name: str, taken: set[str]) -> str:
     return free
 
 
-def _setting(variable: Variable, name: str, dest: str, only_to_log_in: bool) -> Setting:
+def _setting(variable: Variable, name: str, dest: str, only_to_log_in: bool, undo: UndoSession) -> Setting:
     option = variable.name.replace("_", "-")
     option = f"set-{option}" if option in _OPTION_WORDS else option
     default, text = _default(variable.default)
@@ -207,6 +215,8 @@ def _setting(variable: Variable, name: str, dest: str, only_to_log_in: bool) -> 
         default_text=text,
         description=variable.description,
         only_to_log_in=only_to_log_in,
+        to_undo=variable.name in undo.needed,
+        to_undo_signed_on=variable.name in undo.needed_signed_on,
     )
 
 

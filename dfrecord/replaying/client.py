@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
 
 import requests
@@ -20,6 +21,10 @@ from dfrecord.replaying.as_given import AsGiven
 
 LONGEST_WAIT = 300.0
 """Seconds that a run waits at most when the instance asks for it (`Retry-After`)."""
+LONGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes that an answer may have, unpacked."""
+LONGEST_TRANSFER = 300.0
+"""Seconds from sending a request to the last byte of its answer; the bash script gives curl as long."""
 Say = Callable[[str], None]
 
 
@@ -99,6 +104,8 @@ class Client:
         self._timeout = connection.timeout
         self._http = requests.Session()
         self._http.auth = lambda request: request  # or ~/.netrc would log in for us
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._http.headers["Accept-Encoding"] = "gzip, deflate"
         # given with each request: what a session has, requests overrides by the environment
         self._verify: bool | str = False if connection.insecure else connection.ca_file or True
         self._proxies = {"http": connection.proxy, "https": connection.proxy} if connection.proxy else None
@@ -144,9 +151,11 @@ class Client:
                 data=body,
                 timeout=self._timeout,
                 allow_redirects=False,
+                stream=True,
                 verify=self._verify,
                 proxies=self._proxies,
             )
+            content = _content(response, started + LONGEST_TRANSFER)
         except (requests.RequestException, OSError) as error:
             raise WorkFailed(f"no answer from {self.base_url}: {_cause(error)}") from None
         except KeyboardInterrupt:
@@ -156,10 +165,29 @@ class Client:
             self.writing = False
         seconds = time.monotonic() - started
         try:
-            tree = parse_json(response.content) if response.content.strip() else None
+            tree = parse_json(content) if content.strip() else None
         except ValueError:
             tree = None
-        return Answered(response.status_code, _reason(response), response.content, tree, seconds)
+        return Answered(response.status_code, _reason(response), content, tree, seconds)
+
+
+def _content(response: requests.Response, deadline: float) -> bytes:
+    """The body, unpacked. Raises WorkFailed when it takes too much memory or time.
+
+    Only gzip and deflate are asked for: of other ways, and of one inside another, a few bytes may unpack to gigabytes.
+    """
+    packed = response.headers.get("Content-Encoding", "identity")
+    if packed.lower() not in ("identity", "gzip", "x-gzip", "deflate"):
+        raise WorkFailed(f"the answer is packed in a way that was not asked for: {plain(packed)}")
+    content = bytearray()
+    with response:
+        for piece in response.iter_content(64 * 1024):
+            content += piece
+            if len(content) > LONGEST_ANSWER:
+                raise WorkFailed(f"the answer is longer than {LONGEST_ANSWER // 1024**2} MB")
+            if time.monotonic() > deadline:
+                raise WorkFailed(f"the answer took longer than {LONGEST_TRANSFER:.0f} seconds")
+    return bytes(content)
 
 
 def _reason(response: requests.Response) -> str:

@@ -75,7 +75,7 @@ class _Planner:
         self._values: Values = starting_values(self._journey, options.base_url, options.given)
         self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
-        check_given(self._journey, self._values, run=True)
+        check_given(self._journey, self._values)
         check_first_step(journey, options)
         self._first_step = options.first_step
         self._plain = {variable.name: variable for variable in journey.variables}

@@ -23,6 +23,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.teardown import teardown
+from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.journey.upsert import upsert
 from dfrecord.replaying.client import Client, Connection
 from dfrecord.replaying.compare import Comparison, Difference, shortened
@@ -125,7 +126,7 @@ class _Run:
     # ---------------------------------------------------------------- the whole
 
     def run(self) -> Replayed:
-        check_given(self.journey, self.values, run=True)
+        check_given(self.journey, self.values)
         self._check()
         schedule = self.journey.schedule()
         writes = [place for place, item in enumerate(schedule) if not _logs_out(item)]
@@ -151,14 +152,14 @@ class _Run:
         return next((self.numbers[item.name] for item in ahead if isinstance(item, Step)), 0)
 
     def tear_down(self) -> Replayed:
-        signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
-        check_given(self.journey, self.values, run=False)
+        session = undo_session(self.journey)
+        check_given(self.journey, self.values, session)
         self.created.check()
         with stopping(self.client, self.options.say) as stop_asked:
             try:
-                if not all(self._run_one(step) for step in signs if step.kind is StepKind.LOGIN):
+                if not all(map(self._run_one, session.logins)):
                     return self._ended(stopped_at=1)
-                undo = self._undo()
+                undo = self._undo(session)
                 for made in reversed(self.created.made()):
                     if stop_asked():
                         return self._ended(interrupted=True)
@@ -170,27 +171,26 @@ class _Run:
                 for words, count in self.created.made_for_others().items():
                     message = f"{count} more made with {words}: give the same to delete them"
                     self._add(StepResult(0, "tear_down", "Left alone", Outcome.SKIPPED, message=message))
-                for step in signs:
-                    if step.kind is StepKind.LOGOUT:
-                        self._run_one(step)
+                for step in session.logouts:
+                    self._run_one(step)
             except KeyboardInterrupt:
                 return self._ended(interrupted=True)
         return self._ended()
 
-    def _undo(self) -> Undo:
-        return Undo(self.client, self.target, self.created, self._session_headers(), self.journey.conventions.wrapper)
+    def _undo(self, session: UndoSession) -> Undo:
+        headers = self.target.headers(session.headers)
+        return Undo(self.client, self.target, self.created, headers, self.journey.conventions.wrapper)
 
     def left_to_undo(self) -> list[tuple[str, str]]:
-        signs = [step for step in self.journey.steps if self.journey.is_sign_on(step)]
-        check_given(self.journey, self.values, run=False)
-        for step in signs:
-            if step.kind is StepKind.LOGIN and not self._run_one(step):
+        session = undo_session(self.journey)
+        check_given(self.journey, self.values, session)
+        for step in session.logins:
+            if not self._run_one(step):
                 raise WorkFailed(f"{step.title}: {self.results[-1].message}")
-        undo = self._undo()
+        undo = self._undo(session)
         left = [told for made in reversed(self.created.made()) if (told := undo.would(made))]
-        for step in signs:
-            if step.kind is StepKind.LOGOUT:
-                self._run_one(step)
+        for step in session.logouts:
+            self._run_one(step)
         return left
 
     def _check(self) -> None:
@@ -295,11 +295,6 @@ class _Run:
             self._add(StepResult(0, "verify", "Read again what was written", Outcome.FAILED, message=str(error)))
 
     # ---------------------------------------------------------------- texts
-
-    def _session_headers(self) -> list[tuple[str, str]]:
-        name, session = self.catalog.session.token_header, self.journey.session
-        value = self.values.get(session.name) if session else None
-        return [(name, value)] if isinstance(value, str) else []
 
     def _renamed(self, text: str) -> str:
         """A recorded text with the recorded values of parameters replaced by those of this run."""

@@ -20,6 +20,7 @@ from dfrecord.replaying.target import Target
 from dfrecord.replaying.values import as_json, json_bytes
 
 _Headers = list[tuple[str, str]]
+ANOTHER_ID = "with another id: what referred to it has to be set again"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Undo:
             if not answered.succeeded:
                 return _refused(answered)
         self.created.note_undone(made)
-        return _Sent(Outcome.UNCHANGED if there else Outcome.CREATED)
+        return _Sent(Outcome.UNCHANGED) if there else _Sent(Outcome.CREATED, ANOTHER_ID)
 
     def _send(self, method: str, path: str, content: dict[str, Any]) -> Answered:
         headers = [*self.headers, ("Content-Type", "application/json")]

@@ -24,6 +24,7 @@ from dfrecord.journey.model import (
     variables_of_step,
 )
 from dfrecord.journey.text_escapes import no_xml
+from dfrecord.journey.undo_session import UndoSession
 from dfrecord.journey.values import as_text, encoded, in_letters
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.replaying import hiding
@@ -86,16 +87,18 @@ def is_signed_on(journey: Journey, values: Mapping[str, Tree]) -> bool:
     return session is not None and bool(values.get(session.name))
 
 
-def check_given(journey: Journey, values: Mapping[str, Tree], *, run: bool) -> None:
-    """Raises UsageError that names what is missing for a run, or for no more than logging in (a teardown)."""
+def check_given(journey: Journey, values: Mapping[str, Tree], undo: UndoSession | None = None) -> None:
+    """Raises UsageError that names what is missing for a run, or for a teardown in that session."""
     signed_on = is_signed_on(journey, values)
     signs = [step for step in journey.steps if journey.is_sign_on(step)]
     others = [step for step in journey.steps if not journey.is_sign_on(step)]
     to_sign_on = {name for step in signs for name in variables_of_step(step)}
     only_to_sign_on = to_sign_on - {name for step in others for name in variables_of_step(step)}
     required = {variable.name for variable in journey.variables if variable.required}
-    needed = required if run else required & to_sign_on
-    needed = needed - only_to_sign_on if signed_on else needed
+    if undo is not None:
+        needed = required & (undo.needed_signed_on if signed_on else undo.needed)
+    else:
+        needed = required - only_to_sign_on if signed_on else required
     missing = [v.env for v in journey.variables if v.name in needed and values.get(v.name) in (None, "")]
     captured = {capture.variable for step in journey.steps for capture in step.captures}
     if (session := journey.session) and session.name not in captured and not signed_on:

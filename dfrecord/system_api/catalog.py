@@ -136,6 +136,8 @@ class Catalog:
             facts.session.token_header,
             facts.session.token_prefix,
             tuple((told.path, told.id) for told in facts.resources.values() if told.listed and told.path and told.id),
+            facts.session.api_key_header,
+            facts.session.admin_path,
         )
 
     def id_of(self, value: object) -> str | None:

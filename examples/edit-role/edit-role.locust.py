@@ -257,7 +257,7 @@ class DreamFactory:
             reason = f"redirected to {readable(str(location))}, which is not followed"
         return (
             answer.status_code,
-            (answer.content or b"").decode("utf-8", "replace"),
+            (answer.content or b"").decode("utf-8-sig", "replace"),
             reason,
         )
 
@@ -563,14 +563,13 @@ def problems(columns: set[str]) -> list[str]:
     """What is missing or wrong in this process's environment, beside what a CSV file has columns for."""
     environment = os.environ
     token = environment.get("DF_SESSION_TOKEN")
-    undo = False
     missing = [
         setting.env
         for name, setting in SETTINGS.items()
         if setting.required
         and name not in columns
         and not environment.get(setting.env)
-        and not (token if setting.to_log_in else undo)
+        and not (setting.to_log_in and token)
     ]
     found = [f"set {', '.join(missing)} first"] if missing else []
     for setting in SETTINGS.values():

@@ -38,6 +38,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
@@ -141,6 +142,9 @@ class DreamFactory:
         self.verbose = verbose
         self.http = requests.Session()
         self.http.auth = lambda request: request  # or ~/.netrc would log in for us
+        self.http.cookies.set_policy(
+            DefaultCookiePolicy(allowed_domains=[])
+        )  # the session is its token
 
     def call(
         self,
@@ -227,7 +231,11 @@ class DreamFactory:
         if response.is_redirect:
             location = readable(response.headers["Location"])
             reason = f"redirected to {location}, which is not followed"
-        return response.status_code, response.content.decode("utf-8", "replace"), reason
+        return (
+            response.status_code,
+            response.content.decode("utf-8-sig", "replace"),
+            reason,
+        )
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""

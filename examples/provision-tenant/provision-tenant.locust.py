@@ -367,7 +367,7 @@ class DreamFactory:
             reason = f"redirected to {readable(str(location))}, which is not followed"
         return (
             answer.status_code,
-            (answer.content or b"").decode("utf-8", "replace"),
+            (answer.content or b"").decode("utf-8-sig", "replace"),
             reason,
         )
 
@@ -1046,6 +1046,8 @@ class Setting:
     default: Any = None
     required: bool = False
     to_log_in: bool = False  # needed only without a session token
+    to_undo: bool = False  # needed to delete what earlier runs created
+    to_undo_signed_on: bool = False  # the same with a session token
     is_name: bool = False  # gets a suffix of its own in each iteration, unless given
 
 
@@ -1054,11 +1056,13 @@ SETTINGS: dict[str, Setting] = {
         "DF_EMAIL",
         required=True,
         to_log_in=True,
+        to_undo=True,
     ),
     "password": Setting(
         "DF_PASSWORD",
         required=True,
         to_log_in=True,
+        to_undo=True,
     ),
     "tenant": Setting(
         "DF_TENANT",
@@ -1095,7 +1099,11 @@ def problems(columns: set[str]) -> list[str]:
         if setting.required
         and name not in columns
         and not environment.get(setting.env)
-        and not (token if setting.to_log_in else undo)
+        and (
+            (setting.to_undo_signed_on if token else setting.to_undo)
+            if undo
+            else not (setting.to_log_in and token)
+        )
     ]
     found = [f"set {', '.join(missing)} first"] if missing else []
     for setting in SETTINGS.values():

@@ -43,6 +43,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
@@ -247,6 +248,9 @@ class DreamFactory:
         self.verbose = verbose
         self.http = requests.Session()
         self.http.auth = lambda request: request  # or ~/.netrc would log in for us
+        self.http.cookies.set_policy(
+            DefaultCookiePolicy(allowed_domains=[])
+        )  # the session is its token
 
     def call(
         self,
@@ -334,7 +338,11 @@ class DreamFactory:
         if response.is_redirect:
             location = readable(response.headers["Location"])
             reason = f"redirected to {location}, which is not followed"
-        return response.status_code, response.content.decode("utf-8", "replace"), reason
+        return (
+            response.status_code,
+            response.content.decode("utf-8-sig", "replace"),
+            reason,
+        )
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
@@ -774,7 +782,9 @@ class DreamFactory:
             record = {"resource": [record]}
             self._request(title, "POST", path, to_json(record), None, True)
         self._note(undone=path, key=key)
-        self._say(f"- {title}: {'already there' if found else 'created'}")
+        self._say(
+            f"- {title}: {'already there' if found else 'created, with another id: what referred to it has to be set again'}"
+        )
 
     def _made(self) -> list[dict[str, Any]]:
         """The notes of what was made or changed on this instance and not undone since, in order."""

@@ -302,7 +302,7 @@ make_anew() {
   else
     json=$(printf '%s' "$note" | jq --compact-output '.record | {resource: [.]}')
     send with_json POST "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
-    printf '%s\n' "- $step: created" >&2
+    printf '%s\n' "- $step: created, with another id: what referred to it has to be set again" >&2
   fi
   note_undone
 }
@@ -447,16 +447,16 @@ send() {
   expect_success
 }
 
-# curl_config METHOD TARGET [HEADER]...: the options for curl. The headers that curl would add by itself are taken away.
+# curl_config METHOD TARGET [HEADER]...: the options for curl. The headers that curl would add by itself are taken away;
+# an answer that comes packed, asked for or not, is unpacked.
 curl_config() {
   local method=$1 target=$2 header
   shift 2
-  printf '%s\n' silent show-error globoff path-as-is 'connect-timeout = 30' 'max-time = 300'
+  printf '%s\n' silent show-error globoff path-as-is compressed 'connect-timeout = 30' 'max-time = 300'
   printf '%s\n' 'write-out = "\n%{http_code}"' 'proto = "=http,https"'
   printf 'url = "%s"\n' "$(quoted "$DF_BASE_URL$target")"
   if [ "$method" = HEAD ]; then echo head; else printf 'request = "%s"\n' "$(quoted "$method")"; fi
-  for header in Accept: Content-Type: Expect: "$@"; do
-    case $header in [Aa]ccept-[Ee]ncoding:*) echo compressed ;; esac
+  for header in Accept: Accept-Encoding: Content-Type: Expect: "$@"; do
     printf 'header = "%s"\n' "$(quoted "$header")"
   done
 }
@@ -469,6 +469,7 @@ quoted() {
 expect_success() {
   case $status in
     2??) ;;
+    3??) die 1 "failed: $step: $status: redirected, which is not followed: check DF_BASE_URL" ;;
     *) die 1 "failed: $step: $status $(explain)" ;;
   esac
 }

@@ -117,7 +117,7 @@ def answer(result: dict[str, Any]) -> Any:
     if result.get("status") == 404:
         return None
     try:
-        value = result["json"] if "json" in result else json.loads(result.get("content") or "")
+        value = result["json"] if "json" in result else json.loads((result.get("content") or "").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
     return None if is_too_deep(value) else value

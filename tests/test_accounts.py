@@ -1,0 +1,107 @@
+"""Sessions of who is no administrator, whose role an API key chooses, alone and beside an administrator's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dfrecord
+from dfrecord.recording.exchange import Recording
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.test_settled import WAYS_TO_UNDO, by_name, runner
+
+PASSWORD = "Another!pass-word-16"
+
+
+def with_a_user(df: DreamFactoryDouble) -> str:
+    """An instance with a role to change, and with a user who may do all through an app; gives the key of that."""
+    return made_user(RecordedSession(df), "ops")
+
+
+def made_user(s: RecordedSession, name: str) -> str:
+    access = {"service_id": by_name(s, "service")["system"], "component": "*", "verb_mask": 31, "requestor_mask": 1}
+    role = {"name": name, "description": "old", "is_active": True, "role_service_access_by_role_id": [access]}
+    [role_id] = s.create("role", role)
+    app = {"name": name, "type": "0", "is_active": True}
+    [made] = s.call("POST", "system/app?fields=*", {"resource": [app]})["resource"]
+    rows = [{"app_id": made["id"], "role_id": role_id}]
+    user = {"email": f"{name}@example.com", "name": name, "password": PASSWORD, "user_to_app_to_role_by_user_id": rows}
+    s.create("user", user)
+    return str(made["api_key"])
+
+
+def log_in(s: RecordedSession, path: str, email: str, password: str, api_key: str = "") -> None:
+    s._token, s._api_key = "", api_key
+    s.call("POST", path, {"email": email, "password": password})
+
+
+def work(s: RecordedSession) -> None:
+    s.call("GET", "system/app")  # as the dashboard does: it shows the key that the session itself uses
+    s.create("role", {"name": "new", "is_active": True})
+    s.call("PATCH", f"system/role/{by_name(s, 'role')['ops']}", {"description": "new"})
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_what_a_user_did_is_done_again_and_undone_with_the_key_that_chooses_the_role(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        keys = {df: with_a_user(df) for df in (recorded, target)}
+        session = RecordedSession(recorded, "ops@example.com", PASSWORD, keys[recorded])
+        work(session)
+        script = runner(way, session, tmp_path)
+        before = portable(target.state())
+        given: dict[str, Any] = {"DF_EMAIL": "ops@example.com", "DF_PASSWORD": PASSWORD, "DF_API_KEY": keys[target]}
+        script.run(target, **given)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        script.run(target, **given)
+        assert target.writes == []
+        code = 1 if way == "postman" else 2
+        told = script.run(target, teardown=True, code=code, **{**given, "DF_API_KEY": ""})
+        assert "DF_API_KEY" in told
+        assert target.writes == []
+        script.run(target, teardown=True, **given)
+        assert portable(target.state()) == before
+
+
+def user_then_admin(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, str]:
+    log_in(s, "user/session", "ops@example.com", PASSWORD, s._api_key)
+    work(s)
+    log_in(s, "system/admin/session", df.email, df.password)
+    s.create("role", {"name": "of-admin", "is_active": True})
+    return {"DF_EMAIL": "ops@example.com", "DF_PASSWORD": PASSWORD}
+
+
+def admin_then_the_user_it_makes(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, str]:
+    log_in(s, "system/admin/session", df.email, df.password)
+    key = made_user(s, "made")
+    log_in(s, "user/session", "made@example.com", PASSWORD, key)
+    work(s)
+    return {"DF_EMAIL_2": "made@example.com", "DF_USER_PASSWORD": PASSWORD}
+
+
+@pytest.mark.parametrize("session", [user_then_admin, admin_then_the_user_it_makes])
+@pytest.mark.parametrize("way", ["curl", "python"])
+def test_what_several_accounts_did_is_undone_as_the_administrator(
+    session: Callable[[RecordedSession, DreamFactoryDouble], dict[str, str]], way: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        keys = {df: with_a_user(df) for df in (recorded, target)}
+        s = RecordedSession(recorded)
+        s.exchanges.clear()
+        s._api_key = keys[recorded]
+        given: dict[str, Any] = session(s, recorded)
+        admin = "_2" if session is user_then_admin else ""
+        to_undo: dict[str, Any] = {f"DF_EMAIL{admin}": target.email, f"DF_PASSWORD{admin}": target.password}
+        named = {variable.env for variable in dfrecord.plan(Recording("s.har", tuple(s.exchanges))).variables}
+        given |= {"DF_API_KEY": keys[target]} if "DF_API_KEY" in named else {}
+        script = runner(way, s, tmp_path)
+        before = portable(target.state())
+        script.run(target, **{**given, **to_undo})
+        assert portable(target.state()) == portable(recorded.state())
+        script.run(target, teardown=True, **dict[str, Any](dict.fromkeys(given, ""), **to_undo))
+        assert portable(target.state()) == before
