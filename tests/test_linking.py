@@ -19,7 +19,7 @@ from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
 from dfrecord.journey.model import Encoding, Journey, JsonBody, Number, Object, RawBody, Text, Var, VariableKind
 from dfrecord.journey.upsert import SENT_ALWAYS
-from dfrecord.recording.exchange import Body, Exchange, Headers, Recording
+from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
 from dfrecord.system_api.catalog import load
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
@@ -490,3 +490,10 @@ def test_a_chosen_stem_follows_in_values_of_text_bodies_and_not_in_their_names()
         'email,name\r\n"{tenant}@example.com",{tenant}\r\n',
         "<user><email>{tenant}@b.c</email><name>x</name></user>",
     ]
+
+
+def test_a_lone_surrogate_among_ids_is_text_like_any_other() -> None:
+    request = Request("GET", "http://h/api/v2/system/role?ids=1,\ud800", Headers(()), ABSENT)
+    answer = Response(200, Headers(()), Body.recorded(b'{"resource":[]}'))
+    journey = dfrecord.plan(Recording("x", (Exchange(0, request, answer),)), reads="all")
+    assert journey.steps[-1].resource == "role"

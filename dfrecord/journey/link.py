@@ -374,4 +374,8 @@ class _Linking:
 
 
 def _in_query(part: str | Var) -> str | Var:
-    return Var(part.name, Encoding.URI) if isinstance(part, Var) else quote(part, safe=_FILTER_SAFE)
+    return (
+        Var(part.name, Encoding.URI)
+        if isinstance(part, Var)
+        else quote(part, safe=_FILTER_SAFE, errors="surrogatepass")
+    )
