@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dfrecord.errors import stop_code
+
 
 def main() -> None:
     """Run the command line and exit, see `dfrecord.cli`."""
@@ -13,21 +15,19 @@ def main() -> None:
         from dfrecord.cli import main as run
 
         run()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except RuntimeError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps it when a class is being made
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not (code := stop_code(error)):
             raise
-        sys.exit(130)
+        sys.exit(code)
 
 
 def _unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """Ctrl-C in the middle of a weak reference's callback would be printed, and forgotten."""
-    if not issubclass(lost.exc_type, KeyboardInterrupt):
+    """Ctrl-C or SIGTERM in the middle of a weak reference's callback would be printed, and forgotten."""
+    if not (code := stop_code(lost.exc_value)):
         sys.__unraisablehook__(lost)
         return
     print("dfrecord: stopped", file=sys.stderr, flush=True)
-    os._exit(130)
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -23,3 +23,23 @@ class SecretInOutput(DfrecordError):
 
 class WorkFailed(DfrecordError):
     """The command was right and the input readable, but the work itself failed (exit code 1)."""
+
+
+class Stopped(SystemExit):
+    """A signal ends the program: no error, and not the exit of a plug-in, which is one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+def stop_code(error: BaseException | None) -> int:
+    """The exit code when Ctrl-C or SIGTERM is behind what was raised, 0 when it is an error.
+
+    Python 3.11 wraps what is raised while a class is being made.
+    """
+    for raised in (error, error.__cause__ if error else None):
+        if isinstance(raised, KeyboardInterrupt):
+            return 130
+        if isinstance(raised, Stopped) and isinstance(raised.code, int):
+            return raised.code
+    return 0

@@ -247,6 +247,48 @@ def test_sigterm_takes_away_what_is_being_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+STOPPED = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+IN_A_CLASS = "type('Made', (), {'field': type('Field', (), {'__set_name__': lambda *_: stop()})()})"
+
+
+@pytest.mark.parametrize("how", ["stop()", IN_A_CLASS], ids=["plainly", "while a class is made"])
+@pytest.mark.parametrize(("number", "code"), STOPPED)
+def test_a_signal_while_a_format_is_loaded_is_no_fault_of_the_format(
+    number: int, code: int, how: str, tmp_path: Path
+) -> None:
+    start = (
+        "import os, sys\n"
+        f"stop = lambda: os.kill(os.getpid(), {int(number)})\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        name == 'dfrecord.renderers.ansible' and {how}\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from dfrecord.__main__ import main\n"
+        f"sys.argv = ['dfrecord', 'render', {str(TENANT)!r}, '-f', 'ansible', '-o', {str(tmp_path / 'out.yml')!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (code, b"dfrecord: stopped")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "code"), STOPPED)
+def test_a_signal_before_a_recording_begins_ends_it(number: int, code: int, tmp_path: Path) -> None:
+    start = (
+        "import os, sys\n"
+        "from dfrecord.capture import proxy\n"
+        "made = proxy._mitmproxy_options\n"
+        f"proxy._mitmproxy_options = lambda *given: os.kill(os.getpid(), {int(number)}) or made(*given)\n"
+        "from dfrecord.__main__ import main\n"
+        "sys.argv = ['dfrecord', 'record', 'http://127.0.0.1:1', '--listen', '0']\n"
+        f"sys.argv += ['-o', {str(tmp_path / 'out.har')!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, cwd=ROOT, timeout=20)
+    assert (done.returncode, done.stderr) == (code, b"dfrecord: stopped\n")
+    assert not list(tmp_path.iterdir())
+
+
 # ---------------------------------------------------------------- an input that changes
 
 

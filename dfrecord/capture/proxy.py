@@ -31,7 +31,7 @@ from dfrecord.capture.browser import browser, find_browser, has_display
 from dfrecord.capture.reverse import Inward, Outward
 from dfrecord.capture.target import Target, is_loopback, target_of
 from dfrecord.capture.upstream import Upstream
-from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.errors import Stopped, UsageError, WorkFailed
 from dfrecord.recording.flow_reader import url_of
 
 _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # no address to go to, but loopback is one of those it stands for
@@ -62,7 +62,7 @@ class ProxyOptions:
 def run(options: ProxyOptions, audience: Audience) -> Summary:
     """Records until it is ended; from then on the process takes no more notice of Ctrl-C and SIGTERM.
 
-    Raises UsageError when it cannot start.
+    Raises UsageError when it cannot start, Stopped when a signal comes before it has.
     """
     upstream = Upstream(options.upstream_proxy) if options.upstream_proxy is not None else None
     program = find_browser(options.browser) if options.mode == "browser" else None
@@ -88,7 +88,7 @@ async def _record(
 ) -> Summary:
     recorder = Recorder(audience.call, options.target, overwrite=options.overwrite)
     master = Master(Options(), asyncio.get_running_loop())
-    with _ended_by_signals(master), log_to(audience) as log:
+    with _ended_by_signals(master) as signals, log_to(audience) as log:
         session = _Session(options, audience, recorder, log)
         master.addons.add(*_mitmproxy_addons(), session, *_own_addons(options, recorder, upstream))
         try:
@@ -98,7 +98,11 @@ async def _record(
         async with contextlib.AsyncExitStack() as stack:
             running = asyncio.create_task(master.run())
             stack.push_async_callback(_finished, master, running)
+            if signals:  # when it begins to run it forgets what came before
+                master.shutdown()
             address = await session.listens(running)
+            if address is None:
+                raise Stopped(signals[0])
             ca = confdir / "mitmproxy-ca-cert.pem"
             audience.listening(*address, ca if options.mode == "proxy" else None)
             if not is_loopback(options.listen[0]):
@@ -151,13 +155,16 @@ class _Session:
         self._recorder = recorder
         self._listens: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
 
-    async def listens(self, running: asyncio.Task[None]) -> tuple[str, int]:
-        """An address of the proxy on this machine, once it listens. Raises UsageError when it cannot."""
+    async def listens(self, running: asyncio.Task[None]) -> tuple[str, int] | None:
+        """An address of the proxy on this machine, once it listens. Raises UsageError when it cannot.
+
+        None when the recording was ended before it began.
+        """
         waits: list[asyncio.Future[Any]] = [running, self._listens]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if not self._listens.done():
             await running
-            raise UsageError("the recording was ended before it began")
+            return None
         return self._listens.result()
 
     def running(self) -> None:
@@ -253,10 +260,15 @@ def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir
 
 
 @contextlib.contextmanager
-def _ended_by_signals(master: Master) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal end the recording; again, they change nothing, not even the exit code."""
+def _ended_by_signals(master: Master) -> Iterator[list[int]]:
+    """Ctrl-C, SIGTERM and a closed terminal end the recording; again, they change nothing, not even the exit code.
+
+    Gives the signals that came.
+    """
+    came: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
         master.shutdown()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
@@ -265,7 +277,7 @@ def _ended_by_signals(master: Master) -> Iterator[None]:
     for number in numbers:
         signal.signal(number, end)
     try:
-        yield
+        yield came
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)

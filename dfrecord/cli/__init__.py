@@ -18,6 +18,7 @@ import click
 
 from dfrecord import DfrecordError, WorkFailed, __version__
 from dfrecord.cli.talk import tell
+from dfrecord.errors import Stopped, stop_code
 from dfrecord.outputs import DISK_ERRORS
 
 COMMANDS = {
@@ -71,7 +72,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage or unreadable input."""
     code = _run()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done: Ctrl-C changes neither the code nor what was said
+    for number in (signal.SIGINT, signal.SIGTERM):  # it is done: they change neither the code nor what was said
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 
@@ -92,6 +94,8 @@ def _run() -> int:
         return _say(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         return _say("stopped", 130)
+    except Stopped as stop:
+        return _say("stopped", stop_code(stop))
     except WorkFailed as error:
         return _say(str(error), 1)
     except DfrecordError as error:
@@ -105,8 +109,8 @@ def _run() -> int:
             return _say(f"standard output: {error.strerror}", _nothing_more_out(1))
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # wrapped, see `dfrecord.__main__`
-            return _say("stopped", 130)
+        if code := stop_code(error):
+            return _say("stopped", code)
         if os.environ.get("DFRECORD_DEBUG"):
             raise
         about = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -115,9 +119,7 @@ def _run() -> int:
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     """Ends like any other command: what was being written beside its place is taken away."""
-    with contextlib.suppress(OSError):
-        os.write(2, b"dfrecord: stopped\n")
-    sys.exit(128 + number)
+    raise Stopped(number)
 
 
 def _say(message: str, code: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from traceback import extract_tb
 from typing import Protocol, runtime_checkable
 
-from dfrecord.errors import DfrecordError, UsageError
+from dfrecord.errors import DfrecordError, UsageError, stop_code
 from dfrecord.journey.model import Journey
 from dfrecord.renderers.templates import CHECKOUT, broken_template
 
@@ -84,6 +84,8 @@ class Format:
             for name in attribute.split("."):
                 renderer = getattr(renderer, name)
         except (Exception, SystemExit) as error:  # a plug-in may fail in any way when it is imported
+            if stop_code(error):
+                raise
             raise self._broken(f"cannot be loaded ({type(error).__name__}: {error})") from error
         texts = [getattr(renderer, name, None) for name in ("ending", "needs")]
         made = not isinstance(renderer, type) and callable(getattr(renderer, "render", None))
@@ -99,6 +101,8 @@ class Format:
         except DfrecordError:
             raise
         except (Exception, SystemExit) as error:
+            if stop_code(error):
+                raise
             if (broken := broken_template(error)) is not None:
                 raise broken from error
             if self.origin == BUILT_IN:
