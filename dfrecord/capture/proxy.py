@@ -153,6 +153,7 @@ class _Session:
         self._log = log
         self._audience = audience
         self._recorder = recorder
+        self._over = False
         self._listens: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
 
     async def listens(self, running: asyncio.Task[None]) -> tuple[str, int] | None:
@@ -184,6 +185,19 @@ class _Session:
         else:
             host, port = addresses[0][:2]
             self._listens.set_result((_UNSPECIFIED.get(host, host), port))
+
+    def done(self) -> None:
+        """The file is about to be closed; a call whose answer is seen is in it, so no answer passes any more."""
+        self._over = True
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Nothing new begins when the recording is over."""
+        if self._over and flow.killable:
+            flow.kill()
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """What was under way when the recording ended is cut off."""
+        self.requestheaders(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Keeps the counter, and tells when the browser is sent to where nothing is recorded."""

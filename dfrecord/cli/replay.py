@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -117,7 +116,7 @@ def command(
         unsaid = ("base_url", "first_step", *(["proxy"] if "@" in proxy else []))  # its password is nobody's business
         again = ["dfrecord", "replay", argument(source), "--base-url", base_url, *given_options(*unsaid)]
         tell(told.summary(replayed, pasted_line(again)))
-    sys.exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
+    raise click.exceptions.Exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
 
 
 def _tell_plan(plan: Plan, as_json: bool) -> NoReturn:
@@ -127,4 +126,4 @@ def _tell_plan(plan: Plan, as_json: bool) -> NoReturn:
         click.echo(json.dumps(told.plan_account(plan), indent=2))
     for line, colour in told.plan_lines(plan) if not as_json else ():
         click.secho(line, fg=None if os.environ.get("NO_COLOR") else colour)
-    sys.exit(WOULD_CHANGE if plan.changes else 0)
+    raise click.exceptions.Exit(WOULD_CHANGE if plan.changes else 0)

@@ -30,6 +30,7 @@ from tests.tools import ROOT, dfrecord
 CALLS = 1000
 KILLS = 20
 CLIENTS = 4
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @pytest.fixture
@@ -55,9 +56,12 @@ def urls(output: Path) -> list[str]:
 # ---------------------------------------------------------------- never loses
 
 
-@pytest.mark.parametrize("attempt", range(KILLS))
-def test_kill_9_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
-    attempt: int, double: DreamFactoryDouble, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "attempt"),
+    [*((signal.SIGKILL, n) for n in range(KILLS)), *((number, n) for number in ENDS for n in range(KILLS, KILLS + 2))],
+)
+def test_a_signal_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
+    number: int, attempt: int, double: DreamFactoryDouble, tmp_path: Path
 ) -> None:
     output = tmp_path / "tenant.har"
     after = random.Random(attempt).randint(1, CALLS - 1)
@@ -66,10 +70,10 @@ def test_kill_9_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
         address = _listening(recording)
         reached = threading.Event()
 
-        def client(number: int) -> None:
+        def client(first: int) -> None:
             connection = http.client.HTTPConnection(address, timeout=30)
-            with contextlib.suppress(OSError, http.client.HTTPException):  # the proxy is killed under it
-                for n in range(number, CALLS, CLIENTS):
+            with contextlib.suppress(OSError, http.client.HTTPException):  # the proxy goes away under it
+                for n in range(first, CALLS, CLIENTS):
                     path = f"/api/v2/system/environment?call={n}"
                     connection.request("GET", path)
                     connection.getresponse().read()
@@ -77,15 +81,16 @@ def test_kill_9_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
                     if len(answered) >= after:
                         reached.set()
 
-        clients = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+        clients = [threading.Thread(target=client, args=(first,)) for first in range(CLIENTS)]
         for thread in clients:
             thread.start()
         assert reached.wait(60)
-        recording.process.kill()
+        recording.process.send_signal(number)
         for thread in clients:
             thread.join()
+        assert recording.process.wait(30) == (0 if number in ENDS else -number)
     recorded = urls(output)
-    assert len(answered) < CALLS, "the burst was over before the kill"
+    assert len(answered) < CALLS, "the burst was over before the signal"
     assert set(answered) <= set(recorded)
     assert len(recorded) == len(set(recorded)) <= len(answered) + CLIENTS
 
