@@ -125,9 +125,9 @@ class Lookup:
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
     `nth` is for rows that are alike in all: which of them (from 0) it is.
     `newer` are keys tried before `match`: those that the journey itself gives the record later, the newest first, or
-    the key with what tells a nested row from others that the target may have. An `optional` record may be missing,
-    as it is deleted in the end: then the variable is null. A `late` lookup runs just before its first use, as a step before
-    that may make what it finds.
+    the key with what tells a nested row from others that the target may have. An `optional` record may be missing, as
+    it is deleted in the end: then the variable is null. A `late` lookup runs just before its first use, as a step
+    before that may make what it finds.
     """
 
     resource: str
