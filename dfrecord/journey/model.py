@@ -124,9 +124,10 @@ class Lookup:
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
     `nth` is for rows that are alike in all: which of them (from 0) it is.
-    `newer` are keys that the journey itself gives the record later, tried before `match`, the newest first; an
-    `optional` record may be missing, as it is deleted in the end: then the variable is null. A `late` lookup runs just
-    before its first use, as a step before that may make what it finds.
+    `newer` are keys tried before `match`: those that the journey itself gives the record later, the newest first, or
+    the key with what tells a nested row from others that the target may have. An `optional` record may be missing,
+    as it is deleted in the end: then the variable is null. A `late` lookup runs just before its first use, as a step before
+    that may make what it finds.
     """
 
     resource: str
@@ -456,6 +457,11 @@ class Journey:
     def has_alike_rows(self) -> bool:
         """Whether a lookup is of a nested row that nothing tells from another."""
         return any(variable.lookup and variable.lookup.nth is not None for variable in self.variables)
+
+    @property
+    def has_newer_keys(self) -> bool:
+        """Whether a lookup tries other keys before the one that every such record has."""
+        return any(variable.lookup and variable.lookup.newer for variable in self.variables)
 
     def is_sign_on(self, step: Step) -> bool:
         """Whether a step only opens or closes the session, so that it is left out when the session token is given."""

@@ -126,6 +126,7 @@ class References:
         late = made is not None and (seen is None or self.sightings.first(resource, value).entry >= made)
         shown = seen if late or seen is None else self.sightings.first(resource, value)
         match, nth = self._told_apart(match, facts, shown) if shown else (match, None)
+        finer = _with_shown(match, shown.row, facts.told_apart_by) if shown and nth is None else match
         lookup = Lookup(
             resource=resource,
             path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
@@ -134,6 +135,7 @@ class References:
             pick=facts.id_field or self.catalog.id,
             title=f"Find the {label(resource)} row",
             headers=self.lookup_headers,
+            newer=(finer,) if finer != match else (),
             late=late,
             nth=nth,
         )
@@ -279,6 +281,12 @@ class References:
         slug = identifier(key, facts.name) if isinstance(key, str) else facts.name
         plain = f"{facts.name}_id"
         return self.namer.give(plain, f"{slug}_id" if slug.endswith(facts.name) else f"{slug}_{plain}")
+
+
+def _with_shown(match: Identity, row: Object, fields: Iterable[str]) -> Identity:
+    """The key with those of the fields that the row shows, as the target may have several rows of the key."""
+    shown, known = [field for field, _ in row.members], [field for field, _ in match]
+    return (*match, *((field, row.get(field)) for field in fields if field in shown and field not in known))
 
 
 def _alike(seen: Sighting, rows: Iterable[Sighting], fields: Sequence[str]) -> list[Sighting]:

@@ -62,18 +62,19 @@ def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[st
     own = row.get(child.id_field or "id") if child.id_field != relation.parent_key else None
     name = own.name if isinstance(own, Var) else ""
     before = variables[name].lookup if name else None
-    older: tuple[Match, ...] = (before.match,) if before else ((("id", own),),) if name else ()
+    older: tuple[Match, ...] = (*before.newer, before.match) if before else ((("id", own),),) if name else ()
     members = tuple(member for member in row.members if member[0] != child.id_field)
     names = [field for field, _ in members]
     key = _key(row, relation, child)
     if relation.parent_key in names and row.get(relation.parent_key) is None:
-        return Row(older or (key,), None, name)
+        return Row(older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
     if before:
         key = tuple((field, row.get(field) if field in names else value) for field, value in before.match)
     known = [field for field, _ in key]
     apart = [field for field in child.told_apart_by if field in names and field not in known]
     key = (*key, *((field, row.get(field)) for field in apart))
-    return Row(tuple(dict.fromkeys((key, *older))), Object(members), name)
+    newest = () if key in older else (key,)
+    return Row((*newest, *older), Object(members), name)
 
 
 def _key(row: Object, relation: Relation, child: Resource) -> Match:
@@ -98,7 +99,7 @@ def _in_place(rows: list[Row]) -> list[Row]:
         for other, heir in enumerate(rows):
             if heir.wanted is not None and other not in heirs and _holds(heir.keys[0], gone.keys[-1]):
                 heirs.add(other)
-                result[other] = replace(heir, keys=tuple(dict.fromkeys((heir.keys[0], gone.keys[-1]))))
+                result[other] = replace(heir, keys=tuple(dict.fromkeys((heir.keys[0], *gone.keys))))
                 result[place] = replace(gone, keys=heir.keys[1:])
                 break
     return [row for row in result if row.keys]

@@ -24,7 +24,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         plans=False,
         counts_steps=True,
         rows=_rows(journey, names),
-        user="".join(word.capitalize() for word in names.function.split("_")),
+        user=names.user,
         tags=sorted({names.function, *kinds}),
         odd_methods=any(not step.request.method.isupper() for step in journey.steps),
         has_names=any(setting.default_text and setting.parser == "str" for setting in names.settings),

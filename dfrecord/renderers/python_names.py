@@ -6,6 +6,7 @@ values are local names; everything else a person gives is a keyword argument of 
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections.abc import Collection, Mapping
@@ -39,20 +40,29 @@ _FUNCTION_WORDS = frozenset(
         """,
     )
 )
-# What stands beside it in the module, and the names inside `main`.
-_MODULE_WORDS = _FUNCTION_WORDS | frozenset(
-    re.findall(
-        r"\w+",
-        """
-        parsed explain readable reason_of named hidden forms_of form_of
-        whole changes row_changes taken field_changes value_changes differs
-        items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
-        rows_taken_back removed tear_down is_too_deep Unknown New
-        as_given number boolean main annotations
-        argparse html json os re sys quote Callable lru_cache requests asdict dataclass field
-        argv environment parser arguments token needed problems missing result shown error name value
-        isinstance type set dict list tuple next iter map filter any all len enumerate super str ValueError
-        """,
+# What stands beside it in the module, of Python and of Locust, and the names inside `main`.
+_MODULE_WORDS = (
+    _FUNCTION_WORDS
+    | frozenset(dir(builtins))
+    | frozenset(
+        re.findall(
+            r"\w+",
+            """
+            parsed explain readable reason_of named hidden forms_of form_of
+            whole changes is_other unlike unseen row_changes taken field_changes value_changes differs objects_in
+            items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
+            rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
+            changed_since given_otherwise noted_places relations_of rows_with
+            as_given number boolean main annotations
+            argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
+            asdict dataclass field
+            argv environment parser arguments token needed problems missing result shown error name value
+            CREATED DANGERS SETTINGS WAITING Exact Rows Setting Waiting leave note noted prepare refuse
+            rows_of tls values_of work workers_of csv events logging tag task time cache repeat responses secrets
+            CatchResponseError FastHttpUser FastResponse Headers LocalRunner LocustUserAgent MasterRunner Queue
+            SSLContext StopUser Thread WorkerRunner create_default_context
+            """,
+        )
     )
 )
 _CLIENT_WORDS = frozenset(
@@ -95,9 +105,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one script. `session` is the variable of the session token that may be given, empty when none."""
+    """The names of one script: of the journey's function and of Locust's user, and of what they are given.
+
+    `session` is the variable of the session token that may be given, empty when none.
+    """
 
     function: str
+    user: str
     expressions: Mapping[str, str]
     session: str
     session_env: str
@@ -141,6 +155,7 @@ def name_variables(journey: Journey) -> Names:
     used = to_log_in | always
 
     function = _free(journey.name, _MODULE_WORDS)
+    user = _free("".join(map(str.capitalize, function.split("_"))), _MODULE_WORDS)
     local, attributes, options = (
         {*_FUNCTION_WORDS, function},
         set(_CLIENT_WORDS),
@@ -167,6 +182,7 @@ def name_variables(journey: Journey) -> Names:
                 arguments.append(_setting(variable, own, _add(name, options), False, undo))
     return Names(
         function=function,
+        user=user,
         expressions=expressions,
         session=session.name if session else "",
         session_env=session.env if session else "",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +16,7 @@ import pytest
 
 import dfrecord
 from dfrecord.outputs import write_script
+from dfrecord.renderers.python_names import name_variables
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import HOSTILE, PROVISION
 from tests.tools import FAILED, FIXTURES, FORMATS, rendered, run
@@ -115,3 +120,25 @@ def test_hand_made_journey_runs_with_lookup_capture_and_logout(format: str, tmp_
         assert role["role_service_access_by_role_id"][0]["service_id"] == service["id"]
         assert role["description"] == "changed"
         assert df.state()["user"][0]["phone"] == f"role {role['id']}!"
+
+
+@pytest.mark.parametrize("format", ["python", "locust"])
+def test_no_journey_takes_a_name_of_its_script(format: str) -> None:
+    journey = dfrecord.plan(dfrecord.read(FIXTURES / "03-edit-role" / "recording.har"), upsert=True, teardown=True)
+    module = ast.parse(dfrecord.render(journey, format)[0].content)
+    own = {"recording", "Recording", "Recording_", "RecordingResult"}
+    bound = {name for statement in module.body for name in _bound(statement)} - own
+    assert len(bound) > 30
+    for name in bound:
+        called = name_variables(replace(journey, name=re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
+        assert name not in (called.function, called.user)
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+            yield name
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            yield from (alias.asname or alias.name for alias in names)
+        case ast.Assign(targets=targets):
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
