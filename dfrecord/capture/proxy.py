@@ -211,7 +211,9 @@ class _Session:
             )
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """Tells why the target cannot be reached."""
+        """Tells why the target cannot be reached, not that the end of the recording cuts calls off."""
+        if self._over:
+            return
         message = flow.error.msg if flow.error else ""
         message = re.sub(r"^\[Errno -?\d+\] ", "cannot be reached: ", message)
         if "certificate verify failed" in message.lower():

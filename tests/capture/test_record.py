@@ -89,6 +89,7 @@ def test_a_signal_in_a_burst_leaves_a_har_with_every_exchange_that_had_ended(
         for thread in clients:
             thread.join()
         assert recording.process.wait(30) == (0 if number in ENDS else -number)
+        assert not recording.text, "what the end cuts off is no news"
     recorded = urls(output)
     assert len(answered) < CALLS, "the burst was over before the signal"
     assert set(answered) <= set(recorded)
