@@ -44,7 +44,8 @@ def recorded_session(df: DreamFactoryDouble) -> RecordedSession:
     s = RecordedSession(df)
     s.call("GET", "system/service?fields=id,name")
     found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
-    for name, change in zip(ROLES, ({"filters": tenant("c")}, {"role_id": None}), strict=True):
+    changes: list[dict[str, Any]] = [{"filters": tenant("c")}, {"role_id": None}]
+    for name, change in zip(ROLES, changes, strict=True):
         read = s.call("GET", f"system/role/{found[name]}?related=role_service_access_by_role_id")
         [row] = read["role_service_access_by_role_id"]
         s.call("PUT", f"system/role/{found[name]}", {**read, "role_service_access_by_role_id": [{**row, **change}]})
