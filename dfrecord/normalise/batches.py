@@ -22,26 +22,22 @@ def carried_part(exchange: Exchange, method: str, catalog: Catalog) -> tuple[Exc
     `method` is the verb the server acted on. None when it took none, or gave them up again.
     """
     options = dict(parse_qsl(exchange.request.query))
-    rows = _outcomes(json_of(exchange.response.body), catalog)
-    done = [n for n, row in enumerate(rows) if isinstance(row, Object) and row.get(catalog.id) is not None]
     if options.get("rollback", "").lower() in ("true", "1"):
         return None
     request = exchange.request
-    ids = options.get("ids", "").split(",") if method != "POST" and "ids" in options else []
-    if ids:
-        count = len(ids)
-        url = _with_ids(request.url, [ids[n] for n in done if n < count])
-        request = replace(request, url=url)
-    else:
-        sent = json_of(request.body)
-        records = sent.get(catalog.wrapper) if isinstance(sent, Object) else sent
-        if not isinstance(records, Array):
-            return None
-        count = len(records.items)
-        request = replace(request, body=_wrapped([records.items[n] for n in done if n < count], catalog))
-    done = [n for n in done if n < count]
+    sent = json_of(request.body)
+    listed = sent.get(catalog.wrapper) if isinstance(sent, Object) else sent
+    records = listed.items if isinstance(listed, Array) else ()
+    ids = options["ids"].split(",") if method != "POST" and "ids" in options else []
+    count = len(ids or records)
+    rows = _outcomes(json_of(exchange.response.body), catalog)[:count]
+    done = [n for n, row in enumerate(rows) if isinstance(row, Object) and row.get(catalog.id) is not None]
     if not done:
         return None
+    if ids:
+        request = replace(request, url=_with_ids(request.url, [ids[n] for n in done]))
+    else:
+        request = replace(request, body=_wrapped([records[n] for n in done], catalog))
     status, reason = (201, "Created") if method == "POST" else (200, "OK")
     answer = _wrapped([rows[n] for n in done], catalog)
     response = replace(exchange.response, status=status, reason=reason, body=answer)

@@ -336,12 +336,12 @@ def _in_parts(
 ) -> Iterator[tuple[str, str, str]]:
     text = content.decode("utf-8", "surrogateescape")
     for part in parts_of(text, content_type):
+        inner = text[part.start : part.end].encode("utf-8", "surrogateescape")
         if catalog.is_secret_parameter(part.name):
-            value = text[part.start : part.end].encode("utf-8", "surrogateescape")
-            yield _identifier(part.name), part.name, value.decode("utf-8", "replace")
+            yield _identifier(part.name), part.name, inner.decode("utf-8", "replace")
         if part.media_type:
-            inner = Body.recorded(text[part.start : part.end].encode("utf-8", "surrogateescape"))
-            yield from _in_body(inner, Headers((("Content-Type", part.media_type),)), resource, catalog)
+            headers = Headers((("Content-Type", part.media_type),))
+            yield from _in_body(Body.recorded(inner), headers, resource, catalog)
 
 
 def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:

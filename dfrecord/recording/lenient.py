@@ -24,11 +24,12 @@ _DECODER = msgspec.json.Decoder()
 
 def decoded(raw: msgspec.Raw | memoryview) -> object:
     """The JSON value in `raw`; raises ValueError when even the lenient way cannot read it."""
+    written = bytes(raw)
     try:
-        value = _DECODER.decode(raw)
+        value = _DECODER.decode(written)
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        value = _leniently(bytes(raw))
-    written = bytes(raw)  # to count is quick, and most values have too few brackets to be worth walking through
+        value = _leniently(written)
+    # To count is quick, and most values have too few brackets to be worth walking through.
     if written.count(b"[") + written.count(b"{") > 50 and is_too_deep(value):
         raise ValueError("nested too deeply")
     return value

@@ -93,13 +93,13 @@ class Task:
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The playbook and the filters, as UTF-8."""
     tasks = _Tasks(journey)
-    settings = Settings(journey, tasks.encoder)
+    undo = undo_session(journey)
+    settings = Settings(journey, tasks.encoder, undo)
     env = environment(
         options.template_dir,
         {"comment": comment, "yaml": to_yaml, "label": _labelled, "template": Template},
         BRACKETS,
     )
-    undo = undo_session(journey)
     playbook = env.get_template("ansible/playbook.yml.j2").render(
         journey=journey,
         plugin=PLUGIN,

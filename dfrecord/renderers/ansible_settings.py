@@ -12,7 +12,7 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
-from dfrecord.journey.undo_session import undo_session
+from dfrecord.journey.undo_session import UndoSession
 from dfrecord.journey.values import as_text
 from dfrecord.renderers.ansible_encoder import Encoder, Recorded, Template
 
@@ -28,7 +28,7 @@ _ENVIRONMENT = "lookup('ansible.builtin.env', '{}')"
 class Settings:
     """The variables of a journey that come from outside a run."""
 
-    def __init__(self, journey: Journey, encoder: Encoder) -> None:
+    def __init__(self, journey: Journey, encoder: Encoder, undo: UndoSession) -> None:
         self._journey, self._names, self._encoder = journey, encoder.names, encoder
         self._given = [variable for variable in journey.variables if variable.env]
         self._session = journey.session
@@ -36,7 +36,7 @@ class Settings:
         self._used = {name for signs, names in steps if not signs for name in names} | {"base_url"}
         self._used |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._to_log_in = {name for signs, names in steps if signs for name in names}
-        self._undo = undo_session(journey)
+        self._undo = undo
 
     def table(self) -> list[tuple[str, str]]:
         """The environment variables, all of one width, and what to say about each."""

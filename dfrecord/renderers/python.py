@@ -137,7 +137,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         hides=any(variable.secret for variable in journey.variables),
         hiding=functions_of(hiding),
         nesting=functions_of(nesting),
-        text_escapes=functions_of(text_escapes) if encoder.helpers & ESCAPES else "",
+        text_escapes=functions_of(text_escapes) if any(hasattr(text_escapes, name) for name in encoder.helpers) else "",
         in_xml=[string(env) for env in journey.in_xml],
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
@@ -192,9 +192,6 @@ def _with_long_lines(text: str) -> str:
 def _width(line: str) -> int:
     """The columns a line takes at most: linters count wide characters twice."""
     return len(line) + sum(not character.isascii() for character in line)
-
-
-ESCAPES = {"csv_cell", "csv_inside", "xml_text"}
 
 
 class _Body:

@@ -12,11 +12,9 @@ import ipaddress
 import json
 import queue
 import ssl
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -24,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.doubles.local_server import LocalServer
 from tests.doubles.server import DreamFactoryDouble
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>console</title><script src="{origin}/dist/app.js"></script>"""
@@ -58,15 +57,14 @@ BIG = b"\0" * 3_000_000
 VERSION = b"7.5"
 
 
-class Console:
+class Console(LocalServer):
     """The console of a double. `certificate` (a PEM file with its key) makes it an HTTPS one."""
 
     def __init__(self, double: DreamFactoryDouble, certificate: Path | None = None) -> None:
         self._double = double
         self._reports: queue.Queue[dict[str, Any]] = queue.Queue()
         self.heads: list[tuple[str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), _handler(self)))
         scheme = "http"
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,16 +72,6 @@ class Console:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
             scheme = "https"
         self.origin = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def report(self) -> dict[str, Any]:
         """What the page reported at its end."""

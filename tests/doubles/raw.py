@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socketserver
-import threading
 from collections.abc import Iterable
-from types import TracebackType
+
+from tests.doubles.local_server import LocalServer
 
 
-class RawServer:
+class RawServer(LocalServer):
     """Context manager. Each request gets the pieces of `answer`, then the connection is closed."""
 
     def __init__(self, answer: Iterable[bytes] = ()) -> None:
@@ -31,16 +31,6 @@ class RawServer:
                     for piece in raw.answer:
                         self.wfile.write(piece)
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> RawServer:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        super().__init__(server)
