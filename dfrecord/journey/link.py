@@ -177,7 +177,7 @@ class _Linking:
                 self._tell(ResidueKind.UNKNOWN, NOT_TEXT)
             elif kind in (TextKind.XML, TextKind.FORM) or (kind is TextKind.PARTS and self.facts.foreign_keys):
                 self._tell(ResidueKind.UNKNOWN, NOT_JSON)
-            sites = Sites(self._named_id, self._keeps_column, self._content, self._is_text)
+            sites = Sites(self._named_id, self._keeps, self._content, self._is_text)
             return linked(body, self.step.request.content_type, sites)
         return body
 
@@ -185,20 +185,27 @@ class _Linking:
         """The variable of a value in a form or in XML, None when its field holds no id."""
         if not self.catalog.is_id(value) or value == "0":
             return None
-        facts = self.facts
-        for name in names:
-            relation = facts.relations.get(name)
-            facts = self.catalog.resources[relation.resource] if relation and relation.nested else facts
+        facts = self._facts_at(names)
         if names[-1] == facts.id_field and self._names_records():
             is_own = facts is self.facts and facts.numbered
             return self._own_id(value, names[-1]) if is_own else self._id(value, (facts.name,), names[-1])
         ends = {path.removesuffix("[]").rpartition(".")[2]: targets for path, targets in facts.foreign_keys.items()}
         return self._id(value, ends[names[-1]], names[-1]) if names[-1] in ends else None
 
-    def _keeps_column(self, name: str) -> bool:
-        if name not in self.facts.server_made or (name == self.facts.id_field and self._names_records()):
+    def _keeps(self, names: Sequence[str]) -> bool:
+        """Whether a field of a table, a form or XML is sent, which the server makes or not."""
+        facts = self._facts_at(names)
+        if names[-1] not in facts.server_made or (names[-1] == facts.id_field and self._names_records()):
             return True
-        return self._leave_out("server-made", name, None) is not _GONE
+        return self._leave_out("server-made", names[-1], None) is not _GONE
+
+    def _facts_at(self, names: Sequence[str]) -> Resource:
+        """The resource that a field is of, told by the names that lead to it, relations of nested rows among them."""
+        facts = self.facts
+        for name in names:
+            relation = facts.relations.get(name)
+            facts = self.catalog.resources[relation.resource] if relation and relation.nested else facts
+        return facts
 
     def _names_records(self) -> bool:
         """Whether the ids of records in the body tell which records the step is about."""

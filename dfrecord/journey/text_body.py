@@ -20,9 +20,9 @@ from dfrecord.journey.table import with_cells, with_columns, with_encodings
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.multipart import Part, parts_of
 
-_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*+"(?!\s*:)', re.DOTALL)
-_XML = re.compile(
+XML_PIECE = re.compile(
     r"<!--.*?-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)",
     re.DOTALL,
 )
@@ -54,12 +54,12 @@ def text_kind(content_type: str) -> TextKind | None:
 class Sites:
     """Which values of a text are ids.
 
-    `named` gives the variable of a value whose field is told by its names, from the outside in; `keeps` tells whether a
-    column is sent; `tree` is a JSON value with its variables, of which `is_text` tells those that are strings.
+    `named` gives the variable of a value whose field is told by its names, from the outside in; `keeps` tells whether
+    the field is sent; `tree` is a JSON value with its variables, of which `is_text` tells those that are strings.
     """
 
     named: Callable[[Sequence[str], str], Var | None]
-    keeps: Callable[[str], bool]
+    keeps: Callable[[Sequence[str]], bool]
     tree: Callable[[Tree], Tree]
     is_text: Callable[[Var], bool]
 
@@ -99,7 +99,8 @@ def with_values(body: RawBody, content_type: str, rewriter: Callable[[str, TextK
 def _linked(text: str, content_type: str, held: HeldText, sites: Sites) -> str:
     match text_kind(content_type):
         case TextKind.TABLE:
-            return with_columns(text, held, sites.keeps, lambda column, value: sites.named([column], value))
+            keeps: Callable[[str], bool] = lambda column: sites.keeps([column])  # noqa: E731
+            return with_columns(text, held, keeps, lambda column, value: sites.named([column], value))
         case TextKind.XML:
             return _with_xml_ids(text, held, sites)
         case TextKind.FORM:
@@ -112,12 +113,14 @@ def _linked(text: str, content_type: str, held: HeldText, sites: Sites) -> str:
 
 
 def _with_form_ids(text: str, held: HeldText, sites: Sites) -> str:
-    pairs = text.split("&")
-    for place, pair in enumerate(pairs):
+    result = []
+    for pair in text.split("&"):
         name, equals, value = pair.partition("=")
-        var = sites.named(names, unquote_plus(value)) if equals and (names := _names(unquote_plus(name))) else None
-        pairs[place] = f"{name}={held.hold(var)}" if var else pair
-    return "&".join(pairs)
+        names = _names(unquote_plus(name))
+        if not names or sites.keeps(names):
+            var = sites.named(names, unquote_plus(value)) if equals and names else None
+            result.append(f"{name}={held.hold(var)}" if var else pair)
+    return "&".join(result)
 
 
 def _names(field: str) -> list[str]:
@@ -126,10 +129,12 @@ def _names(field: str) -> list[str]:
 
 
 def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
-    """An id is the whole text of an element."""
+    """An id is the whole text of an element; an element that is not sent goes with all that is in it."""
     names: list[str] = []
-    parts, at = [], 0
-    for found in _XML.finditer(text):
+    opened: list[int] = []  # how many parts there were before each of them
+    parts: list[str] = []
+    at = 0
+    for found in XML_PIECE.finditer(text):
         written = found["text"] or found["raw"]
         if written:
             value = written.strip()
@@ -137,10 +142,17 @@ def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
                 start = text.index(value, found.start("text" if found["text"] else "raw"))
                 parts += [text[at:start], held.hold(var)]
                 at = start + len(value)
-        elif found["end"]:
-            del names[-1:]
-        elif found["name"] and not found["rest"].endswith("/"):
+        elif found["name"] and not found["end"]:
             names.append(found["name"])
+            parts.append(text[at : found.start()])
+            at = found.start()
+            opened.append(len(parts))
+        if names and (found["end"] or (found["rest"] or "").endswith("/")):
+            before = opened.pop()
+            if not sites.keeps(names):
+                del parts[before:]
+                at = found.end()
+            del names[-1:]
     return "".join((*parts, text[at:]))
 
 
@@ -190,7 +202,7 @@ def _with_values(text: str, content_type: str, rewrite: Callable[[str, TextKind 
         case TextKind.TABLE:
             return with_cells(text, lambda cell: rewrite(cell, kind))
         case TextKind.XML:
-            return _XML.sub(lambda found: _with_xml_value(found, lambda value: rewrite(value, kind)), text)
+            return XML_PIECE.sub(lambda found: _with_xml_value(found, lambda value: rewrite(value, kind)), text)
         case TextKind.FORM:
             pairs = (pair.partition("=") for pair in text.split("&"))
             return "&".join(f"{name}{equals}{rewrite(value, kind)}" for name, equals, value in pairs)
@@ -221,7 +233,7 @@ def _settled(text: str, content_type: str, held: HeldText) -> str:
         case TextKind.FORM:
             held.encode(text, Encoding.URI)
         case TextKind.JSON:
-            for string in _JSON_STRING.finditer(text):
+            for string in JSON_STRING.finditer(text):
                 held.encode(string[0], Encoding.JSON)
         case TextKind.PARTS:
             return _each_part(text, content_type, lambda part, inner: _settled(inner, part.media_type, held))

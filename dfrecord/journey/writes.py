@@ -6,15 +6,13 @@ for each of their records.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
-from dfrecord.journey.held_text import HeldText, held_text
 from dfrecord.journey.model import (
+    Array,
     Encoding,
     JsonBody,
     Object,
@@ -27,8 +25,7 @@ from dfrecord.journey.model import (
     Variable,
 )
 from dfrecord.journey.names import Namer, label
-from dfrecord.journey.rewrite import as_value
-from dfrecord.journey.text_body import TextKind, text_kind
+from dfrecord.journey.text_records import records_in
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
@@ -157,19 +154,19 @@ class Writes:
         match step.request.body:
             case JsonBody(tree=tree):
                 return records_of(tree, self.catalog.wrapper)
-            case RawBody() as body if text_kind(step.request.content_type) is TextKind.TABLE:
-                return _csv_records(body)
+            case RawBody() as body:
+                return records_in(body, step.request.content_type, self.catalog.wrapper)
         return []
 
     def _changes(self, step: Step, facts: Resource) -> list[Write]:
         """The records that an update or a delete names: in its path, in `ids`, or each in its body."""
-        body = step.request.body
+        body, first, path = step.request.body, _first(step.request.target), f"{facts.path}/"
         tree = body.tree if isinstance(body, JsonBody) else None
         if isinstance(body, RawBody) and body.parts:
-            tree = _form_record(body) if text_kind(step.request.content_type) is TextKind.FORM else None
-            if tree is None:
+            found = records_in(body, step.request.content_type, self.catalog.wrapper)
+            if not found or (len(found) > 1 and first == path):
                 return []
-        first, path = _first(step.request.target), f"{facts.path}/"
+            tree = found[0] if len(found) == 1 else Array(tuple(found))
         variables = [var.name for var in step.request.target.variables]
         bare = tree if isinstance(tree, Object) else Object(())
         if first == path and variables:
@@ -241,30 +238,3 @@ def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
     text = "".join(part if isinstance(part, str) else "0" for part in target.parts)
     pairs = [pair for pair in text.partition("?")[2].split("&") if pair and not pair.startswith("ids=")]
     return (f"?{'&'.join(pairs)}",) if pairs else ()
-
-
-def _csv_records(body: RawBody) -> list[Object]:
-    """The records of a CSV import: a field a column, variables (passwords) kept; none when it is not text."""
-    held = held_text(body)
-    if held is None:
-        return []
-    rows = csv.DictReader(io.StringIO(held.text.removeprefix("\ufeff")))
-    return [
-        Object(tuple((field, _cell(value, held)) for field, value in row.items() if field and isinstance(value, str)))
-        for row in rows
-    ]
-
-
-def _form_record(body: RawBody) -> Object | None:
-    """The one record of a flat form, None when it is none: `resource[0][name]=…` is not flat."""
-    held = held_text(body)
-    pairs = parse_qsl(held.text, keep_blank_values=True) if held else []
-    if held is None or not pairs or any("[" in name for name, _ in pairs):
-        return None
-    return Object(tuple((name, _cell(value, held)) for name, value in pairs))
-
-
-def _cell(text: str, held: HeldText) -> Tree:
-    """A value of the text; a variable of it is no longer encoded as it was there."""
-    whole = [Var(part.name) if isinstance(part, Var) else part for part in held.parts(text)]
-    return whole[0] if len(whole) == 1 and isinstance(whole[0], Var) else as_value(tuple(whole))

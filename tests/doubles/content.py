@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from email.parser import BytesParser
-from email.policy import HTTP
 from email.utils import formatdate
 from mimetypes import guess_type
 from typing import Any
@@ -19,7 +17,7 @@ from tests.doubles.errors import RestError
 from tests.doubles.schema import Row
 from tests.doubles.services import read_data, types
 from tests.doubles.store import Store
-from tests.doubles.wire import Answer, Request
+from tests.doubles.wire import Answer, Request, files
 
 USER_RESOURCES = ("custom", "password", "profile", "register", "session")
 GROUPS_WITH_TABLES = ("Database", "Big Data")
@@ -148,7 +146,7 @@ class Content:
             return Answer(201, _put(tree, f"{path}{name.strip('/')}/", b""))
         if content_type.startswith("multipart/form-data"):
             folder = path if not path or path.endswith("/") else f"{path}/"
-            parts = _parts(content_type, request.raw)
+            parts = files(content_type, request.raw)
             return Answer(201, {"resource": [_put(tree, folder + name, data) for name, data in parts]})
         if name := request.headers.get("x-file-name"):
             path = f"{path}{name}"
@@ -185,13 +183,3 @@ def _put(tree: Tree, path: str, data: bytes) -> Row:
     tree.entries[path] = data
     tree.dates[path] = formatdate(usegmt=True)
     return {"name": steps[-1], "path": path, "type": "folder" if path.endswith("/") else "file"}
-
-
-def _parts(content_type: str, raw: bytes) -> list[tuple[str, bytes]]:
-    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + raw)
-    found = []
-    for part in message.iter_parts():
-        name, data = part.get_filename(), part.get_payload(decode=True)
-        if name and isinstance(data, bytes):
-            found.append((name, data))
-    return found

@@ -9,12 +9,16 @@ import csv
 import io
 import json
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.etree import ElementTree
 
 from tests.doubles.errors import RestError
 from tests.doubles.schema import Row
 
+KINDS = {"csv": "text/csv", "xml": "application/xml", "json": "application/json"}
 VERB_HEADERS = ("x-http-method", "x-http-method-override", "x-method-override")
 
 
@@ -105,8 +109,14 @@ def _option(value: Any) -> str:
 
 def _payload(content_type: str, raw: bytes) -> Any:
     kind = content_type.split(";")[0].strip().lower()
-    if not raw.strip() or kind.startswith("multipart/"):
+    if not raw.strip():
         return None
+    if kind.startswith("multipart/"):
+        return next(
+            (_payload(KINDS[end], data) for name, data in files(content_type, raw) if (end := _end(name))), None
+        )
+    if kind.endswith("xml"):
+        return _emptied(_of_xml(raw))
     if kind == "application/x-www-form-urlencoded":
         return _emptied(dict(parse_qsl(raw.decode(), keep_blank_values=True)))
     if kind == "text/csv":
@@ -119,6 +129,29 @@ def _payload(content_type: str, raw: bytes) -> Any:
         if kind != "application/json":
             return None
         raise RestError(400, f"Invalid JSON payload received. {error}") from error
+
+
+def files(content_type: str, raw: bytes) -> list[tuple[str, bytes]]:
+    """The files of a multipart body: name and content."""
+    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + raw)
+    parts = ((part.get_filename(), part.get_payload(decode=True)) for part in message.iter_parts())
+    return [(name, data) for name, data in parts if name and isinstance(data, bytes)]
+
+
+def _end(name: str) -> str | None:
+    end = name.rpartition(".")[2].lower()
+    return end if end in KINDS else None
+
+
+def _of_xml(raw: bytes) -> Row:
+    """A record's elements, or a list of records. Raises RestError 400 where it does not parse."""
+    try:
+        root = ElementTree.fromstring(raw)
+    except ElementTree.ParseError as error:
+        raise RestError(400, f"Invalid XML payload received. {error}") from error
+    if all(len(element) == 0 for element in root):
+        return {element.tag: element.text for element in root}
+    return {"resource": [{element.tag: element.text for element in record} for record in root]}
 
 
 def _emptied(value: Any) -> Any:

@@ -195,7 +195,7 @@ def records(call: LoggedRequest) -> list[Any]:
     media_type = next((value for name, value in call.headers if name.lower() == "content-type"), "")
     if media_type.startswith("text/csv"):
         return list(csv.DictReader(io.StringIO(call.body.decode())))
-    if "urlencoded" in media_type:
+    if "urlencoded" in media_type or "xml" in media_type:
         return [call.body]
     sent = json.loads(call.body or b"{}")
     return sent if isinstance(sent, list) else sent.get("resource", [sent])
