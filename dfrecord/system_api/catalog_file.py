@@ -11,6 +11,7 @@ import json
 import re
 from functools import lru_cache
 from importlib import resources
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -254,6 +255,8 @@ def merged(base: Any, given: Any) -> Any:
 def schema() -> dict[str, Any]:
     """The JSON Schema of a whole catalog file, as `docs/catalog.schema.json` holds it."""
     (top,), components = msgspec.json.schema_components([CatalogFile], ref_template="#/$defs/{name}")
+    for component in components.values():
+        component["description"] = cleandoc(component["description"])  # older msgspec leaves docstrings as they are
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": components}
 
 
