@@ -7,11 +7,11 @@ from these types, and `docs/catalog.md` explains them with an example.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from functools import lru_cache
 from importlib import resources
-from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -256,7 +256,8 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of a whole catalog file, as `docs/catalog.schema.json` holds it."""
     (top,), components = msgspec.json.schema_components([CatalogFile], ref_template="#/$defs/{name}")
     for component in components.values():
-        component["description"] = cleandoc(component["description"])  # older msgspec leaves docstrings as they are
+        if "description" in component:  # not every msgspec takes the indentation away
+            component["description"] = inspect.cleandoc(component["description"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": components}
 
 
