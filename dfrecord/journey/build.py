@@ -439,6 +439,8 @@ class _Build:
         if kind is StepKind.LOGIN and isinstance(tree, Object):
             self.variables.credentials(tree)
         text = text_kind(exchange.request.headers.get("Content-Type") or "application/json")
+        if text is None and location.resource and isinstance(tree, (Object, Array)):
+            text = TextKind.JSON  # sent as plain text: the server looks into what names no format (system-api.md, 4.1)
         is_json = text is TextKind.JSON and not isinstance(json_of(body), ValueError)
         if is_json and not self.options.literal:
             return JsonBody(self.variables.tree(tree, location.resource))
