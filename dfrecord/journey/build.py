@@ -211,14 +211,40 @@ class _Build:
         position = {exchange.number: place for place, exchange in enumerate(self.kept)}
         first_login = position[logins[0].number] if logins else len(self.kept)
         self.needs_login = any(position[exchange.number] < first_login for exchange in homeless)
+        self.password_before = self._password_before(self.kept[: first_login + 1]) if self.needs_login else ""
         self.looks_up_as_admin = self.as_admin or self.needs_login or of_admins[0]
         for _, token in strangers:
             self.variables.session_token(token)
         if self.needs_login:
             self.variables.session_token(None)
         if self.needs_login and self.catalog.session.admin_path:
-            reason = "the recording begins after the login: the journey logs in as an administrator first"
+            who = "the account that logs in later" if self.password_before else "an administrator"
+            reason = f"the recording begins after the login: the journey logs in as {who} first"
             self.residue.append(Residue(ResidueKind.UNKNOWN, reason))
+
+    def _password_before(self, until_login: list[Exchange]) -> str:
+        """The variable of the password of who was logged in before the first login, empty when that may be another.
+
+        That is the administrator who logs in then, unless that account was made, or got its password, only before that.
+        """
+        login = json_of(until_login[-1].request.body)
+        path, identity = until_login[-1].request.decoded_path, self.catalog.session.identity_fields
+        if path != self.catalog.session.admin_path or not isinstance(login, Object):
+            return ""
+        if not isinstance(login.get(identity[0]), str) or not isinstance(
+            login.get(self.catalog.session.password_field), str
+        ):
+            return ""
+        for exchange in until_login[:-1]:
+            location, sent = self._locate(exchange), json_of(exchange.request.body)
+            records = [] if isinstance(sent, ValueError) else records_of(sent, self.catalog.wrapper)
+            changes = any("password" in str(name) for record in records for name, _ in record.members)
+            if changes and exchange.request.method != "GET" and self._is_account(location):
+                return ""
+        return self.variables.begins_as(login)
+
+    def _is_account(self, location: Location) -> bool:
+        return self.catalog.names_accounts(location.resource) or self.catalog.is_own_account(location.resource)
 
     def _needs_session(self, exchange: Exchange) -> bool:
         """A system call that succeeded without any credential in sight: the recording program took it away."""
@@ -277,7 +303,9 @@ class _Build:
         if not session.admin_path:
             return []
         account = (session.identity_fields[0], Var(self.variables.email(None)))
-        body = JsonBody(Object((account, (session.password_field, Var(self.variables.password())))))
+        body = JsonBody(
+            Object((account, (session.password_field, Var(self.password_before or self.variables.password()))))
+        )
         headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
         login = Step(
             name=names.give("log_in"),
@@ -438,6 +466,8 @@ class _Build:
             return None
         if kind is StepKind.LOGIN and isinstance(tree, Object):
             self.variables.credentials(tree)
+        if kind is StepKind.CREATE and self.catalog.names_accounts(location.resource) and not self.options.literal:
+            self.variables.creates(records_of(tree, self.catalog.wrapper))
         text = text_kind(exchange.request.headers.get("Content-Type") or "application/json")
         if text is None and location.resource and isinstance(tree, (Object, Array)):
             text = TextKind.JSON  # sent as plain text: the server looks into what names no format (system-api.md, 4.1)

@@ -245,7 +245,7 @@ class _Upsert:
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
     def _sure_keys(self, row: Row, child: Resource) -> tuple[Match, ...]:
-        """The keys of a row. The last one may be that of others too, which a lookup stops at: it gives the id instead."""
+        """The keys of a row; instead of one that others may have, too, the id: its lookup stops at several."""
         lookup = self._variables[row.own].lookup if row.own else None
         if lookup is None or row.wanted is None or row.keys[-1] != lookup.match or lookup.nth is not None:
             return row.keys
