@@ -165,7 +165,7 @@ def test_the_title_of_a_call_names_no_recorded_id() -> None:
         step = planned(s.exchanges).steps[-1]
         assert step.title == "Reset the counter of limit l"
         assert [var.name for var in step.request.target.variables] == ["limit_id"]
-        assert planned([s.exchanges[0], s.exchanges[2]]).steps[-1].title == "Reset the counter of limit ?"
+        assert planned([s.exchanges[0], s.exchanges[2]]).steps[-1].title == "Reset the counter of limit (DF_LIMIT_ID)"
 
 
 def test_a_call_is_told_in_words_and_by_the_verb_that_it_stands_for() -> None:
@@ -559,3 +559,28 @@ def test_a_lone_surrogate_among_ids_is_text_like_any_other() -> None:
     answer = Response(200, Headers(()), Body.recorded(b'{"resource":[]}'))
     journey = dfrecord.plan(Recording("x", (Exchange(0, request, answer),)), reads="all")
     assert journey.steps[-1].resource == "role"
+
+
+def test_titles_speak_of_records_that_the_recording_never_shows() -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "shown", "is_active": True})
+        cors = s.create("cors", *({"path": f"{name}/*", "origin": "*", "header": "*", "method": []} for name in "ab"))
+        app = s.call("GET", "system/app")["resource"][0]["id"]
+        del s.exchanges[2:]  # what was there before it began, and no read shows
+        limit = {"name": "l", "type": "instance", "rate": "1", "period": "day", "is_active": True}
+        s.call("PATCH", f"system/cors/{cors[0]}", {"description": "x"})
+        s.call("PATCH", f"system/app/{app}", {"description": "x"})
+        s.call("PATCH", "system/cors", {"resource": [{"id": own, "description": "y"} for own in cors]})
+        s.call("DELETE", f"system/limit_cache/{s.create('limit', limit)[0]}")
+        s.call("DELETE", f"system/role/{role}")
+        del s.exchanges[-3]
+        s.call("DELETE", f"system/cors?ids={cors[0]},{cors[1]}")
+    titles = [step.title for step in planned(s.exchanges).steps]
+    assert titles[2:] == [
+        "Update a cors record (DF_CORS_ID)",
+        "Update an app record (DF_APP_ID)",
+        "Update 2 cors records (DF_CORS_ID, DF_OTHER_CORS_ID)",
+        "Reset the counter of limit (DF_LIMIT_ID)",
+        "Delete role shown",
+        "Delete 2 cors records (DF_CORS_ID, DF_OTHER_CORS_ID)",
+    ]

@@ -64,6 +64,8 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
         return step
     linking = _Linking(references, step, facts, location, entry)
     linked = linking.run()
+    if asked := list(filter(None, map(references.asked, linking.own))):
+        linked = replace(linked, title=f"{linked.title} ({', '.join(dict.fromkeys(asked[:5]))})")
     if step.kind is StepKind.CREATE:
         linked = replace(linked, captures=(*linked.captures, *references.capture(facts, answer)))
     if references.catalog.is_below_record(location) and step.request.method == "DELETE" and not linked.danger:
@@ -77,12 +79,16 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
 
 
 class _Linking:
-    """The linking of one step. `about` are the records that the request names, by recorded id or by name."""
+    """The linking of one step.
+
+    `about` are the records that the request names, by recorded id or by name, and `own` the variables of their ids.
+    """
 
     def __init__(self, references: References, step: Step, facts: Resource, location: Location, entry: int) -> None:
         self.references, self.step, self.facts, self.location, self.entry = references, step, facts, location, entry
         self.catalog = references.catalog
         self.about: list[str] = []
+        self.own: list[str] = []
         self.left_out: dict[str, list[str]] = {}
         self.record: tuple[str, Var] | None = None
 
@@ -108,7 +114,9 @@ class _Linking:
 
     def _own_id(self, value: str, where: str, encoding: Encoding = Encoding.PLAIN) -> Var:
         self.about.append(value)
-        return self._id(value, self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,)), where, encoding)
+        own = self._id(value, self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,)), where, encoding)
+        self.own.append(own.name)
+        return own
 
     # -------------------------------------------------------- path and query
 

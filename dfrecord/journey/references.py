@@ -44,6 +44,7 @@ class References:
     variables: list[Variable] = field(default_factory=list)
     residue: list[Residue] = field(default_factory=list)
     _known: dict[tuple[str, str], str] = field(default_factory=dict)
+    _settings: dict[str, str] = field(default_factory=dict)
     _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
     _captured: set[tuple[str, str]] = field(default_factory=set)
     _coming: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -107,6 +108,10 @@ class References:
             if name is not None:
                 return name
         return self._asked_for(resources[0], value, where)
+
+    def asked(self, name: str) -> str:
+        """The setting that gives the id of this variable, empty when the target or an answer does."""
+        return self._settings.get(name, "")
 
     def knows(self, resource: str, value: str, entry: int) -> bool:
         """Whether the recording shows a record with that id, or its create."""
@@ -291,6 +296,7 @@ class References:
         self._known[(resource, value)] = name
         about = f"id of the {label(resource)} that was {value} on the recorded instance ({where})"
         kind, env = self.catalog.id_type, f"DF_{name.upper()}"
+        self._settings[name] = env
         self.variables.append(Variable(name, VariableKind.PARAMETER, kind, env, required=True, description=about))
         reason = (
             f"the recording does not show which {label(resource)} the id {value} is ({where}); set DF_{name.upper()}"
