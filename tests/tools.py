@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -76,7 +76,13 @@ def run_twice(script: Path, format: str, environment: Mapping[str, str]) -> None
 
 
 def run(
-    script: Path, format: str, environment: Mapping[str, str], *, timeout: float = 120, options: Sequence[str] = ()
+    script: Path,
+    format: str,
+    environment: Mapping[str, str],
+    *,
+    timeout: float = 120,
+    options: Sequence[str] = (),
+    preexec_fn: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a rendered script with these variables and nothing else of ours; skips when its tool is missing."""
     for tool in _NEEDS[format]:
@@ -101,5 +107,11 @@ def run(
     command += options
     base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
-        command, cwd=script.parent, env={**base, **environment}, capture_output=True, text=True, timeout=timeout
+        command,
+        cwd=script.parent,
+        env={**base, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        preexec_fn=preexec_fn,
     )

@@ -41,7 +41,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import hiding, predicted, reconcile, undoing
+from dfrecord.replaying import bounded, hiding, predicted, reconcile, undoing
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -119,6 +119,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         token_value=body.token_value,
         exact=exact,
         as_given=_as_given() if exact else "",
+        bounded=functions_of(bounded),
         helpers=encoder.helpers,
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],

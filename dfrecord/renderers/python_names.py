@@ -53,14 +53,14 @@ _MODULE_WORDS = (
             items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
             rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
             changed_since given_otherwise noted_places relations_of rows_with
-            as_given number boolean main annotations
+            as_given within content_of OutOfBounds number boolean main annotations
             argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
-            asdict dataclass field
+            asdict dataclass field ExitStack
             argv environment parser arguments token needed problems missing result shown error name value
             CREATED DANGERS SETTINGS WAITING Exact Rows Setting Waiting leave note noted prepare refuse
             rows_of tls values_of work workers_of csv events logging tag task time cache repeat responses secrets
             CatchResponseError FastHttpUser FastResponse Headers LocalRunner LocustUserAgent MasterRunner Queue
-            SSLContext StopUser Thread WorkerRunner create_default_context
+            SSLContext StopUser Thread Timeout zlib WorkerRunner create_default_context
             """,
         )
     )

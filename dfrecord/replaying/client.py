@@ -18,13 +18,12 @@ from dfrecord.journey.model import Tree
 from dfrecord.normalise.body import parse_json
 from dfrecord.outputs import plain
 from dfrecord.replaying.as_given import AsGiven
+from dfrecord.replaying.bounded import OutOfBounds, content_of, within
 
 LONGEST_WAIT = 300.0
 """Seconds that a run waits at most when the instance asks for it (`Retry-After`)."""
-LONGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes that an answer may have, unpacked."""
 LONGEST_TRANSFER = 300.0
-"""Seconds from sending a request to the last byte of its answer; the bash script gives curl as long."""
+"""Seconds from sending a request to the last byte of its answer, without those that the instance asks to wait."""
 Say = Callable[[str], None]
 
 
@@ -102,6 +101,7 @@ class Client:
         self.writing = False  # whether a request is under way that may change something
         self.cut_off = False  # whether Ctrl-C ended one, so that nobody knows what it did
         self._timeout = connection.timeout
+        self._until = 0.0  # when the answer that is waited for has to be there, by the monotonic clock
         self._http = requests.Session()
         self._http.auth = lambda request: request  # or ~/.netrc would log in for us
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -129,6 +129,7 @@ class Client:
 
     def _pause(self, seconds: float, why: str) -> None:
         writing, self.writing = self.writing, False  # the instance did not take it
+        self._until += seconds
         self._say(why)
         time.sleep(seconds)
         self.writing = writing
@@ -142,8 +143,9 @@ class Client:
             merged[name] = f"{merged[name]}, {value}" if name in merged else value
         sent: dict[str, Any] = {name: value.encode("utf-8") for name, value in merged.items()}
         started = time.monotonic()
-        self.writing = method not in ("GET", "HEAD")
-        try:
+        self._until = started + LONGEST_TRANSFER
+
+        def exchange() -> tuple[requests.Response, bytes]:
             response = self._http.request(
                 method,
                 f"{self.base_url}/{target.encode().hex()}",  # see `as_given`
@@ -155,7 +157,13 @@ class Client:
                 verify=self._verify,
                 proxies=self._proxies,
             )
-            content = _content(response, started + LONGEST_TRANSFER)
+            return response, content_of(response)
+
+        self.writing = method not in ("GET", "HEAD")
+        try:
+            response, content = within(lambda: self._until - time.monotonic(), exchange)
+        except OutOfBounds as error:
+            raise WorkFailed(f"no answer from {self.base_url}: {plain(str(error))}") from None
         except (requests.RequestException, OSError) as error:
             raise WorkFailed(f"no answer from {self.base_url}: {_cause(error)}") from None
         except KeyboardInterrupt:
@@ -169,25 +177,6 @@ class Client:
         except ValueError:
             tree = None
         return Answered(response.status_code, _reason(response), content, tree, seconds)
-
-
-def _content(response: requests.Response, deadline: float) -> bytes:
-    """The body, unpacked. Raises WorkFailed when it takes too much memory or time.
-
-    Only gzip and deflate are asked for: of other ways, and of one inside another, a few bytes may unpack to gigabytes.
-    """
-    packed = response.headers.get("Content-Encoding", "identity")
-    if packed.lower() not in ("identity", "gzip", "x-gzip", "deflate"):
-        raise WorkFailed(f"the answer is packed in a way that was not asked for: {plain(packed)}")
-    content = bytearray()
-    with response:
-        for piece in response.iter_content(64 * 1024):
-            content += piece
-            if len(content) > LONGEST_ANSWER:
-                raise WorkFailed(f"the answer is longer than {LONGEST_ANSWER // 1024**2} MB")
-            if time.monotonic() > deadline:
-                raise WorkFailed(f"the answer took longer than {LONGEST_TRANSFER:.0f} seconds")
-    return bytes(content)
 
 
 def _reason(response: requests.Response) -> str:

@@ -7,6 +7,7 @@ from these types, and `docs/catalog.md` explains them with an example.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from functools import lru_cache
@@ -254,6 +255,9 @@ def merged(base: Any, given: Any) -> Any:
 def schema() -> dict[str, Any]:
     """The JSON Schema of a whole catalog file, as `docs/catalog.schema.json` holds it."""
     (top,), components = msgspec.json.schema_components([CatalogFile], ref_template="#/$defs/{name}")
+    for component in components.values():
+        if "description" in component:  # not every msgspec takes the indentation away
+            component["description"] = inspect.cleandoc(component["description"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": components}
 
 

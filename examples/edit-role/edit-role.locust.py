@@ -46,6 +46,7 @@ import re
 import secrets
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -57,6 +58,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
+from gevent.timeout import Timeout  # type: ignore[import-untyped]
 from geventhttpclient.header import Headers
 from geventhttpclient.useragent import ConnectionError
 from locust import FastHttpUser, events, tag, task
@@ -868,8 +870,15 @@ def tls() -> SSLContext:
     return create_default_context()
 
 
+class OutOfBounds(OSError):
+    """An answer is too long, takes too long, or could unpack to anything."""
+
+
 class Exact(LocustUserAgent):
-    """Sends method, target and headers as given; no cookies, no redirects, and any answer is one."""
+    """Sends method, target and headers as given; no cookies, no redirects, and any answer that can be read is one.
+
+    What cannot be read, or not within bounds, is a failed request like one without an answer.
+    """
 
     redirect_response_codes = frozenset()
     given: tuple[str, str, list[tuple[str, str]]]
@@ -884,10 +893,42 @@ class Exact(LocustUserAgent):
             headers.add(name, value.encode().decode("latin-1"))
         base = request.url.removesuffix(target)
         server = "/".join(base.split("/", 3)[:3])
-        answer = client.request(
-            method, server + base[len(server) :] + target, request.payload, headers
-        )
-        return FastResponse(answer, request=request, sent_request=answer._sent_request)
+        # A server that sends a byte now and then lets no socket time out.
+        with Timeout(300, OutOfBounds("the answer takes too long")):
+            answer = client.request(
+                method, server + base[len(server) :] + target, request.payload, headers
+            )
+            response = FastResponse(
+                answer, request=request, sent_request=answer._sent_request
+            )
+            response._cached_content = self._content(response, answer.info())
+        return response
+
+    def _content(
+        self, response: FastResponse, headers: Headers, most: int = 64 * 1024 * 1024
+    ) -> bytes:
+        """The body, unpacked, of at most so many bytes."""
+        packed = ", ".join(headers.getlist("Content-Encoding") or ["identity"]).lower()
+        if packed not in ("identity", "gzip", "x-gzip", "deflate"):
+            raise OutOfBounds(
+                f"the answer is packed in a way that was not asked for: {packed}"
+            )
+        content = bytearray()
+        while len(content) <= most and (piece := response.read(64 * 1024)):
+            content += piece
+        response.release()
+        if content and packed != "identity":
+            # deflate comes with zlib's first byte or without
+            window = (
+                31 if packed.endswith("gzip") else 15 if content[0] & 15 == 8 else -15
+            )
+            unpacker = zlib.decompressobj(window)
+            content = bytearray(unpacker.decompress(content, most + 1))
+            if len(content) <= most and not unpacker.eof:
+                raise OutOfBounds("the answer ends in the middle of what is packed")
+        if len(content) > most:
+            raise OutOfBounds(f"the answer is longer than {most // 1024**2} MB")
+        return bytes(content)
 
     def _verify_status(self, status_code: int, url: Any = None) -> None:
         """The step decides."""

@@ -40,10 +40,13 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -251,6 +254,7 @@ class DreamFactory:
         self.http.cookies.set_policy(
             DefaultCookiePolicy(allowed_domains=[])
         )  # the session is its token
+        self.http.headers["Accept-Encoding"] = "gzip, deflate"
 
     def call(
         self,
@@ -317,19 +321,27 @@ class DreamFactory:
         if self.session_token:
             sent["X-DreamFactory-Session-Token"] = self.session_token
         sent.update(headers or {})
-        try:
+        wire = {
+            name: value if value is None else value.encode()
+            for name, value in sent.items()
+        }
+
+        def exchange() -> tuple[requests.Response, bytes]:
             response = self.http.request(
                 method,
                 self.base_url + target,
                 data=body,
-                headers={
-                    name: value if value is None else value.encode()
-                    for name, value in sent.items()
-                },
+                headers=wire,
                 timeout=self.timeout,
                 allow_redirects=False,
+                stream=True,
             )
-        except requests.RequestException as error:
+            return response, content_of(response)
+
+        until = time.monotonic() + 300  # seconds for the whole answer
+        try:
+            response, content = within(lambda: until - time.monotonic(), exchange)
+        except (requests.RequestException, OutOfBounds) as error:
             reason = reason_of(error)
             raise StepFailed(
                 f"{title}: no answer from {self.base_url}: {reason}"
@@ -338,11 +350,7 @@ class DreamFactory:
         if response.is_redirect:
             location = readable(response.headers["Location"])
             reason = f"redirected to {location}, which is not followed"
-        return (
-            response.status_code,
-            response.content.decode("utf-8-sig", "replace"),
-            reason,
-        )
+        return response.status_code, content.decode("utf-8-sig", "replace"), reason
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
@@ -877,6 +885,58 @@ class DreamFactory:
         ):
             self._note(**self.creating)
         self.creating = {}
+
+
+def within(left: Callable[[], float], send: Callable[[], Any]) -> Any:
+    """What `send` gives or raises. Raises OutOfBounds when no seconds are left.
+
+    A server that sends a byte now and then lets no socket time out.
+    """
+    given: list[Any] = []
+    raised: list[BaseException | None] = []
+
+    def keep(_: object, error: BaseException | None, __: object) -> bool:
+        raised.append(error)
+        return True
+
+    def run() -> None:
+        with ExitStack() as stack:
+            stack.push(keep)
+            given.append(send())
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        if (seconds := left()) <= 0:
+            raise OutOfBounds("the answer takes too long")
+        thread.join(min(seconds, 1))
+    if raised[0] is not None:
+        raise raised[0]
+    return given[0]
+
+
+def content_of(response: requests.Response, most: int = 64 * 1024 * 1024) -> bytes:
+    """The body, unpacked. Raises OutOfBounds for more than so many bytes.
+
+    Only gzip and deflate are asked for: of other ways, and of one inside
+    another, a few bytes may unpack to gigabytes.
+    """
+    packed = response.headers.get("Content-Encoding", "identity")
+    if packed.lower() not in ("identity", "gzip", "x-gzip", "deflate"):
+        raise OutOfBounds(
+            f"the answer is packed in a way that was not asked for: {packed}"
+        )
+    content = bytearray()
+    with response:
+        for piece in response.iter_content(64 * 1024):
+            content += piece
+            if len(content) > most:
+                raise OutOfBounds(f"the answer is longer than {most // 1024**2} MB")
+    return bytes(content)
+
+
+class OutOfBounds(Exception):
+    """An answer is too long, takes too long, or could unpack to anything."""
 
 
 def parsed(text: str) -> Any:

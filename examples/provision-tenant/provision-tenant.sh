@@ -432,12 +432,18 @@ fetch() {
   esac
   { # bash would warn here about a NUL in the answer; curl's own messages take the way through descriptor 3
     case $content in
-      with_json) reply=$(printf '%s' "$json" | curl --disable --config <(curl_config "$@") --data-binary @- 2>&3) ;;
-      *) reply=$(curl --disable --config <(curl_config "$@") 2>&3 </dev/null) ;;
+      with_json) reply=$(printf '%s' "$json" | curl --disable --config <(curl_config "$@") --data-binary @- 2>&3 | within) ;;
+      *) reply=$(curl --disable --config <(curl_config "$@") 2>&3 </dev/null | within) ;;
     esac || die 1 "failed: $step: no answer from $DF_BASE_URL" 2>&3
   } 3>&2 2>/dev/null
   status=${reply##*$'\n'}
   answer=${reply%$'\n'*}
+}
+
+# within: an answer and its status, of at most 64 MB; curl itself would bound only what is sent, not what it unpacks.
+within() {
+  head -c $((64 * 1024 * 1024))
+  [ "$(head -c 1 | wc -c)" -eq 0 ] || echo "$step: the answer is longer than 64 MB" >&3
 }
 
 # send: like fetch, and stops with the server's own words when the server refuses.
