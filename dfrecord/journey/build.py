@@ -511,6 +511,7 @@ class _Build:
                 self.residue.append(
                     Residue(ResidueKind.RISKY, f"{step.danger}; runs only with DF_YES=1", step.entry, step.name)
                 )
+        self.residue += self._passwords_changed()
         origins = dict.fromkeys(e.request.origin for e in self.kept)
         for origin in list(origins)[1:]:
             reason = f"some steps were sent to {origin}, others to {next(iter(origins))}; all go to DF_BASE_URL"
@@ -525,6 +526,24 @@ class _Build:
             if step.resource and (fields := self.catalog.resources[step.resource].may_hold_secrets):
                 reason = f"{', '.join(sorted(fields))} may hold a credential that no rule finds: look at it"
                 self.residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
+
+    def _passwords_changed(self) -> Iterator[Residue]:
+        """Steps that send the password of a login and a new one in its place."""
+        settings = {v.name: v.env for v in self.variables.all() if v.kind is VariableKind.SECRET}
+        field, used = self.catalog.session.password_field, set[str]()
+        for step in self.steps:
+            body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
+            if not isinstance(body, Object) or not self.catalog.is_own_account(step.resource):
+                continue
+            given = [v.name for n, v in body.members if isinstance(v, Var) and v.name in settings and field in str(n)]
+            if step.kind is StepKind.LOGIN:
+                used.update(given)
+            elif (old := used.intersection(given)) and (new := [name for name in given if name not in old]):
+                reason = (
+                    "it changes the password of who logs in: a later run or a teardown needs the new one "
+                    f"({settings[new[0]]}) as {settings[min(old)]}"
+                )
+                yield Residue(ResidueKind.RISKY, reason, step.entry, step.name)
 
 
 def _stem(source: str) -> str:
