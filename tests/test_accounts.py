@@ -141,6 +141,21 @@ def test_an_account_that_the_journey_makes_logs_in_by_the_name_and_password_that
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_an_imported_account_logs_in_with_the_password_that_it_got(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        rows = f"email,name,password\r\nmade@acme.com,Made,{PASSWORD}\r\n".encode()
+        s.upload("system/admin", "text/csv", rows)
+        log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+        s.create("role", {"name": "last", "is_active": True})
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)))
+        needed = {v.env for v in journey.variables if v.required}
+        assert needed == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD", "DF_ADMIN_PASSWORD"}
+        runner(way, s, tmp_path).run(target, DF_ADMIN_PASSWORD=PASSWORD)
+        assert portable(target.state())["role"] == portable(recorded.state())["role"]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
 def test_a_chosen_stem_is_in_the_login_of_an_account_that_the_journey_makes(way: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)

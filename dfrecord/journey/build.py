@@ -46,6 +46,7 @@ from dfrecord.journey.teardown import teardown
 from dfrecord.journey.text_body import TextKind, settled, text_kind
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
+from dfrecord.journey.writes import csv_records
 from dfrecord.normalise.body import json_of, json_text, only_records, parse_json, records_of
 from dfrecord.normalise.headers import sent_headers, token_in_header
 from dfrecord.normalise.secrets import Secrets, find
@@ -467,7 +468,9 @@ class _Build:
         if kind is StepKind.LOGIN and isinstance(tree, Object):
             self.variables.credentials(tree)
         if kind is StepKind.CREATE and self.catalog.names_accounts(location.resource) and not self.options.literal:
-            self.variables.creates(records_of(tree, self.catalog.wrapper))
+            is_table = text_kind(exchange.request.headers.get("Content-Type") or "") is TextKind.TABLE
+            made = csv_records(RawBody((body.content,))) if is_table else records_of(tree, self.catalog.wrapper)
+            self.variables.creates(made)
         text = text_kind(exchange.request.headers.get("Content-Type") or "application/json")
         if text is None and location.resource and isinstance(tree, (Object, Array)):
             text = TextKind.JSON  # sent as plain text: the server looks into what names no format (system-api.md, 4.1)
