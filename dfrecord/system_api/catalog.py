@@ -257,7 +257,7 @@ class Catalog:
     def names_accounts(self, resource: str | None) -> bool:
         """Whether the records of the resource are accounts: what names one is what a login is sent with."""
         known = self.resources.get(resource or "")
-        return known is not None and known.numbered and known.key_field == self.session.identity_fields[0]
+        return known is not None and known.numbered and known.key_field in self.session.identity_fields[:1]
 
     def child(self, resource: str | None, relation: str) -> Relation | None:
         """The relation of that name on the resource."""
