@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from dfrecord.errors import WorkFailed
@@ -120,9 +121,12 @@ class _Planner:
         lookup = variable.lookup
         assert lookup is not None
         needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
+        needed += [var.name for var in lookup.path.variables]
         if any(self._values.get(name) == UNKNOWN for name in needed):
             self._values[variable.name] = UNKNOWN
             return
+        if lookup.late:  # a step before it may make what it finds
+            variable = replace(variable, lookup=replace(lookup, optional=True))
         self._values[variable.name] = self._target.look_up(variable)
 
     def _sign_on_or_off(self, step: Step) -> None:
