@@ -847,7 +847,7 @@ class DreamFactory:
                 if not {"created", "creating", "changed", "removing"}.isdisjoint(note):
                     made[place] = note
                 elif "is" in note:
-                    self._is_anew(path, note)
+                    self._is_anew(str(path), note)
                 self.anew = self.anew if made else {}
         return list(made.values())
 
