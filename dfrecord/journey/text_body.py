@@ -26,6 +26,7 @@ _XML = re.compile(
     r"<!--.*?-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)",
     re.DOTALL,
 )
+_XML_ATTRIBUTE = re.compile(r"""(?P<name>[^\s=/"'<>]++)\s*=\s*(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)')""")
 _XML_PLACE = re.compile(r"<!--(?P<comment>.*?)-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|(?P<other>[^<]++|<)", re.DOTALL)
 
 
@@ -126,7 +127,7 @@ def _names(field: str) -> list[str]:
 
 
 def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
-    """An id is the whole text of an element."""
+    """An id is the whole text of an element, or the value of an attribute."""
     names: list[str] = []
     parts, at = [], 0
     for found in _XML.finditer(text):
@@ -139,8 +140,14 @@ def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
                 at = start + len(value)
         elif found["end"]:
             del names[-1:]
-        elif found["name"] and not found["rest"].endswith("/"):
-            names.append(found["name"])
+        elif found["name"]:
+            for attribute in _XML_ATTRIBUTE.finditer(text, found.start("rest"), found.end("rest")):
+                quotes = "double" if attribute["double"] is not None else "single"
+                if var := sites.named([*names, found["name"], attribute["name"]], attribute[quotes]):
+                    parts += [text[at : attribute.start(quotes)], held.hold(var)]
+                    at = attribute.end(quotes)
+            if not found["rest"].endswith("/"):
+                names.append(found["name"])
     return "".join((*parts, text[at:]))
 
 

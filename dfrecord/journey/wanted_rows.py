@@ -68,8 +68,13 @@ def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[st
     key = _key(row, relation, child)
     if relation.parent_key in names and row.get(relation.parent_key) is None:
         return Row(older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
+    if older and not before:
+        return Row(older, Object(members), name)  # its id is given
     if before:
-        key = tuple((field, row.get(field) if field in names else value) for field, value in before.match)
+        known = [field for field, _ in before.match]
+        key = tuple((field, row.get(field) if field in names else value) for field, value in before.match) + tuple(
+            (field, value) for field, value in key if field in names and field not in known
+        )
     known = [field for field, _ in key]
     apart = [field for field in child.told_apart_by if field in names and field not in known]
     key = (*key, *((field, row.get(field)) for field in apart))

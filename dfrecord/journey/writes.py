@@ -158,7 +158,7 @@ class Writes:
             case JsonBody(tree=tree):
                 return records_of(tree, self.catalog.wrapper)
             case RawBody() as body if text_kind(step.request.content_type) is TextKind.TABLE:
-                return _csv_records(body)
+                return csv_records(body)
         return []
 
     def _changes(self, step: Step, facts: Resource) -> list[Write]:
@@ -243,7 +243,7 @@ def _query_without_ids(target: Text) -> tuple[str | Var, ...]:
     return (f"?{'&'.join(pairs)}",) if pairs else ()
 
 
-def _csv_records(body: RawBody) -> list[Object]:
+def csv_records(body: RawBody) -> list[Object]:
     """The records of a CSV import: a field a column, variables (passwords) kept; none when it is not text."""
     held = held_text(body)
     if held is None:

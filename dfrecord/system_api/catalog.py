@@ -259,6 +259,11 @@ class Catalog:
         name = f"_{field_path.rpartition('.')[2]}"
         return next((tuple(t) for end, t in self._facts.id_endings.items() if name.endswith(f"_{end}")), ())
 
+    def names_accounts(self, resource: str | None) -> bool:
+        """Whether the records of the resource are accounts: what names one is what a login is sent with."""
+        known = self.resources.get(resource or "")
+        return known is not None and known.numbered and known.key_field in self.session.identity_fields[:1]
+
     def child(self, resource: str | None, relation: str) -> Relation | None:
         """The relation of that name on the resource."""
         known = self.resources.get(resource or "")
