@@ -48,7 +48,12 @@ class SecretRule:
         """Whether the field is a secret beside these sibling values."""
         if any(str(siblings.get(name)).lower() in values for name, values in self.unless.items()):
             return False
-        return all(siblings.get(name) == value for name, value in self.when.items())
+        return all(_is(siblings.get(name), value) for name, value in self.when.items())
+
+
+def _is(found: object, wanted: object) -> bool:
+    """Whether a field has this value; true has more than one form, in JSON of other programs too."""
+    return found == wanted or (wanted is True and str(getattr(found, "text", found)).lower() in ("1", "true", "on"))
 
 
 @dataclass(frozen=True, slots=True)
