@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,16 @@ def admin_then_the_user_it_makes(s: RecordedSession, df: DreamFactoryDouble) -> 
     key = made_user(s, "made")
     log_in(s, "user/session", "made@example.com", PASSWORD, key)
     work(s)
-    return {"DF_EMAIL_2": "made@example.com", "DF_USER_PASSWORD": PASSWORD}
+    return {"DF_USER_PASSWORD": PASSWORD}
 
 
-@pytest.mark.parametrize("session", [user_then_admin, admin_then_the_user_it_makes])
-@pytest.mark.parametrize("way", ["curl", "python"])
+@pytest.mark.parametrize(
+    ("session", "way"),
+    [
+        *((admin_then_the_user_it_makes, way) for way in WAYS_TO_UNDO),
+        *((user_then_admin, way) for way in ("curl", "python")),
+    ],
+)
 def test_what_several_accounts_did_is_undone_as_the_administrator(
     session: Callable[[RecordedSession, DreamFactoryDouble], dict[str, str]], way: str, tmp_path: Path
 ) -> None:
@@ -105,3 +111,77 @@ def test_what_several_accounts_did_is_undone_as_the_administrator(
         assert portable(target.state()) == portable(recorded.state())
         script.run(target, teardown=True, **dict[str, Any](dict.fromkeys(given, ""), **to_undo))
         assert portable(target.state()) == before
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_an_account_that_the_journey_makes_logs_in_by_the_name_and_password_that_it_got(
+    way: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        account = {"email": "Made@acme.com", "name": "made", "password": recorded.password}  # as the administrator's
+        s.create("admin", account)
+        log_in(s, "system/admin/session", "Made@acme.com", recorded.password)
+        s.call("PUT", "system/admin/profile", {"phone": "1"})
+        log_in(s, "system/admin/session", recorded.email, recorded.password)
+        s.create("role", {"name": "last", "is_active": True})
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)))
+        needed = {v.env for v in journey.variables if v.required}
+        assert needed == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD", "DF_ADMIN_PASSWORD"}
+        script = runner(way, s, tmp_path)
+        name = "other@globex.com"
+        given: dict[str, Any] = {"DF_ADMIN_PASSWORD": PASSWORD, "DF_ADMIN_EMAIL": name}
+        if way in ("python", "replay"):
+            told = script.run(target, plan=True, code=3, **given)
+            assert "2 to create" in told
+        for _ in range(2):
+            target.reset_log()
+            script.run(target, **given)
+        assert target.writes == []
+        assert name in portable(target.state())["admin"]
+        logins = [json.loads(call.body)["email"] for call in target.log if call.path.endswith("/session") and call.body]
+        assert logins == [target.email, name, target.email]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_an_imported_account_logs_in_with_the_password_that_it_got(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        rows = f"email,name,password\r\nmade@acme.com,Made,{PASSWORD}\r\n".encode()
+        s.upload("system/admin", "text/csv", rows)
+        log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+        s.create("role", {"name": "last", "is_active": True})
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)))
+        needed = {v.env for v in journey.variables if v.required}
+        assert needed == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD", "DF_ADMIN_PASSWORD"}
+        runner(way, s, tmp_path).run(target, DF_ADMIN_PASSWORD=PASSWORD)
+        assert portable(target.state())["role"] == portable(recorded.state())["role"]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_a_chosen_stem_is_in_the_login_of_an_account_that_the_journey_makes(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("admin", {"email": "a@acme.com", "name": "acme", "password": PASSWORD})
+        log_in(s, "system/admin/session", "a@acme.com", PASSWORD)
+        s.create("role", {"name": "acme-role", "is_active": True})
+        script = runner(way, s, tmp_path, "--parameter", "tenant=acme")
+        script.run(target, DF_TENANT="globex", DF_ADMIN_PASSWORD=PASSWORD)
+        assert "globex-role" in portable(target.state())["role"]
+        assert "a@globex.com" in portable(target.state())["admin"]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_who_logs_in_again_is_one_account(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.exchanges.clear()  # it begins after the login
+        s.create("role", {"name": "first", "is_active": True})
+        log_in(s, "system/admin/session", recorded.email, recorded.password)
+        s.create("role", {"name": "second", "is_active": True})
+        log_in(s, "system/admin/session", recorded.email, recorded.password)
+        s.create("role", {"name": "third", "is_active": True})
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)))
+        assert {v.env for v in journey.variables if v.required} == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD"}
+        runner(way, s, tmp_path).run(target)
+        assert portable(target.state())["role"] == portable(recorded.state())["role"]

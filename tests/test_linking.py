@@ -17,12 +17,26 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import Encoding, Journey, JsonBody, Number, Object, RawBody, Text, Var, VariableKind
+from dfrecord.journey.model import (
+    Encoding,
+    Journey,
+    JsonBody,
+    Number,
+    Object,
+    RawBody,
+    ResidueKind,
+    Text,
+    Var,
+    VariableKind,
+)
 from dfrecord.journey.upsert import SENT_ALWAYS
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
+from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog import load
+from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
+from tests.tools import rendered, run
 
 ROWS = "role_service_access_by_role_id"
 DATABASE = {"name": "pg", "label": "pg", "description": "d", "type": "pgsql", "is_active": True}
@@ -151,7 +165,7 @@ def test_the_title_of_a_call_names_no_recorded_id() -> None:
         step = planned(s.exchanges).steps[-1]
         assert step.title == "Reset the counter of limit l"
         assert [var.name for var in step.request.target.variables] == ["limit_id"]
-        assert planned([s.exchanges[0], s.exchanges[2]]).steps[-1].title == "Reset the counter of limit ?"
+        assert planned([s.exchanges[0], s.exchanges[2]]).steps[-1].title == "Reset the counter of limit (DF_LIMIT_ID)"
 
 
 def test_a_call_is_told_in_words_and_by_the_verb_that_it_stands_for() -> None:
@@ -326,6 +340,54 @@ def test_ids_in_forms_and_xml_are_linked_or_asked_for() -> None:
     assert asked == {"service_id", "role_service_access_id"}
 
 
+WRITTEN = {
+    "application/x-www-form-urlencoded": "name=a&role_id=%s&tenant_id=%s&code_id=007&port=9",
+    "text/csv": "name,role_id,tenant_id,code_id,port\r\na,%s,%s,007,9\r\n",
+    "application/xml": "<resource><app role_id=\"%s\" tenant_id='%s' code_id = '007'><name port='9'/></app></resource>",
+    "application/xml; elements": "<resource><role_id>%s</role_id><tenant_id>%s</tenant_id><port>9</port></resource>",
+    "multipart/form-data; boundary=B": '--B\r\nContent-Disposition: form-data; name="role_id"\r\n\r\n%s\r\n'
+    '--B\r\nContent-Disposition: form-data; name="tenant_id"\r\n\r\n%s\r\n--B--\r\n',
+    "text/plain": '{"resource":[{"name":"a","role_id":%s,"tenant_id":%s,"port":9}]}',
+    "": '{"resource":[{"name":"a","role_id":%s,"tenant_id":%s,"port":9}]}',
+}
+"""Bodies that name a role and a number that looks like an id, by what they say they are."""
+
+
+@pytest.mark.parametrize("media_type", WRITTEN)
+@pytest.mark.parametrize("way", ["curl", "python", "postman", "replay"])
+def test_ids_and_what_looks_like_one_are_sent_as_on_the_target_in_every_body(
+    way: str, media_type: str, tmp_path: Path
+) -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "made", "is_active": True})
+        s.upload("system/app", media_type, (WRITTEN[media_type] % (role, 31)).encode())
+    create = s.exchanges[-1].request
+    headers = Headers(tuple(pair for pair in create.headers if pair != ("Content-Type", "")))
+    made = replace(s.exchanges[1].response, body=Body.recorded(b"{}"))
+    exchanges = [*s.exchanges[:-1], replace(s.exchanges[-1], request=replace(create, headers=headers), response=made)]
+    journey = planned(exchanges)
+    assert [r.kind for r in journey.residue if "tenant_id = 31 looks like an id" in r.reason] == [ResidueKind.UNKNOWN]
+    answers = {
+        ("POST", "/api/v2/system/admin/session"): (200, '{"session_token":"t"}'),
+        ("POST", "/api/v2/system/role"): (201, '{"resource":[{"id":41}]}'),
+    }
+    with EchoServer(answers, default=(201, '{"resource":[]}')) as echo:
+        given = {"DF_BASE_URL": echo.url, "DF_EMAIL": "a@example.com", "DF_PASSWORD": "p", "DF_TENANT_ID": "32"}
+        if way == "replay":
+            dfrecord.replay(journey, echo.url, given, created_file=tmp_path / "made")
+        else:
+            recording = tmp_path / "bodies.har"
+            recording.write_bytes(b"".join(har_chunks(exchanges)))
+            done = run(rendered(recording, way, tmp_path), way, given)
+            assert done.returncode == 0, done.stdout + done.stderr
+        [received] = [r for r in echo.received if r.target == "/api/v2/system/app" and r.method == "POST"]
+    wanted, sent = WRITTEN[media_type] % (41, 32), received.body.decode()
+    assert json.loads(sent) == json.loads(wanted) if wanted.startswith("{") else sent == wanted
+    assert [value for name, value in received.headers if name.lower() == "content-type"] == [media_type][
+        : bool(media_type)
+    ]
+
+
 def test_deletes_of_what_the_journey_made_need_no_consent() -> None:
     with console() as s:
         made = s.create("role", {"name": "a"}, {"name": "b"}, {"name": "c"})
@@ -497,3 +559,28 @@ def test_a_lone_surrogate_among_ids_is_text_like_any_other() -> None:
     answer = Response(200, Headers(()), Body.recorded(b'{"resource":[]}'))
     journey = dfrecord.plan(Recording("x", (Exchange(0, request, answer),)), reads="all")
     assert journey.steps[-1].resource == "role"
+
+
+def test_titles_speak_of_records_that_the_recording_never_shows() -> None:
+    with console() as s:
+        [role] = s.create("role", {"name": "shown", "is_active": True})
+        cors = s.create("cors", *({"path": f"{name}/*", "origin": "*", "header": "*", "method": []} for name in "ab"))
+        app = s.call("GET", "system/app")["resource"][0]["id"]
+        del s.exchanges[2:]  # what was there before it began, and no read shows
+        limit = {"name": "l", "type": "instance", "rate": "1", "period": "day", "is_active": True}
+        s.call("PATCH", f"system/cors/{cors[0]}", {"description": "x"})
+        s.call("PATCH", f"system/app/{app}", {"description": "x"})
+        s.call("PATCH", "system/cors", {"resource": [{"id": own, "description": "y"} for own in cors]})
+        s.call("DELETE", f"system/limit_cache/{s.create('limit', limit)[0]}")
+        s.call("DELETE", f"system/role/{role}")
+        del s.exchanges[-3]
+        s.call("DELETE", f"system/cors?ids={cors[0]},{cors[1]}")
+    titles = [step.title for step in planned(s.exchanges).steps]
+    assert titles[2:] == [
+        "Update a cors record (DF_CORS_ID)",
+        "Update an app record (DF_APP_ID)",
+        "Update 2 cors records (DF_CORS_ID, DF_OTHER_CORS_ID)",
+        "Reset the counter of limit (DF_LIMIT_ID)",
+        "Delete role shown",
+        "Delete 2 cors records (DF_CORS_ID, DF_OTHER_CORS_ID)",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
-from tests.tools import rendered, run, run_twice
+from tests.tools import rendered, run
 
 ROW = {"component": "*", "verb_mask": 1, "requestor_mask": 1}
 ROLES = ("changed", "lessened")
@@ -30,12 +31,28 @@ def with_rows(df: DreamFactoryDouble, *tenants: str) -> None:
     s.create("role", *({"name": name, "is_active": True, "role_service_access_by_role_id": rows} for name in ROLES))
 
 
+def rows_of(df: DreamFactoryDouble) -> dict[str, list[dict[str, Any]]]:
+    """The access rows of each role."""
+    roles = RecordedSession(df).call("GET", "system/role?related=role_service_access_by_role_id")["resource"]
+    return {role["name"]: role["role_service_access_by_role_id"] for role in roles if role["name"] in ROLES}
+
+
 def tenants_of(df: DreamFactoryDouble) -> dict[str, list[str]]:
     """The tenants in the access rows of each role."""
-    s = RecordedSession(df)
-    roles = s.call("GET", "system/role?related=role_service_access_by_role_id")["resource"]
-    rows = {role["name"]: role["role_service_access_by_role_id"] for role in roles}
-    return {name: sorted(row["filters"][0]["value"] for row in rows[name]) for name in ROLES}
+    return {name: sorted(row["filters"][0]["value"] for row in rows) for name, rows in rows_of(df).items()}
+
+
+def change_rows(s: RecordedSession, name: str, *changes: dict[str, Any], read: bool = True) -> None:
+    """Changes the access rows of a role; without `read`, the recording does not show what it was before."""
+    s.call("GET", "system/service?fields=id,name")
+    found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
+    path = f"system/role/{found[name]}"
+    shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")
+    if not read:
+        s.exchanges.pop()
+    rows = shown["role_service_access_by_role_id"]
+    sent = [{**row, **change} for row, change in zip(rows, changes, strict=True)]
+    s.call("PUT", path, {**shown, "role_service_access_by_role_id": sent})
 
 
 def recorded_session(df: DreamFactoryDouble) -> RecordedSession:
@@ -53,26 +70,110 @@ def recorded_session(df: DreamFactoryDouble) -> RecordedSession:
 
 
 CASES = [(format, upsert) for format in ("curl", "python", "postman", "replay") for upsert in (False, True)]
+CASES += [("ansible", True), ("locust", False)]
 
 
-@pytest.mark.parametrize(("format", "upsert"), [*CASES, ("ansible", True), ("locust", False)])
+def went(
+    session: RecordedSession, format: str, upsert: bool, target: DreamFactoryDouble, folder: Path, **more: str
+) -> str:
+    """Runs what was recorded, an upsert twice when it went well; gives what a run said that stopped, else nothing."""
+    given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password, "DF_YES": "1", "DF_BASE_URL": target.url, **more}
+    if format == "replay":
+        journey = dfrecord.plan(Recording("rows.har", tuple(session.exchanges)), upsert=upsert)
+        for _ in range(1 + upsert):
+            done = dfrecord.replay(journey, target.url, given, yes=True, created_file=folder / "made")
+            if not done.ok:
+                return str(done)
+            writes = target.writes
+            target.reset_log()
+    else:
+        har = folder / "rows.har"
+        har.write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(har, format, folder, *(["--upsert"] if upsert else []))
+        for _ in range(1 + upsert):
+            ran = run(script, format, given)
+            if ran.returncode:
+                return ran.stdout + ran.stderr
+            writes = target.writes
+            target.reset_log()
+    assert not upsert or writes == []
+    return ""
+
+
+@pytest.mark.parametrize(("format", "upsert"), CASES)
 def test_the_row_with_the_same_filters_is_taken(format: str, upsert: bool, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = recorded_session(recorded)
         with_rows(target, "b", "a")
-        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password, "DF_YES": "1", "DF_BASE_URL": target.url}
-        if format == "replay":
-            journey = dfrecord.plan(Recording("rows.har", tuple(session.exchanges)), upsert=upsert)
-            for _ in range(1 + upsert):
-                done = dfrecord.replay(journey, target.url, given, yes=True, created_file=tmp_path / "made")
-                assert done.ok, done
-        else:
-            har = tmp_path / "rows.har"
-            har.write_bytes(b"".join(har_chunks(session.exchanges)))
-            script = rendered(har, format, tmp_path, *(["--upsert"] if upsert else []))
-            if upsert:
-                run_twice(script, format, given)
-            else:
-                told = run(script, format, given)
-                assert told.returncode == 0, told.stdout + told.stderr
+        assert went(session, format, upsert, target, tmp_path) == ""
         assert tenants_of(target) == {"changed": ["b", "c"], "lessened": ["b"]}
+
+
+@pytest.mark.parametrize(("format", "upsert"), CASES)
+def test_a_run_stops_before_any_change_where_none_of_several_rows_has_the_filters(
+    format: str, upsert: bool, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(recorded, "a")
+        with_rows(target, "b", "d")
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "another", "is_active": True})
+        change_rows(s, "changed", {"verb_mask": 31})
+        target.reset_log()
+        told = went(s, format, upsert, target, tmp_path)
+        assert target.writes == []
+        assert "row of role changed, service db, component *" in told
+        assert re.search("2 (role_service_access |matching )?(records|of) ", told), told
+
+
+@pytest.mark.parametrize(("format", "upsert"), CASES)
+@pytest.mark.parametrize("read", [True, False])
+def test_the_only_row_of_a_key_is_changed_in_place(format: str, upsert: bool, read: bool, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(recorded, "a")
+        with_rows(target, "b")
+        before = rows_of(target)
+        s = RecordedSession(recorded)
+        change_rows(s, "changed", {"verb_mask": 31}, read=read)
+        assert went(s, format, upsert, target, tmp_path) == ""
+        after = rows_of(target)
+        assert after["lessened"] == before["lessened"]
+        assert [(row["id"], row["verb_mask"]) for row in after["changed"]] == [(before["changed"][0]["id"], 31)]
+
+
+@pytest.mark.parametrize(("format", "upsert"), CASES)
+def test_a_row_that_was_never_read_is_not_taken_for_one_of_several(format: str, upsert: bool, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(recorded, "a")
+        with_rows(target, "b", "d")
+        s = RecordedSession(recorded)
+        change_rows(s, "changed", {"verb_mask": 31}, read=False)
+        target.reset_log()
+        assert "service db, component *" in went(s, format, upsert, target, tmp_path)
+        assert target.writes == []
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "postman", "replay"])
+def test_a_row_whose_id_is_given_is_the_one_that_is_changed(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(recorded, "a")
+        with_rows(target, "b", "d")
+        s = RecordedSession(recorded)
+        [row] = rows_of(recorded)["changed"]
+        found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
+        change = {"id": row["id"], "filters": tenant("c")}
+        s.call("PUT", f"system/role/{found['changed']}", {"role_service_access_by_role_id": [change]})
+        own = next(row["id"] for row in rows_of(target)["changed"] if row["filters"] == tenant("d"))
+        assert went(s, format, True, target, tmp_path, DF_ROLE_SERVICE_ACCESS_ID=str(own)) == ""
+        assert tenants_of(target) == {"changed": ["b", "c"], "lessened": ["b", "d"]}
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "postman", "replay"])
+def test_removed_rows_give_their_place_to_one_that_gives_its_own_to_another(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            with_rows(df, "a", "a", "b")
+        s = RecordedSession(recorded)
+        change_rows(s, "changed", {"role_id": None}, {"filters": tenant("b")}, {"filters": tenant("a")})
+        assert went(s, format, True, target, tmp_path) == ""
+        assert tenants_of(target) == tenants_of(recorded) == {"changed": ["a", "b"], "lessened": ["a", "a", "b"]}

@@ -111,6 +111,8 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_p
         s.call("POST", path, {"email": recorded.email, "password": PASSWORD})
         s.create("role", {"name": "third", "is_active": True})
         journey = dfrecord.plan(Recording("password.har", tuple(s.exchanges)))
+        [residue] = [r for r in journey.residue if "it changes the password of who logs in" in r.reason]
+        assert residue.reason.endswith("a teardown needs the new one (DF_NEW_PASSWORD) as DF_PASSWORD")
         given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password, "DF_NEW_PASSWORD": PASSWORD}
         summary = "Plan: 3 to create, 0 to change, 0 to delete, 1 other call to send"
         assert dfrecord.preview(journey, target.url, given).summary == summary

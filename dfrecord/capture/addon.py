@@ -28,6 +28,8 @@ import dfrecord
 from dfrecord.capture.live import Call, LiveRecording
 from dfrecord.capture.target import Target
 from dfrecord.outputs import plain
+from dfrecord.recording.coding import LONGEST_BODY
+from dfrecord.recording.exchange import BodyState, Exchange
 from dfrecord.recording.flow_reader import exchange_of, url_of
 from dfrecord.system_api.catalog import load as load_catalog
 
@@ -109,10 +111,13 @@ class Recorder:
             flow.request.stream = True
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Streams the answers that are not recorded, and those that never end."""
+        """Streams the answers that are not recorded, and those that never end or are too large to keep."""
         assert flow.response is not None
-        endless = flow.response.headers.get("content-type", "").startswith("text/event-stream")
-        if self._live is not None and (endless or _KEPT not in flow.metadata):
+        headers = flow.response.headers
+        endless = headers.get("content-type", "").startswith("text/event-stream")
+        length = headers.get("content-length", "")
+        large = length.isascii() and length.isdigit() and int(length[:20]) > LONGEST_BODY
+        if self._live is not None and (endless or large or _KEPT not in flow.metadata):
             flow.response.stream = True
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -121,7 +126,8 @@ class Recorder:
         if self._live is None or url is None:
             return
         try:
-            call = self._live.append(exchange_of(0, url, flow))
+            exchange = exchange_of(0, url, flow)
+            call = self._live.append(exchange)
         except OSError as error:
             self._lose(f"{self._live.path}: cannot be written: {error.strerror or error}")
         except Exception as error:  # whatever a strange answer makes a rule raise: the browser must not feel it
@@ -129,6 +135,8 @@ class Recorder:
         else:
             self.recorded += 1
             self._tell(call)
+            if flow.error is None:
+                _tell_what_is_missing(call, exchange)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Records an exchange that was aborted or failed."""
@@ -187,6 +195,15 @@ class Recorder:
         self.lost += 1
         if self.lost == 1:
             _log.error("%s; the browser goes on working, but what fails to be written is not recorded", why)
+
+
+def _tell_what_is_missing(call: Call, exchange: Exchange) -> None:
+    most = f"is larger than {LONGEST_BODY // 1024**2} MB and not in the recording"
+    if exchange.request.body.state is BodyState.NOT_RECORDED:
+        _log.warning("%s: what was sent %s; no script can send it", plain(call.title), most)
+    endless = (exchange.response.headers.get("content-type") or "").startswith("text/event-stream")
+    if exchange.response.body.state is BodyState.NOT_RECORDED and not endless:
+        _log.warning("%s: the answer %s", plain(call.title), most)
 
 
 def _log_call(call: Call) -> None:

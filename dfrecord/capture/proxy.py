@@ -32,6 +32,7 @@ from dfrecord.capture.reverse import Inward, Outward
 from dfrecord.capture.target import Target, is_loopback, target_of
 from dfrecord.capture.upstream import Upstream
 from dfrecord.errors import Stopped, UsageError, WorkFailed
+from dfrecord.recording.coding import LONGEST_BODY
 from dfrecord.recording.flow_reader import url_of
 
 _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # no address to go to, but loopback is one of those it stands for
@@ -269,6 +270,7 @@ def _mitmproxy_options(options: ProxyOptions, upstream: Upstream | None, confdir
         "connection_strategy": "lazy",  # a target that cannot be reached fails a call, which is told and recorded
         # All other hosts stay closed: their TLS is tunnelled.
         "allow_hosts": [] if options.mode == "reverse" else [rf"^{re.escape(target.host)}:{target.port}$"],
+        "stream_large_bodies": str(LONGEST_BODY),  # through to the other side, and not kept
         "dfrecord_catalog": options.catalog,
         "dfrecord_filter": list(options.filters),
         "dfrecord_redact": options.redact,

@@ -26,6 +26,7 @@ from mitmproxy import http
 
 from dfrecord.capture.renaming import Renaming, StreamRenaming
 from dfrecord.capture.target import Target
+from dfrecord.recording.coding import decoded
 
 _BROWSER = "dfrecord_browser_origin"  # in a flow's metadata: the proxy's origin as this browser calls it
 _NAMING_HEADERS = (
@@ -154,7 +155,7 @@ def _renamed_stream(decoding: Callable[[bytes], bytes], renaming: StreamRenaming
 
 
 def _rename_body(message: http.Message, renaming: Renaming) -> None:
-    content = message.get_content(strict=False)
+    content = decoded(message)
     if content and _is_text(message) and (renamed := renaming.apply(content)) != content:
         message.content = renamed
 

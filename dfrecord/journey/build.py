@@ -44,6 +44,7 @@ from dfrecord.journey.references import References
 from dfrecord.journey.secret_variables import SecretVariables, told_apart
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.text_body import TextKind, settled, text_kind
+from dfrecord.journey.text_records import records_in
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_of, json_text, only_records, parse_json, records_of
@@ -211,14 +212,40 @@ class _Build:
         position = {exchange.number: place for place, exchange in enumerate(self.kept)}
         first_login = position[logins[0].number] if logins else len(self.kept)
         self.needs_login = any(position[exchange.number] < first_login for exchange in homeless)
+        self.password_before = self._password_before(self.kept[: first_login + 1]) if self.needs_login else ""
         self.looks_up_as_admin = self.as_admin or self.needs_login or of_admins[0]
         for _, token in strangers:
             self.variables.session_token(token)
         if self.needs_login:
             self.variables.session_token(None)
         if self.needs_login and self.catalog.session.admin_path:
-            reason = "the recording begins after the login: the journey logs in as an administrator first"
+            who = "the account that logs in later" if self.password_before else "an administrator"
+            reason = f"the recording begins after the login: the journey logs in as {who} first"
             self.residue.append(Residue(ResidueKind.UNKNOWN, reason))
+
+    def _password_before(self, until_login: list[Exchange]) -> str:
+        """The variable of the password of who was logged in before the first login, empty when that may be another.
+
+        That is the administrator who logs in then, unless that account was made, or got its password, only before that.
+        """
+        login = json_of(until_login[-1].request.body)
+        path, identity = until_login[-1].request.decoded_path, self.catalog.session.identity_fields
+        if path != self.catalog.session.admin_path or not isinstance(login, Object):
+            return ""
+        if not isinstance(login.get(identity[0]), str) or not isinstance(
+            login.get(self.catalog.session.password_field), str
+        ):
+            return ""
+        for exchange in until_login[:-1]:
+            location, sent = self._locate(exchange), json_of(exchange.request.body)
+            records = [] if isinstance(sent, ValueError) else records_of(sent, self.catalog.wrapper)
+            changes = any("password" in str(name) for record in records for name, _ in record.members)
+            if changes and exchange.request.method != "GET" and self._is_account(location):
+                return ""
+        return self.variables.begins_as(login)
+
+    def _is_account(self, location: Location) -> bool:
+        return self.catalog.names_accounts(location.resource) or self.catalog.is_own_account(location.resource)
 
     def _needs_session(self, exchange: Exchange) -> bool:
         """A system call that succeeded without any credential in sight: the recording program took it away."""
@@ -277,7 +304,9 @@ class _Build:
         if not session.admin_path:
             return []
         account = (session.identity_fields[0], Var(self.variables.email(None)))
-        body = JsonBody(Object((account, (session.password_field, Var(self.variables.password())))))
+        body = JsonBody(
+            Object((account, (session.password_field, Var(self.password_before or self.variables.password()))))
+        )
         headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
         login = Step(
             name=names.give("log_in"),
@@ -438,7 +467,14 @@ class _Build:
             return None
         if kind is StepKind.LOGIN and isinstance(tree, Object):
             self.variables.credentials(tree)
-        text = text_kind(exchange.request.headers.get("Content-Type") or "application/json")
+        content_type = exchange.request.headers.get("Content-Type") or "application/json"
+        if kind is StepKind.CREATE and self.catalog.names_accounts(location.resource) and not self.options.literal:
+            is_json, wrapper = isinstance(tree, (Object, Array)), self.catalog.wrapper
+            made = records_of(tree, wrapper) if is_json else records_in(RawBody((body.content,)), content_type, wrapper)
+            self.variables.creates(made)
+        text = text_kind(content_type)
+        if text is None and location.resource and isinstance(tree, (Object, Array)):
+            text = TextKind.JSON  # sent as plain text: the server looks into what names no format (system-api.md, 4.1)
         is_json = text is TextKind.JSON and not isinstance(json_of(body), ValueError)
         if is_json and not self.options.literal:
             return JsonBody(self.variables.tree(tree, location.resource))
@@ -479,6 +515,7 @@ class _Build:
                 self.residue.append(
                     Residue(ResidueKind.RISKY, f"{step.danger}; runs only with DF_YES=1", step.entry, step.name)
                 )
+        self.residue += self._passwords_changed()
         origins = dict.fromkeys(e.request.origin for e in self.kept)
         for origin in list(origins)[1:]:
             reason = f"some steps were sent to {origin}, others to {next(iter(origins))}; all go to DF_BASE_URL"
@@ -493,6 +530,24 @@ class _Build:
             if step.resource and (fields := self.catalog.resources[step.resource].may_hold_secrets):
                 reason = f"{', '.join(sorted(fields))} may hold a credential that no rule finds: look at it"
                 self.residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
+
+    def _passwords_changed(self) -> Iterator[Residue]:
+        """Steps that send the password of a login and a new one in its place."""
+        settings = {v.name: v.env for v in self.variables.all() if v.kind is VariableKind.SECRET}
+        field, used = self.catalog.session.password_field, set[str]()
+        for step in self.steps:
+            body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
+            if not isinstance(body, Object) or not self.catalog.is_own_account(step.resource):
+                continue
+            given = [v.name for n, v in body.members if isinstance(v, Var) and v.name in settings and field in str(n)]
+            if step.kind is StepKind.LOGIN:
+                used.update(given)
+            elif (old := used.intersection(given)) and (new := [name for name in given if name not in old]):
+                reason = (
+                    "it changes the password of who logs in: a later run or a teardown needs the new one "
+                    f"({settings[new[0]]}) as {settings[min(old)]}"
+                )
+                yield Residue(ResidueKind.RISKY, reason, step.entry, step.name)
 
 
 def _stem(source: str) -> str:

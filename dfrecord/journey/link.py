@@ -50,6 +50,7 @@ BELOW = "it is about something below a record that the catalog does not know: ot
 _GONE: Tree = Text(("left out",))
 """Stands for a field that is not sent; compared by identity."""
 _MAY_BE_ID = re.compile(r"((^|[_.])ids?|[a-z]Ids?)(\[\])?$")
+_NUMBER = re.compile("[1-9][0-9]*")
 _FILTER_SAFE = "=()*,!<>'"
 
 
@@ -63,6 +64,8 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
         return step
     linking = _Linking(references, step, facts, location, entry)
     linked = linking.run()
+    if asked := list(filter(None, map(references.asked, linking.own))):
+        linked = replace(linked, title=f"{linked.title} ({', '.join(dict.fromkeys(asked[:5]))})")
     if step.kind is StepKind.CREATE:
         linked = replace(linked, captures=(*linked.captures, *references.capture(facts, answer)))
     if references.catalog.is_below_record(location) and step.request.method == "DELETE" and not linked.danger:
@@ -76,12 +79,16 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
 
 
 class _Linking:
-    """The linking of one step. `about` are the records that the request names, by recorded id or by name."""
+    """The linking of one step.
+
+    `about` are the records that the request names, by recorded id or by name, and `own` the variables of their ids.
+    """
 
     def __init__(self, references: References, step: Step, facts: Resource, location: Location, entry: int) -> None:
         self.references, self.step, self.facts, self.location, self.entry = references, step, facts, location, entry
         self.catalog = references.catalog
         self.about: list[str] = []
+        self.own: list[str] = []
         self.left_out: dict[str, list[str]] = {}
         self.record: tuple[str, Var] | None = None
 
@@ -107,7 +114,9 @@ class _Linking:
 
     def _own_id(self, value: str, where: str, encoding: Encoding = Encoding.PLAIN) -> Var:
         self.about.append(value)
-        return self._id(value, self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,)), where, encoding)
+        own = self._id(value, self.facts.foreign_keys.get(self.catalog.id, (self.facts.name,)), where, encoding)
+        self.own.append(own.name)
+        return own
 
     # -------------------------------------------------------- path and query
 
@@ -183,14 +192,23 @@ class _Linking:
 
     def _named_id(self, names: Sequence[str], value: str) -> Var | None:
         """The variable of a value in a form or in XML, None when its field holds no id."""
-        if not self.catalog.is_id(value) or value == "0":
+        if value == "0":
             return None
         facts = self._facts_at(names)
-        if names[-1] == facts.id_field and self._names_records():
+        is_id = self.catalog.is_id(value)
+        if names[-1] == facts.id_field and self._names_records() and is_id:
             is_own = facts is self.facts and facts.numbered
             return self._own_id(value, names[-1]) if is_own else self._id(value, (facts.name,), names[-1])
         ends = {path.removesuffix("[]").rpartition(".")[2]: targets for path, targets in facts.foreign_keys.items()}
-        return self._id(value, ends[names[-1]], names[-1]) if names[-1] in ends else None
+        if names[-1] in ends:
+            return self._id(value, ends[names[-1]], names[-1]) if is_id else None
+        known = {facts.id_field, *facts.server_made, *facts.self_keys, *facts.relations}
+        names = names[1:] if names[0] == self.catalog.wrapper else names
+        path = ".".join(names)
+        if known.intersection(names[-1:]) or not names or not _looks_like_id(path, value):
+            return None
+        guesses = (self.catalog.guessed_targets(".".join(names[start:])) for start in range(len(names)))
+        return self._likely_id(value, path, next(filter(None, guesses), ()))
 
     def _keeps(self, names: Sequence[str]) -> bool:
         """Whether a field of a table, a form or XML is sent, which the server makes or not."""
@@ -319,19 +337,18 @@ class _Linking:
                     for item in value.items
                 )
             )
-        if isinstance(value, Number) and _MAY_BE_ID.search(path) and value.text.isdecimal() and value.text != "0":
-            return self._likely_id(value, path)
+        if isinstance(value, Number) and _looks_like_id(path, value.text):
+            return self._likely_id(value.text, path, self.catalog.guessed_targets(path))
         return value
 
-    def _likely_id(self, value: Number, path: str) -> Tree:
-        targets = self.catalog.guessed_targets(path)
+    def _likely_id(self, value: str, path: str, targets: Sequence[str]) -> Var:
         if targets:
             taken = f"it is taken for the id of a {targets[0]}"
-            sent = self._foreign(value, targets, path)
+            sent = self._id(value, targets, path)
         else:
-            sent = Var(self.references.suspected(path, value, self.step.title))
+            sent = Var(self.references.suspected(path, Number(value), self.step.title))
             taken = f"set DF_{sent.name.upper()} where it is another one"
-        reason = f"{path} = {value.text} looks like an id that dfrecord does not know; {taken}"
+        reason = f"{path} = {value} looks like an id that dfrecord does not know; {taken}"
         self._tell(ResidueKind.UNKNOWN, reason, path)
         return sent
 
@@ -378,6 +395,10 @@ class _Linking:
         if shown not in fields:
             fields.append(shown)
         return _GONE
+
+
+def _looks_like_id(path: str, value: str) -> bool:
+    return _MAY_BE_ID.search(path) is not None and _NUMBER.fullmatch(value) is not None
 
 
 def _in_query(part: str | Var) -> str | Var:

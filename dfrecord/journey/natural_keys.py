@@ -81,7 +81,22 @@ class _Keys:
             step = self._in_create(step, body, facts)
         elif facts and step.kind is StepKind.UPDATE and isinstance(body, JsonBody):
             step = self._in_update(step, body, facts)
+        elif step.kind is StepKind.LOGIN and isinstance(body, JsonBody):
+            step = self._in_login(step, body)
         return self._follow(step, facts) if self._named else step
+
+    def _in_login(self, step: Step, body: JsonBody) -> Step:
+        """The login of an account that the journey creates."""
+        accounts = [names for resource, names in self._named.items() if self._catalog.names_accounts(resource)]
+        named = {key: name for names in accounts for key, name in names.items()}
+
+        def record(position: int, row: Object) -> Object:
+            own = self._catalog.session.identity_fields
+            names = [(at, named.get(v.lower()) if at in own and isinstance(v, str) else None) for at, v in row.members]
+            members = zip(names, row.members, strict=True)
+            return Object(tuple((at, Var(name) if name else value) for (at, name), (_, value) in members))
+
+        return replace(step, request=replace(step.request, body=JsonBody(_each_record(body.tree, "", record))))
 
     def _in_create(self, step: Step, body: JsonBody, facts: Resource) -> Step:
         ids = {c.position: c.variable for c in step.captures if c.inside == (facts.id_field,)}

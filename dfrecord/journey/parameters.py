@@ -132,7 +132,9 @@ class _Stem:
                 yield Variable(name, VariableKind.PARAMETER, description=about, follows=self._name, letters=letters)
 
     def in_step(self, step: Step, catalog: Catalog) -> Step:
-        if step.kind in (StepKind.LOGIN, StepKind.LOGOUT):
+        if step.kind is StepKind.LOGIN:
+            return self._in_login(step, catalog)
+        if step.kind is StepKind.LOGOUT:
             return step
         request = step.request
         if isinstance(request.body, JsonBody) and self._is_number:
@@ -149,6 +151,15 @@ class _Stem:
                 tree = in_keys(request.body.tree, facts.named_members, self.in_value)
                 request = replace(request, body=JsonBody(tree))
         return replace(step, request=request, heading=heading_with(step, self.in_value))
+
+    def _in_login(self, step: Step, catalog: Catalog) -> Step:
+        """In the names of an account that the journey creates: those of any other are variables already."""
+        body = step.request.body
+        if not isinstance(body, JsonBody) or not isinstance(body.tree, Object):
+            return step
+        own = catalog.session.identity_fields
+        members = ((name, in_tree(value, self.in_value) if name in own else value) for name, value in body.tree.members)
+        return replace(step, request=replace(step.request, body=JsonBody(Object(tuple(members)))))
 
     def _in_headers(self, request: RequestTemplate) -> tuple[tuple[str, Text], ...]:
         """In the headers that name things, such as X-Folder-Name, not in those of HTTP itself."""

@@ -44,6 +44,7 @@ class References:
     variables: list[Variable] = field(default_factory=list)
     residue: list[Residue] = field(default_factory=list)
     _known: dict[tuple[str, str], str] = field(default_factory=dict)
+    _settings: dict[str, str] = field(default_factory=dict)
     _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
     _captured: set[tuple[str, str]] = field(default_factory=set)
     _coming: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -108,6 +109,10 @@ class References:
                 return name
         return self._asked_for(resources[0], value, where)
 
+    def asked(self, name: str) -> str:
+        """The setting that gives the id of this variable, empty when the target or an answer does."""
+        return self._settings.get(name, "")
+
     def knows(self, resource: str, value: str, entry: int) -> bool:
         """Whether the recording shows a record with that id, or its create."""
         key = (resource, value)
@@ -119,27 +124,49 @@ class References:
             return self._known[(resource, value)]
         facts, above = self.catalog.resources[resource], self.catalog.resources[parent.resource]
         seen = self.sightings.latest(resource, value, entry)
-        match = self._identity(facts, seen.row if seen else row, entry, above.relations[parent.relation].parent_key)
-        if match is None:
+        parent_key = above.relations[parent.relation].parent_key
+        match = whole = self._identity(facts, seen.row if seen else row, entry, parent_key)
+        if match is None or whole is None:
             return self._asked_for(resource, value, f"a row of {parent.relation}")
+        removes = row.get(parent_key) is None and any(name == parent_key for name, _ in row.members)
+        if seen is None and not removes:  # what it was before is not known
+            match = tuple(pair for pair in match if pair[0] not in facts.changed_in_place)
         made = self._row_makers.get(parent)
         late = made is not None and (seen is None or self.sightings.first(resource, value).entry >= made)
         shown = seen if late or seen is None else self.sightings.first(resource, value)
         match, nth = self._told_apart(match, facts, shown) if shown else (match, None)
-        finer = _with_shown(match, shown.row, facts.told_apart_by) if shown and nth is None else match
+        if seen is None:
+            finer = _with_shown(whole, row, facts.told_apart_by)
+        else:
+            finer = _with_shown(match, shown.row, facts.told_apart_by) if shown and nth is None else match
         lookup = Lookup(
             resource=resource,
             path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),
             rows=(parent.relation,),
             match=match,
             pick=facts.id_field or self.catalog.id,
-            title=f"Find the {label(resource)} row",
+            title=self._row_title(facts, parent, seen.row if seen else row, entry),
             headers=self.lookup_headers,
             newer=(finer,) if finer != match else (),
             late=late,
             nth=nth,
         )
         return self._add_lookup(self.namer.give(f"{resource}_row_id"), lookup, (resource, value))
+
+    def _row_title(self, facts: Resource, parent: Parent, row: Object, entry: int) -> str:
+        """Which row is looked for, in the names that the recording shows."""
+        about = [(parent.resource, parent.id)]
+        parts = [part.partition(".") for part in facts.nested_key]
+        about += [(name, own) for name, dot, _ in parts if dot and (own := self.catalog.id_of(row.get(f"{name}_id")))]
+        words = []
+        for resource, own in about:
+            seen = self.sightings.of(resource, own, entry)
+            key = seen.row.get(self.catalog.resources[resource].natural_key[0]) if seen else None
+            named = f"{label(resource)} {key}" if isinstance(key, str) else ""
+            words += [named] if named and named not in words else []
+        plain = [(name, row.get(name)) for name, dot, _ in parts if not dot]
+        words += [f"{label(name)} {value or '(empty)'}" for name, value in plain if isinstance(value, str)]
+        return f"Find the {label(facts.name)} row{' of ' if words else ''}{', '.join(words)}"
 
     def _told_apart(self, match: Identity, facts: Resource, seen: Sighting) -> tuple[Identity, int | None]:
         """The key of a nested row with what tells it from rows beside it that have the same key.
@@ -269,6 +296,7 @@ class References:
         self._known[(resource, value)] = name
         about = f"id of the {label(resource)} that was {value} on the recorded instance ({where})"
         kind, env = self.catalog.id_type, f"DF_{name.upper()}"
+        self._settings[name] = env
         self.variables.append(Variable(name, VariableKind.PARAMETER, kind, env, required=True, description=about))
         reason = (
             f"the recording does not show which {label(resource)} the id {value} is ({where}); set DF_{name.upper()}"

@@ -83,10 +83,15 @@ def as_value(parts: Parts) -> Tree:
             return Text(several)
 
 
+def _in_match(match: Iterable[tuple[str, Tree]], values: Rewriter) -> tuple[tuple[str, Tree], ...]:
+    return tuple((field, in_tree(value, values)) for field, value in match)
+
+
 def in_lookup(lookup: Lookup, target: Rewriter, values: Rewriter) -> Lookup:
     """The lookup with its path and the values it looks for rewritten."""
     return replace(
         lookup,
         path=in_text(lookup.path, target),
-        match=tuple((field, in_tree(value, values)) for field, value in lookup.match),
+        match=_in_match(lookup.match, values),
+        newer=tuple(_in_match(match, values) for match in lookup.newer),
     )

@@ -7,8 +7,9 @@ value. Credentials of a login are the parameters `email` and `password`; session
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from dfrecord.journey.model import (
     Array,
@@ -56,7 +57,9 @@ class SecretVariables:
         self._names: dict[str, str] = {}
         self._record_names: dict[tuple[str, str], str] = {}
         self._variables: dict[str, Variable] = {}
-        self._emails: dict[str, str] = {}
+        self._emails: dict[str, str] = {}  # by account, in lower case
+        self._made: dict[str, tuple[str, str]] = {}  # accounts that steps create: the password, and its variable
+        self._own_password = ("", "")  # those of the account that logged in last, where a step created it
         self._identity: dict[str, Tree] = {}
         self._token_is_captured = False
 
@@ -85,10 +88,11 @@ class SecretVariables:
 
     def email(self, value: str | None) -> str:
         """The variable for the account that logs in; each account has its own."""
-        if value is not None and value in self._emails:
-            return self._emails[value]
+        account = (value or "").lower()
+        if account in self._emails:
+            return self._emails[account]
         name = self._namer.give("email")
-        self._emails[value or ""] = name
+        self._emails[account] = name
         about = "the account that logs in"
         self._variables[name] = Variable(name, VariableKind.PARAMETER, env=_env(name), required=True, description=about)
         return name
@@ -97,14 +101,41 @@ class SecretVariables:
         """The variable for the password of a login that the recording does not hold."""
         return self._secret_variable("password", "the password of that account")
 
+    def begins_as(self, body: Object) -> str:
+        """Note that the session before the first login is that login's account; gives the variable of its password."""
+        self.credentials(body)
+        self._emails[""] = next(iter(self._emails.values()))
+        return self._names[str(body.get(self._catalog.session.password_field))]
+
+    def creates(self, records: Iterable[Object]) -> None:
+        """Note the accounts that a step creates, before `tree` replaces their passwords."""
+        for record in records:
+            for account in self._accounts(dict(record.members)):
+                self._made.setdefault(account, ("", ""))
+
+    def _accounts(self, record: Mapping[Any, Tree]) -> Iterator[str]:
+        """What a person of this record may log in as."""
+        values = (record.get(field) for field in self._catalog.session.identity_fields)
+        yield from (value.lower() for value in values if isinstance(value, str) and value)
+
     def credentials(self, body: Object) -> None:
-        """Note the account and the password of a login, before `tree` replaces them."""
+        """Note the account and the password of a login, before `tree` replaces them.
+
+        One that a step creates logs in by the names and the password which it got there.
+        """
         fields = self._catalog.session.identity_fields
         self._identity = {key: value for key, value in body.members if key in fields and isinstance(key, str)}
         password = body.get(self._catalog.session.password_field)
         email = next((value for value in self._identity.values() if isinstance(value, str) and value), None)
-        if email is not None:
+        known = email is not None and email.lower() in self._emails
+        made = next((self._made[account] for account in self._accounts(self._identity) if account in self._made), None)
+        self._own_password = made if made and not known else ("", "")
+        if made and not known:
+            self._identity = {}
+        elif email is not None:
             self.email(email)
+        if password == self._own_password[0]:
+            return
         if isinstance(password, str) and password not in self._names:
             self._names[password] = self._secret_variable("password", "the password of that account")
 
@@ -154,6 +185,8 @@ class SecretVariables:
         """The variable for a secret field. A record's password that equals the login's is still a value of its own."""
         known = self._names.get(value)
         own = self._catalog.is_own_account(resource)
+        if own and value == self._own_password[0]:
+            return self._own_password[1]
         if (
             own
             or known is None
@@ -226,13 +259,17 @@ class SecretVariables:
         parts = tuple(self._strings(key, Encoding.PLAIN)) if isinstance(key, str) else ()
         return Text(parts) if any(isinstance(part, Var) for part in parts) else key
 
-    def _leaf(self, leaf: str | Number, resource: str | None, path: str, siblings: dict[str, Tree]) -> Tree:
+    def _leaf(self, leaf: str | Number, resource: str | None, path: str, siblings: Mapping[str, Tree]) -> Tree:
         text = leaf.text if isinstance(leaf, Number) else leaf
-        if self._identity.get(path) == leaf and text in self._emails and self._catalog.is_own_account(resource):
-            return Var(self._emails[text])
+        account = self._emails.get(text.lower()) if self._identity.get(path) == leaf else None
+        if account and self._catalog.is_own_account(resource):
+            return Var(account)
         rule = self._catalog.secret_rule(resource, path)
         if text in self._secrets.by_value and rule is not None and rule.applies(siblings):
             name = self._record_secret(resource, path, text)
+            if path == self._catalog.session.password_field and not self._catalog.is_own_account(resource):
+                made = [account for account in self._accounts(siblings) if account in self._made]
+                self._made |= dict.fromkeys(made, (text, name))
             return Var(name) if isinstance(leaf, str) else leaf
         if isinstance(leaf, Number):
             return leaf

@@ -26,6 +26,7 @@ XML_PIECE = re.compile(
     r"<!--.*?-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)",
     re.DOTALL,
 )
+_XML_ATTRIBUTE = re.compile(r"""(?P<name>[^\s=/"'<>]++)\s*=\s*(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)')""")
 _XML_PLACE = re.compile(r"<!--(?P<comment>.*?)-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|(?P<other>[^<]++|<)", re.DOTALL)
 
 
@@ -129,7 +130,7 @@ def _names(field: str) -> list[str]:
 
 
 def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
-    """An id is the whole text of an element; an element that is not sent goes with all that is in it."""
+    """An id is the text of an element, or the value of an attribute; what is not sent goes with all that is in it."""
     names: list[str] = []
     opened: list[int] = []  # how many parts there were before each of them
     parts: list[str] = []
@@ -147,6 +148,11 @@ def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
             parts.append(text[at : found.start()])
             at = found.start()
             opened.append(len(parts))
+            for attribute in _XML_ATTRIBUTE.finditer(text, found.start("rest"), found.end("rest")):
+                quotes = "double" if attribute["double"] is not None else "single"
+                if var := sites.named([*names, attribute["name"]], attribute[quotes]):
+                    parts += [text[at : attribute.start(quotes)], held.hold(var)]
+                    at = attribute.end(quotes)
         if names and (found["end"] or (found["rest"] or "").endswith("/")):
             before = opened.pop()
             if not sites.keeps(names):

@@ -44,7 +44,7 @@ def title_of(
 ) -> str:
     """One line for a person; records are named by their natural key where `sightings` show it up to `entry`.
 
-    A record that nothing names is a `?`, `with_ids` its id on the recorded instance.
+    A record that nothing names is told by its resource alone, `with_ids` by its id on the recorded instance.
     """
     if kind is StepKind.LOGIN:
         return "Log in as an administrator" if catalog.is_admin_session(location.resource) else "Log in"
@@ -54,11 +54,20 @@ def title_of(
     if kind is StepKind.CALL or not resource:
         return _call(exchange, location, sightings, entry, catalog, with_ids)
     keys = _keys(exchange, location, kind, sightings, entry, catalog, with_ids)
-    if kind is StepKind.READ:
-        return f"Read {resource} {keys[0]}" if location.record and keys else f"Read the list of {resource} records"
-    count = f"{len(keys)} {resource} records:" if len(keys) > 1 else resource
-    shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
-    return f"{kind.value.capitalize()} {count} {shown}".rstrip()
+    if kind is StepKind.READ and not (location.record and keys):
+        return f"Read the list of {resource} records"
+    if len(keys) == 1:
+        return f"{kind.value.capitalize()} {f'{resource} {keys[0]}' if keys[0] else _one(resource)}"
+    named = list(filter(None, keys))
+    others = len(keys) - len(named)
+    shown = named[:5] + ["…"] * (len(named) > 5) + ([f"{others} that it does not show"] if others and named else [])
+    count = f"{len(keys)} {resource} records{':' if shown else ''}" if keys else resource
+    return f"{kind.value.capitalize()} {count} {', '.join(shown)}".rstrip()
+
+
+def _one(resource: str) -> str:
+    """A record of which no more is known: `an app record`."""
+    return f"{'an' if resource[:1] in 'aeio' else 'a'} {resource} record"  # a user
 
 
 def _call(
@@ -72,12 +81,12 @@ def _call(
         owners = facts.foreign_keys.get(facts.id_field or "", ()) if facts else ()
         seen = [(owner, found) for owner in owners if (found := sightings.of(owner, record, entry))]
         names = [found.row.get(catalog.resources[owner].natural_key[0]) for owner, found in seen]
-        record = next((name for name in names if isinstance(name, str)), "?")
+        record = next((name for name in names if isinstance(name, str)), "")
     owner, slash, below = record.partition("/")
     if owner.isdecimal() and slash and not with_ids:
         path = f"{path.removesuffix(record)}…/{below}"
-    words = facts.calls.get(f"{method} {{}}" if record else method) if facts else None
-    return words.replace("{}", record) if words else f"{method} {path}"
+    words = facts.calls.get(f"{method} {{}}" if location.record else method) if facts else None
+    return words.replace("{}", record).rstrip() if words else f"{method} {path}"
 
 
 def _keys(
@@ -89,7 +98,7 @@ def _keys(
     catalog: Catalog,
     with_ids: bool,
 ) -> list[str]:
-    """The natural keys of the records a request is about; "?" or the id where the recording does not show the key."""
+    """The natural keys of the records a request is about; "" or the id where the recording does not show the key."""
     facts = catalog.resources[location.resource or ""]
     if facts.single:
         return []
@@ -107,4 +116,4 @@ def _keys(
         keys = [location.record]  # the path names the record
     else:
         keys = [record.get(field_name) for record in records] or list(ids)
-    return [key if isinstance(key, str) else "?" for key in keys]
+    return [key if isinstance(key, str) else "" for key in keys]

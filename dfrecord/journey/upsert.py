@@ -57,6 +57,7 @@ class _Upsert:
         self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
+        self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
     def run(self) -> Journey:
@@ -75,6 +76,7 @@ class _Upsert:
         steps: list[Step] = []
         for part in parts:
             steps.append(self._write(part, later) if isinstance(part, Write) else self._other(part, steps))
+        self._prepare_row_lookups()
         variables = tuple(used_variables(self._variables.values(), steps))
         residue = (*self._journey.residue, *self._residue)
         return replace(self._journey, steps=tuple(steps), variables=variables, residue=residue, upsert=True)
@@ -130,6 +132,14 @@ class _Upsert:
             self._variables[variable.name] = replace(
                 variable, lookup=replace(lookup, newer=newer, optional=lookup.optional or optional)
             )
+
+    def _prepare_row_lookups(self) -> None:
+        """Rows are looked for by the keys that the journey gives them too; one that is not there is made."""
+        for name, newer in self._row_keys.items():
+            variable = self._variables[name]
+            if variable.lookup:
+                lookup = replace(variable.lookup, newer=tuple(newer), optional=True)
+                self._variables[name] = replace(variable, lookup=lookup)
 
     def _write(self, write: Write, later: _LaterWrites) -> Step:
         facts, step, follows = write.facts, write.step, later.after(write)
@@ -214,11 +224,12 @@ class _Upsert:
             for _ in range(number)
         ]
         for row in wanted_rows(rows, relation, child, self._variables):
+            is_later = is_written_later(row, later)
             members: list[tuple[str | Text, Tree]] = [
-                ("keys", Array(tuple(Object(key) for key in row.keys))),
+                ("keys", Array(tuple(map(Object, row.keys if is_later else self._sure_keys(row, child))))),
                 ("row", row.wanted),
             ]
-            if is_written_later(row, later):
+            if is_later:
                 members.append(("later", True))
             entries.append(Object(tuple(members)))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
@@ -232,6 +243,16 @@ class _Upsert:
                     held = (("keys", Array(tuple(map(Object, row.keys)))), ("row", None), ("later", True))
                     entries += [Object(held)] if row.wanted is not None else []
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
+
+    def _sure_keys(self, row: Row, child: Resource) -> tuple[Match, ...]:
+        """The keys of a row; instead of one that others may have, too, the id: its lookup stops at several."""
+        lookup = self._variables[row.own].lookup if row.own else None
+        if lookup is None or row.wanted is None or row.keys[-1] != lookup.match or lookup.nth is not None:
+            return row.keys
+        if {field for field, _ in lookup.match}.issuperset(child.told_apart_by):
+            return row.keys
+        self._row_keys[row.own] = dict.fromkeys((*row.keys[:-1], *self._row_keys.get(row.own, ())))
+        return (*row.keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
 
     def _rows_of(self, write: Write) -> Iterator[Row]:
         for name, rows in self._divided(write)[1]:

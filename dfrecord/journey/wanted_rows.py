@@ -68,8 +68,13 @@ def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[st
     key = _key(row, relation, child)
     if relation.parent_key in names and row.get(relation.parent_key) is None:
         return Row(older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
+    if older and not before:
+        return Row(older, Object(members), name)  # its id is given
     if before:
-        key = tuple((field, row.get(field) if field in names else value) for field, value in before.match)
+        known = [field for field, _ in before.match]
+        key = tuple((field, row.get(field) if field in names else value) for field, value in before.match) + tuple(
+            (field, value) for field, value in key if field in names and field not in known
+        )
     known = [field for field, _ in key]
     apart = [field for field in child.told_apart_by if field in names and field not in known]
     key = (*key, *((field, row.get(field)) for field in apart))
@@ -96,13 +101,18 @@ def _in_place(rows: list[Row]) -> list[Row]:
     for place, gone in enumerate(rows):
         if gone.wanted is not None:
             continue
-        for other, heir in enumerate(rows):
-            if heir.wanted is not None and other not in heirs and _holds(heir.keys[0], gone.keys[-1]):
-                heirs.add(other)
-                result[other] = replace(heir, keys=tuple(dict.fromkeys((heir.keys[0], *gone.keys))))
-                result[place] = replace(gone, keys=heir.keys[1:])
-                break
+        while gone.keys and (heir := _heir(result, gone, heirs)) is not None:
+            heirs.add(heir)
+            newest, *older = result[heir].keys
+            result[heir] = replace(result[heir], keys=tuple(dict.fromkeys((newest, *gone.keys))))
+            gone = replace(gone, keys=tuple(older))
+        result[place] = gone
     return [row for row in result if row.keys]
+
+
+def _heir(rows: list[Row], gone: Row, heirs: set[int]) -> int | None:
+    taking = (place for place, row in enumerate(rows) if row.wanted is not None and place not in heirs)
+    return next((place for place in taking if _holds(rows[place].keys[0], gone.keys[-1])), None)
 
 
 def _in_order(rows: list[Row]) -> list[Row]:

@@ -17,14 +17,16 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from urllib.parse import parse_qsl, quote, urlsplit
+from html.entities import codepoint2name
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
-from dfrecord.journey.model import Encoding, Number, Tree, Var
-from dfrecord.normalise.body import json_of, leaves
+from dfrecord.journey.model import Encoding, Number, Object, Tree, Var
+from dfrecord.normalise.body import Leaf, json_of, leaves
 from dfrecord.normalise.multipart import parts_of
+from dfrecord.normalise.named_values import named_values
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
 from dfrecord.system_api.catalog import Catalog, SecretRule
 
@@ -255,7 +257,12 @@ def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> E
             headers=headers(request.headers, sent=True),
             body=body(request.body),
         ),
-        response=replace(response, headers=headers(response.headers, sent=False), body=body(response.body)),
+        response=replace(
+            response,
+            headers=headers(response.headers, sent=False),
+            body=body(response.body),
+            reason=secrets.redact_text(response.reason),
+        ),
     )
 
 
@@ -268,6 +275,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     resource = catalog.locate(request.decoded_path).resource
     for header, value in (*request.headers, *response.headers):
         yield from _in_header(header, value, catalog)
+        yield from _in_text(value, catalog)
+    yield from _in_text(exchange.error, catalog)
     user_info = urlsplit(request.url).password
     if user_info:
         yield "password", "password", user_info
@@ -278,6 +287,11 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
                 written = pair.partition("=")[2]
                 if written.encode("utf-8", "surrogatepass") not in dict(written_forms(value)):  # `%73ecret`
                     yield _identifier(name), name, written
+            else:
+                yield from _in_text(value, catalog)
+                yield from _in_broken_json(value, resource, catalog)
+    yield from _in_named_record(request.decoded_path, request.body, catalog)
+    yield from _in_named_record(request.decoded_path, response.body, catalog)
     yield from _in_body(request.body, request.headers, resource, catalog)
     yield from _in_body(response.body, response.headers, resource, catalog)
     for content in (request.url.encode("utf-8", "surrogatepass"), request.body.content, response.body.content):
@@ -287,12 +301,20 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
             yield placeholder.group(1).decode(), placeholder.group(1).decode(), placeholder.group().decode()
 
 
+_OF_A_SESSION = re.compile(r"sess|sid$|csrf|xsrf|auth", re.IGNORECASE)
+
+
 def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     lowered = header.lower()
     if lowered in ("cookie", "set-cookie"):
         for pair in re.split("[;,]", value):
             name, _, content = pair.strip().partition("=")
-            if catalog.is_secret_name(name) or (len(content) >= 20 and " " not in content and "@" not in content):
+            is_session = _OF_A_SESSION.search(name) and len(content) >= SHORTEST_FOUND_EVERYWHERE
+            if (
+                is_session
+                or catalog.is_secret_name(name)
+                or (len(content) >= 20 and " " not in content and "@" not in content)
+            ):
                 yield _identifier(name), name, content
     elif lowered in ("authorization", "proxy-authorization"):
         scheme, _, credentials = value.partition(" ")
@@ -310,6 +332,23 @@ def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str,
         yield _identifier(re.sub(r"^x-(dreamfactory-)?", "", lowered)), header, value
 
 
+def _in_named_record(path: str, body: Body, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """The value of a record whose own name says that it is a secret: `system/custom/stripe_secret_key`."""
+    name = path.rstrip("/").rpartition("/")[2]
+    if not catalog.is_secret_name(name):
+        return
+    tree = json_of(body)
+    value = tree.get("value") if isinstance(tree, Object) else tree
+    if isinstance(value, str):
+        yield _identifier(name), "value", value
+
+
+def _in_text(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    for name, value in named_values(text):
+        if catalog.is_secret_parameter(name):
+            yield _identifier(name), name, value
+
+
 def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     if body.state is not BodyState.RECORDED or not body.content:
         return
@@ -317,7 +356,7 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
     if "multipart/" in kind:
         yield from _in_parts(body.content, headers.get("Content-Type") or "", resource, catalog)
         return
-    if "csv" in kind or "xml" in kind:
+    if any(word in kind for word in ("csv", "xml", "separated", "excel")):
         yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)
         return
     tree = json_of(body)
@@ -327,8 +366,14 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
                 yield name_of_field(catalog, resource, name), name, value
+            else:
+                yield from _in_text(value, catalog)
+                yield from _in_broken_json(value, resource, catalog)
     else:
-        yield from _in_broken_json(body.content.decode("utf-8", "replace"), resource, catalog)
+        text = body.content.decode("utf-8-sig", "replace")
+        yield from _in_broken_json(text, resource, catalog)
+        yield from _in_text(text, catalog)
+        yield from _in_table(text, resource, catalog)
 
 
 def _in_parts(
@@ -339,9 +384,8 @@ def _in_parts(
         inner = text[part.start : part.end].encode("utf-8", "surrogateescape")
         if catalog.is_secret_parameter(part.name):
             yield _identifier(part.name), part.name, inner.decode("utf-8", "replace")
-        if part.media_type:
-            headers = Headers((("Content-Type", part.media_type),))
-            yield from _in_body(Body.recorded(inner), headers, resource, catalog)
+        headers = Headers((("Content-Type", part.media_type),) if part.media_type else ())
+        yield from _in_body(Body.recorded(inner), headers, resource, catalog)
 
 
 def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
@@ -354,14 +398,26 @@ def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterat
                 yield name_of_field(catalog, resource, name), name, written
 
 
+_ELEMENT = re.compile(
+    r"<(?:[\w.-]++:)?+([\w.-]++)[^<>]*+>(?:\s*+<!--(?:[^-]|-(?!->))*+-->)?+(?:\s*+<!\[CDATA\[((?:[^\]]|\](?!\]>))*+)\]\]>|([^<>]*+))</"
+)
+_TAG = re.compile(r"<[\w.:-]++(\s[^<>]*+)>")
+_ATTRIBUTE = re.compile(r"""\s(?:[\w.-]+:)?([\w.-]+)\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)')""")
+
+
 def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
-    """Secrets of a user import: columns of CSV, elements of XML (system-api.md section 4.1)."""
-    for name, value in re.findall(r"<([\w.-]++)[^<>]*+>([^<>]*+)</\1>", text):
+    """Secrets of a user import: columns of CSV, elements and attributes of XML (system-api.md section 4.1)."""
+    for name, verbatim, escaped in _ELEMENT.findall(text):
         if catalog.secret_rule(resource, name):
-            yield name_of_field(catalog, resource, name), name, html.unescape(value)
+            yield name_of_field(catalog, resource, name), name, verbatim or html.unescape(escaped)
+    for tag in _TAG.findall(text):
+        for name, double, single in _ATTRIBUTE.findall(tag):
+            if catalog.secret_rule(resource, name):
+                yield name_of_field(catalog, resource, name), name, html.unescape(double or single)
     if "<" not in text.partition("\n")[0]:
         csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # or a long column hides the secret beside it
-        for row in csv.DictReader(io.StringIO(text, newline="")):
+        delimiter = max(",;\t|", key=re.split(r"[\r\n]", text, maxsplit=1)[0].count)
+        for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter):
             for name, value in row.items():
                 if isinstance(name, str) and isinstance(value, str) and catalog.secret_rule(resource, name.strip()):
                     yield name_of_field(catalog, resource, name.strip()), name.strip(), value
@@ -372,16 +428,38 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
     for leaf in leaves(tree, resource, catalog):
         if not isinstance(leaf.value, (str, Number)):
             continue
-        if isinstance(leaf.value, str) and '":' in leaf.value.replace(" ", ""):
-            yield from _in_broken_json(leaf.value, leaf.resource, catalog)
+        if isinstance(leaf.value, str):
+            if '"' in leaf.value and '":' in leaf.value.replace(" ", ""):
+                yield from _in_broken_json(leaf.value, leaf.resource, catalog)
+            yield from _in_text(leaf.value, catalog)
         key = (leaf.resource, leaf.path)
         if key not in rules:
             rules[key] = catalog.secret_rule(*key)
         rule = rules[key]
-        if rule is not None and rule.applies(leaf.siblings):
+        applies = rule is not None and rule.applies(leaf.siblings)
+        named = "" if applies or not leaf.path.endswith("value") else _name_of_value(leaf, catalog)
+        if applies or named:
             value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
             field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
-            yield name_of_field(catalog, leaf.resource, field), field, value
+            yield named or name_of_field(catalog, leaf.resource, field), field, value
+
+
+def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:
+    """What a field `value` is a secret of, by the name beside it or above it; empty when of none.
+
+    `{"name": "stripe_secret_key", "value": "…"}`, `"credentials": {"user": "u", "value": "…"}`.
+    """
+    above, _, field = leaf.path.rpartition(".")
+    name = leaf.siblings.get("name")
+    names = [name, above] if field == "value" else []
+    return next(
+        (
+            _identifier(each.rpartition(".")[2])
+            for each in names
+            if each and isinstance(each, str) and catalog.is_secret_name(each)
+        ),
+        "",
+    )
 
 
 def name_of_field(catalog: Catalog, resource: str | None, field: str) -> str:
@@ -415,15 +493,34 @@ def _uri(value: str) -> bytes:
 
 def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     """Every way the value may stand in a text, with whether that is base64."""
-    plain = value.encode("utf-8", "surrogatepass")
-    escaped = {*_percent_forms(value), value.replace('"', '""').encode("utf-8", "surrogatepass")}  # the latter in CSV
-    quoted = html.escape(value)
-    marks = (quoted.replace("&#x27;", mark) for mark in ("&#039;", "&#39;", "&apos;"))
-    for text in (value, quoted, *marks, html.escape(value, quote=False)):
-        escaped.update(_json_forms(text))
+    csv_form = value.replace('"', '""')
+    texts = {csv_form, *_json_with_units(value)}
+    for form in _html_forms(value):
+        texts.update(_json_forms(form))
+    escaped = {*_percent_forms(value), *(text.encode("utf-8", "surrogatepass") for text in texts)}
+    in_json = {_json(value, ascii_only).replace("/", slash) for ascii_only in (False, True) for slash in ("/", "\\/")}
+    for form in (*in_json, csv_form, _uri(value).decode(), quote_plus(value, errors="surrogatepass")):
+        escaped.update(_parameter_forms(form))  # and that again in a URL or a form
     yield from ((form, False) for form in sorted(escaped))
-    if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
-        yield from ((form, True) for form in _base64_forms(plain))
+    if len(value.encode("utf-8", "surrogatepass")) >= SHORTEST_FOUND_EVERYWHERE:
+        yield from ((form, True) for form in sorted(set(_base64_forms(value))))
+
+
+def _html_forms(value: str) -> set[str]:
+    """The text as it is, and HTML-escaped: with or without the quotes, by name or number, also the accented letters."""
+    quoted = html.escape(value)
+    forms = {quoted.replace("&#x27;", mark) for mark in ("&#x27;", "&#039;", "&#39;", "&apos;")}
+    forms |= {quoted.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"), html.escape(value, quote=False), value}
+    named = "".join(f"&{codepoint2name[ord(c)]};" if ord(c) in codepoint2name else c for c in value)
+    return forms | {named.replace("'", mark) for mark in ("'", "&#039;", "&#x27;")}
+
+
+def _parameter_forms(text: str) -> Iterator[bytes]:
+    """Percent-encoded as encodeURIComponent does, and as forms are; with digits of both cases."""
+    encoded = quote(text, safe="!'()*", errors="surrogatepass")
+    for written in (encoded, quote_plus(text, errors="surrogatepass")):
+        yield written.encode()
+        yield re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), written).encode()
 
 
 def _percent_forms(value: str) -> Iterator[bytes]:
@@ -436,25 +533,45 @@ def _percent_forms(value: str) -> Iterator[bytes]:
                 yield re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), written).encode()
 
 
-def _json_forms(text: str) -> Iterator[bytes]:
+def _json(text: str, ascii_only: bool) -> str:
+    return json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+
+
+def _json_forms(text: str) -> Iterator[str]:
     """The text as it is, and JSON-escaped: once in both styles, with escaped slashes as PHP writes them, and twice."""
-    forms = [text, *(json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))]
-    for form in forms:
-        for written in (form, form.replace("/", "\\/"), json.dumps(form, ensure_ascii=False)[1:-1]):
-            yield written.encode("utf-8", "surrogatepass")
+    for form in (text, _json(text, False), _json(text, True)):
+        yield from (form, form.replace("/", "\\/"), _json(form, False))
 
 
-def _base64_forms(plain: bytes) -> Iterator[bytes]:
-    """The value in base64, alone and as the inside of a longer text at each of the three alignments."""
-    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
-        whole = alphabet(plain)
-        yield whole
-        for shift in range(3):
-            encoded = alphabet(b"\0" * shift + plain)
-            start = 0 if shift == 0 else 4
-            end = len(encoded) - (4 if (shift + len(plain)) % 3 else 0)
-            if end - start >= 8:
-                yield encoded[start:end]
+_UNITS = [{ord(mark): f"\\u{ord(mark):04{digits}}" for mark in "\"'&<>"} for digits in "xX"]
+
+
+def _json_with_units(text: str) -> Iterator[str]:
+    """JSON as PHP frameworks write it, safe inside HTML: quotes, `&` and angle brackets as \\u0022 and the like."""
+    for form in (_json(text, False), _json(text, True)):
+        for units in _UNITS:
+            written = form.replace('\\"', '"').translate(units)
+            yield from (written, written.replace("/", "\\/"))
+
+
+def _base64_forms(value: str) -> Iterator[bytes]:
+    """The value in base64, as it is or as it stands in JSON, alone and as the inside of a longer text at each of the
+    three alignments; and that in a URL or in JSON of PHP."""
+    for text in {value, _json(value, False), _json(value, True)}:
+        for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
+            for encoded in _alignments(text.encode("utf-8", "surrogatepass"), alphabet):
+                yield from (encoded, encoded.replace(b"/", b"\\/"), encoded.replace(b"+", b"%2B"))
+                yield from _parameter_forms(encoded.decode())
+
+
+def _alignments(plain: bytes, alphabet: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    yield alphabet(plain)
+    for shift in range(3):
+        encoded = alphabet(b"\0" * shift + plain)
+        start = 0 if shift == 0 else 4
+        end = len(encoded) - (4 if (shift + len(plain)) % 3 else 0)
+        if end - start >= 8:
+            yield encoded[start:end]
 
 
 def _trie_pattern(forms: Sequence[bytes]) -> bytes:

@@ -2,9 +2,9 @@
 
 In: a buffer with flows, each a length-prefixed tnetstring. Out: a Recording. One flow is decoded at a time, and the
 length before each tells where the next one begins, so a flow that cannot be read costs no other. Bodies are content-
-decoded; a body that was streamed or dropped is not recorded, which is not the same as empty. The same conversion
-serves live recording. Facts: mitmproxy 11 `mitmproxy/io/tnetstring.py`, `mitmproxy/http.py`; dialects/mitm.flow.
-mitmproxy is imported here and only when a flow file is read.
+decoded; a body that was streamed or dropped, or unpacks to too much, is not recorded, which is not the same as empty.
+The same conversion serves live recording. Facts: mitmproxy 11 `mitmproxy/io/tnetstring.py`, `mitmproxy/http.py`;
+dialects/mitm.flow. mitmproxy is imported here and only when a flow file is read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dfrecord.errors import UnreadableInput
+from dfrecord.recording.coding import decoded
 from dfrecord.recording.exchange import (
     ABSENT,
     NOT_RECORDED,
@@ -146,7 +147,7 @@ def _text(field: bytes) -> str:
 
 
 def _request_body(message: Message, headers: Headers) -> Body:
-    content = message.get_content(strict=False)
+    content = decoded(message)
     length = (headers.get("content-length") or "").strip()
     if content is None or (not content and length.strip("0")):
         return NOT_RECORDED
@@ -158,7 +159,7 @@ def _request_body(message: Message, headers: Headers) -> Body:
 def _response_body(message: Message, method: str, status: int) -> Body:
     if status in (204, 304) or status < 200 or method == "HEAD":
         return ABSENT
-    content = message.get_content(strict=False)
+    content = decoded(message)
     length = (message.headers.get("content-length") or "").strip()
     return NOT_RECORDED if content is None or (not content and length.strip("0")) else Body.recorded(content)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from dfrecord.errors import WorkFailed
@@ -120,9 +121,12 @@ class _Planner:
         lookup = variable.lookup
         assert lookup is not None
         needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
+        needed += [var.name for var in lookup.path.variables]
         if any(self._values.get(name) == UNKNOWN for name in needed):
             self._values[variable.name] = UNKNOWN
             return
+        if lookup.late:  # a step before it may make what it finds
+            variable = replace(variable, lookup=replace(lookup, optional=True))
         self._values[variable.name] = self._target.look_up(variable)
 
     def _sign_on_or_off(self, step: Step) -> None:
@@ -134,12 +138,24 @@ class _Planner:
             return
         account = self._account(step)
         if account not in self._sessions:
-            self._sessions[account] = self._given_session(step) if given else self._sent(step)
+            is_kept = given or self._makes_account(step)
+            self._sessions[account] = self._kept_session(step) if is_kept else self._sent(step)
         for capture in step.captures:
             self._values[capture.variable] = member(self._sessions[account], *capture.pointer)
 
-    def _given_session(self, step: Step) -> Tree:
-        return Object(tuple((str(c.pointer[-1]), self._values[c.variable]) for c in step.captures))
+    def _kept_session(self, step: Step) -> Tree:
+        """As if it answered with the session that is in use: the one given, or that of who makes the account."""
+        session = self._journey.session
+        used = self._values.get(session.name) if session else None
+        return Object(tuple((str(c.pointer[-1]), self._values.get(c.variable, used)) for c in step.captures))
+
+    def _makes_account(self, step: Step) -> bool:
+        """Whether the account of a login is one that the run would make before it: nobody can log in as it yet."""
+        body, fields = step.request.body, self._catalog.session.identity_fields
+        login = filled(body.tree, self._values) if isinstance(body, JsonBody) else None
+        names = [login.get(field) for field in fields] if isinstance(login, Object) else []
+        made = [self._predicted[own] or {} for own in self._new]
+        return any(record.get(field) in names for record in made for field in fields if record.get(field))
 
     def _account(self, step: Step) -> str:
         """What tells the account of a login from another."""

@@ -48,7 +48,12 @@ class SecretRule:
         """Whether the field is a secret beside these sibling values."""
         if any(str(siblings.get(name)).lower() in values for name, values in self.unless.items()):
             return False
-        return all(siblings.get(name) == value for name, value in self.when.items())
+        return all(_is(siblings.get(name), value) for name, value in self.when.items())
+
+
+def _is(found: object, wanted: object) -> bool:
+    """Whether a field has this value; true has more than one form, in JSON of other programs too."""
+    return found == wanted or (wanted is True and str(getattr(found, "text", found)).lower() in ("1", "true", "on"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +258,11 @@ class Catalog:
             return ()
         name = f"_{field_path.rpartition('.')[2]}"
         return next((tuple(t) for end, t in self._facts.id_endings.items() if name.endswith(f"_{end}")), ())
+
+    def names_accounts(self, resource: str | None) -> bool:
+        """Whether the records of the resource are accounts: what names one is what a login is sent with."""
+        known = self.resources.get(resource or "")
+        return known is not None and known.numbered and known.key_field in self.session.identity_fields[:1]
 
     def child(self, resource: str | None, relation: str) -> Relation | None:
         """The relation of that name on the resource."""

@@ -1,0 +1,55 @@
+"""Values that stand beside a name inside free text: in URLs, forms, connection strings, headers, code, YAML, HTML.
+
+It says what is written there, not what is secret; that the catalog judges by the names.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote_plus
+
+_DIGIT = re.compile("[0-9]")
+_SCHEMES = re.compile("[Bb](?:earer|asic)|B(?:EARER|ASIC)")
+_NAME = r"[A-Za-z_][\w.-]{0,60}"
+_USER_INFO = re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/@"'<>\\]{3,200})@""")
+_PARAMETER = re.compile(r"""(?:^|[?&#;])\s{0,9}([\w.\[\]%-]{1,60})=([\w.~+/=%@!*,:|-]{6,})(?=[&;#\s"'<>\\)]|$)""")
+_SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
+_QUOTED = re.compile(rf"""({_NAME})["']?\s{{0,9}}(?:=>|[:=])\s{{0,9}}(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
+_LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
+_INPUT = re.compile(r"""\bname=["']([^"'<>]{1,60})["'][^<>]{0,500}?\bvalue=["']([^"'<>]{6,})["']""")
+
+
+def named_values(text: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each, where the value looks like none of a program's own words: it holds a digit.
+
+    What stands before the `@` of a URL is called `url_password`, what follows `Bearer` or `Basic`, `authorization`.
+    """
+    if "@" in text and "://" in text:
+        for password in _USER_INFO.findall(text):
+            yield "url_password", password
+            if "%" in password:
+                yield "url_password", unquote_plus(password.replace("+", "%2B"))
+    for name, value in _values(text) if _DIGIT.search(text) else ():
+        if _DIGIT.search(value):
+            yield name, value
+
+
+def _values(text: str) -> Iterator[tuple[str, str]]:
+    if "=" in text:
+        for name, value in _PARAMETER.findall(text):
+            yield unquote_plus(name), value
+            if "%" in value or "+" in value:
+                yield unquote_plus(name), unquote_plus(value)
+    if _SCHEMES.search(text):
+        for value in _SCHEME.findall(text):
+            yield "authorization", value
+    if ("'" in text or '"' in text) and ("=" in text or ":" in text):
+        for name, double, single in _QUOTED.findall(text):
+            yield name, double or single
+    if ": " in text or ":\t" in text:
+        yield from _LINE.findall(text)
+    if "<" in text:
+        for name, value in _INPUT.findall(text):
+            yield name, html.unescape(value)

@@ -1,0 +1,88 @@
+"""Content codings (gzip, deflate, br, zstd) taken away, into so much memory and no more.
+
+mitmproxy's own way unpacks whatever is there: of an answer of a few kilobytes, gigabytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from dfrecord.recording.unpack import inflated
+
+if TYPE_CHECKING:
+    from mitmproxy.http import Message
+
+LONGEST_BODY = 64 * 1024 * 1024
+"""Bytes, unpacked, that a body may have to be kept; a replay takes no longer answer either."""
+
+
+def decoded(message: Message) -> bytes | None:
+    """The message's body, unpacked; as it is in a coding that is not known, or is not what it says.
+
+    None when it was streamed or dropped, or would take more than LONGEST_BODY.
+    """
+    raw = message.raw_content
+    coding = message.headers.get("content-encoding", "").strip().lower()
+    if not raw or coding not in _UNPACKING:
+        return raw
+    content = bytearray()
+    try:
+        for piece in _UNPACKING[coding](raw):
+            content += piece
+            if len(content) > LONGEST_BODY:
+                return None
+    except ValueError:
+        return raw
+    return bytes(content)
+
+
+def _gzip(raw: bytes) -> Iterator[bytes]:
+    return _zlib(raw, 31)
+
+
+def _deflate(raw: bytes) -> Iterator[bytes]:
+    """With zlib's head, or without, as some servers send it."""
+    return _zlib(raw, 15 if raw[0] & 15 == 8 else -15)
+
+
+def _zlib(raw: bytes, bits: int) -> Iterator[bytes]:
+    broken: list[str] = []
+    yield from inflated(memoryview(raw), bits, broken)
+    if broken:
+        raise ValueError(broken[0])
+
+
+def _brotli(raw: bytes) -> Iterator[bytes]:
+    """Few bytes at a time: a dozen of them may hold 16 MB."""
+    import brotli
+
+    decompressor = brotli.Decompressor()
+    for position in range(0, len(raw), 16):
+        try:
+            yield decompressor.process(raw[position : position + 16])
+        except brotli.error as error:
+            raise ValueError(str(error)) from None
+    if not decompressor.is_finished():
+        raise ValueError("the compressed data ends early")
+
+
+def _zstd(raw: bytes) -> Iterator[bytes]:
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(raw), read_across_frames=True)
+    try:
+        while piece := reader.read(1024 * 1024):
+            yield piece
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
+
+
+_UNPACKING: dict[str, Callable[[bytes], Iterator[bytes]]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}

@@ -1,0 +1,239 @@
+"""Places and forms in which a secret may stand that nothing but its name, or what stands around it, gives away."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.entities import codepoint2name
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+import dfrecord as api
+from dfrecord.capture.live import LiveRecording
+from dfrecord.normalise.secrets import content_of, find, redact_exchange
+from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
+from dfrecord.recording.har_writer import har_chunks
+from dfrecord.renderers import formats
+from dfrecord.system_api.catalog import load
+from tests.test_secrets import attempts, printed
+
+SECRET = "kY07qZ7w-Xp9Lm2"
+JSON = "application/json"
+
+
+def exchange(
+    path: str = "system/role",
+    body: str = "",
+    media_type: str = JSON,
+    *,
+    method: str = "POST",
+    sent: tuple[tuple[str, str], ...] = (),
+    response: Response | None = None,
+) -> Exchange:
+    headers = Headers((*((("Content-Type", media_type),) if body and media_type else ()), *sent))
+    content = Body.recorded(body.encode()) if body else ABSENT
+    return Exchange(0, Request(method, f"http://h/api/v2/{path}", headers, content), response or Response(200))
+
+
+def answered(body: str, media_type: str = JSON, status: int = 200, *headers: tuple[str, str]) -> Response:
+    fields = Headers((("Content-Type", media_type), *headers))
+    return Response(status, fields, Body.recorded(body.encode()))
+
+
+def service(config: dict[str, object]) -> Exchange:
+    return exchange("system/service", json.dumps({"resource": [{"name": "x", "type": "x", "config": config}]}))
+
+
+def script(content: str) -> Exchange:
+    return exchange("system/event_script/x", json.dumps({"content": content, "type": "nodejs"}))
+
+
+def part(disposition: str, content: str) -> str:
+    return f"--XX\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n--XX--\r\n"
+
+
+MULTIPART = "multipart/form-data; boundary=XX"
+FORM = "application/x-www-form-urlencoded"
+XML = "application/xml"
+PLACES: dict[str, Exchange] = {
+    "user info of a URL": service({"base_url": f"https://u:{SECRET}@x.example.com/"}),
+    "user info of a DSN": service({"dsn": f"mongodb://u:{SECRET}@h:27017/db"}),
+    "query of a URL": service({"base_url": f"https://x.example.com/?a=1&access_token={SECRET}#x"}),
+    "connection string": service({"connection_string": f"Protocol=https;AccountName=a;AccountKey={SECRET};Suffix=x"}),
+    "ODBC": service({"dsn": f"odbc:Driver={{SQL Server}};Server=x; PWD={SECRET}; Database=d"}),
+    "headers of options": service({"options": {"CURLOPT_HTTPHEADER": [f"Authorization: Bearer {SECRET}"]}}),
+    "object of a secret": service({"credentials": {"user": "u", "value": SECRET}}),
+    "passwords": service({"passwords": [SECRET]}),
+    "YAML in JSON": service({"content": f"user: a\npassword: {SECRET}\n"}),
+    "Location": exchange(response=answered("", JSON, 302, ("Location", f"http://h/#/x?session_token={SECRET}"))),
+    "Link": exchange(response=answered("", JSON, 200, ("Link", f"<http://u:{SECRET}@h/>; rel=next"))),
+    "header of a proxy": exchange(sent=(("X-Original-Url", f"http://h/?token={SECRET}"),)),
+    "header Authentication": exchange(sent=(("Authentication", SECRET),)),
+    "header Digest": exchange(sent=(("Ocp-Apim-Subscription-Key", SECRET),)),
+    "session cookie": exchange(f"system/role?x={SECRET}", sent=(("Cookie", f"laravel_session={SECRET}"),)),
+    "cookie set": exchange(response=answered(f'"{SECRET}"', JSON, 200, ("Set-Cookie", f"sid={SECRET}; Path=/"))),
+    "signature": exchange(f"system/role?signature={SECRET}"),
+    "filter": exchange("system/role?filter=" + quote(f'password="{SECRET}"')),
+    "JSON in a query": exchange("system/role?x=" + quote(json.dumps({"password": SECRET}))),
+    "URL in a query": exchange("system/role?x=" + quote(f"http://h/?token={SECRET}")),
+    "console's URL in a query": exchange("system/role?from=" + quote(f"http://h/dist/#/login?session_token={SECRET}")),
+    "custom value": exchange(
+        "system/custom", json.dumps({"resource": [{"name": "stripe_secret_key", "value": SECRET}]})
+    ),
+    "custom value by its name": exchange("system/custom/stripe_secret", json.dumps({"value": SECRET}), method="PUT"),
+    "custom value read": exchange("system/custom/api_token", method="GET", response=answered(json.dumps(SECRET))),
+    "lookup, private as a number": exchange("system/lookup", json.dumps({"name": "n", "value": SECRET, "private": 1})),
+    "lookup, private as text": exchange("system/lookup", json.dumps({"name": "n", "value": SECRET, "private": "true"})),
+    "lookup by its name": exchange("system/lookup", json.dumps({"name": "db_password", "value": SECRET})),
+    "JSON in a form": exchange(body="payload=" + quote(json.dumps({"password": SECRET})), media_type=FORM),
+    "form without a type": exchange(body=f"email=a&password={SECRET}", media_type=""),
+    "form as text": exchange(body=f"email=a&password={SECRET}", media_type="text/plain"),
+    "form in JSON": exchange(
+        "system/scheduler", json.dumps({"resource": [{"name": "s", "payload": f"a=1&password={SECRET}"}]})
+    ),
+    "attribute": exchange("system/user", f'<user password="{SECRET}" email="a"/>', XML),
+    "attribute in apostrophes": exchange("system/user", f"<user password = '{SECRET}'/>", XML),
+    "CDATA": exchange("system/user", f"<user><password><![CDATA[{SECRET}]]></password></user>", XML),
+    "namespace": exchange("system/user", f"<n:user><n:password>{SECRET}</n:password></n:user>", XML),
+    "after a comment": exchange("system/user", f"<user><password><!-- - -->{SECRET}</password></user>", XML),
+    "tabs": exchange("system/user", f"email\tpassword\na\t{SECRET}\n", "text/tab-separated-values"),
+    "CSV as Windows names it": exchange("system/user", f"email,password\na,{SECRET}\n", "application/vnd.ms-excel"),
+    "CSV as bytes": exchange("system/user", f"email,password\na,{SECRET}\n", "application/octet-stream"),
+    "YAML": exchange("system/package", f"email: a\npassword: {SECRET}\n", "application/yaml"),
+    "no JSON": exchange(body=f"{{'password': '{SECRET}'}}"),
+    "part without a type": exchange(body=part('name="config"', json.dumps({"password": SECRET})), media_type=MULTIPART),
+    "code of a login": exchange("user/session", json.dumps({"code": SECRET, "state": "x"})),
+    "variable of a script": script(f'const apiKey = "{SECRET}";'),
+    "header of a script": script(f"get(url, {{headers: {{'Authorization': 'Bearer {SECRET}'}}}});"),
+    "PHP": script(f"$options = ['password' => '{SECRET}'];"),
+    "error": exchange(response=answered(json.dumps({"error": {"message": f"mysql://root:{SECRET}@db/x"}}), JSON, 400)),
+    "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
+}
+
+
+def written(found: Exchange) -> bytes:
+    return content_of(redact_exchange(found, find([found], load()), load()))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_secret_is_found_by_what_stands_around_it(place: str) -> None:
+    assert SECRET.encode() in content_of(PLACES[place])
+    assert SECRET.encode() not in written(PLACES[place])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_output_holds_it(place: str, tmp_path: Path) -> None:
+    """It stands in a call that is a step where it can, and in what is told of one that is none."""
+    name = json.dumps({"resource": [{"name": "r", "description": f"about {SECRET}"}]})
+    found = [PLACES[place], exchange(body=name, response=answered('{"resource":[{"id":7}]}', JSON, 201))]
+    numbered = [replace(each, number=n, error="") for n, each in enumerate(found)]
+    raw = tmp_path / "raw.har"
+    raw.write_bytes(b"".join(har_chunks(numbered)))
+    outputs: list[bytes | str] = []
+    for literal in (False, True):
+        journey = api.plan(api.read(raw), reads="all", literal=literal)
+        outputs += attempts(journey, "curl")
+    live = LiveRecording(tmp_path / "live.har", ["api/v2"], load())
+    outputs += [repr(live.append(replace(each, started="2026-07-01T10:00:00Z"))) for each in numbered]
+    live.close()
+    outputs.append((tmp_path / "live.har").read_bytes())
+    for output in outputs:
+        assert SECRET.encode() not in (output if isinstance(output, bytes) else output.encode())
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("all") / "raw.har"
+    path.write_bytes(b"".join(har_chunks([replace(each, number=n) for n, each in enumerate(PLACES.values())])))
+    return path
+
+
+def test_no_command_tells_them(raw: Path) -> None:
+    commands: list[tuple[str | Path, ...]] = [("show", raw), ("show", raw, "--json")]
+    commands += [("import", raw, "-o", "-"), ("report", raw, "-o", "-")]
+    for command in commands:
+        output = printed(*command)
+        assert len(output) > 1000
+        assert SECRET.encode() not in output, command
+
+
+@pytest.mark.parametrize("upsert", [False, True])
+@pytest.mark.parametrize("format", formats())
+def test_no_script_holds_them(format: str, upsert: bool, raw: Path) -> None:
+    outputs = list(attempts(api.plan(api.read(raw), reads="all", upsert=upsert, teardown=upsert), format))
+    assert outputs
+    for output in outputs:
+        assert SECRET.encode() not in output
+
+
+ORDINARY = [
+    service({"base_url": "https://x.example.com/?page=12345678&token={api_token}"}),
+    service({"dsn": "mysql:host=127.0.0.1;port=3306;dbname=shop2024"}),
+    script(
+        "const token = event.request.headers['X-Token-2'];\nlet key2 = makeKey(1234567890);\nif (a.password == b1) {}"
+    ),
+    script("url + '?api_key=' + keys[0] + `&token=${token2}`"),
+    exchange(
+        body=json.dumps({"name": "r", "description": "Bearer authentication and basic authorization, see page 12"})
+    ),
+    exchange(body=json.dumps({"value": "12345678", "name": "timeout_ms"})),
+    exchange("system/role?filter=" + quote('name="tenant-12345678"')),
+    exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ORDINARY)))
+def test_what_is_no_secret_stays(number: int) -> None:
+    assert find([ORDINARY[number]], load()).recorded == frozenset()
+
+
+# ---------------------------------------------------------------- how a known one may be written
+
+WRITINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "component": lambda text: quote(text, safe="!'()*"),
+    "form": quote_plus,
+    "lower": lambda text: re.sub("%..", lambda match: match[0].lower(), quote(text, safe="")),
+    "JSON": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "ASCII JSON": lambda text: json.dumps(text)[1:-1],
+    "PHP JSON": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "Symfony JSON": lambda text: re.sub(
+        r"\\\"|['&<>]", lambda match: f"\\u{ord(match[0][-1]):04X}", json.dumps(text)[1:-1].replace("/", "\\/")
+    ),
+    "HTML": html.escape,
+    "PHP HTML": lambda text: "".join(
+        {"'": "&#039;"}.get(c, f"&{codepoint2name[ord(c)]};" if ord(c) in codepoint2name else c) for c in text
+    ),
+    "CSV": lambda text: text.replace('"', '""'),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 in a URL": lambda text: quote(base64.b64encode(f"u:{text}".encode()), safe=""),
+    "base64 in PHP JSON": lambda text: base64.b64encode(text.encode()).decode().replace("/", "\\/"),
+    "JSON in base64": lambda text: base64.b64encode(json.dumps({"password": text}).encode()).decode(),
+    "JSON in a URL": lambda text: quote(json.dumps(text, separators=(",", ":"))[1:-1], safe="!'()*"),
+    "URL in a URL": lambda text: quote(quote(text, safe=""), safe=""),
+    "CSV in a form": lambda text: quote_plus(text.replace('"', '""')),
+    "JSON in JSON": lambda text: json.dumps(json.dumps(text, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
+}
+
+
+@pytest.mark.parametrize("secret", ["S3cr\"t é&+/x<'9?>~", "Zk8?~>~?>oo~?>~~??Zk81", SECRET])
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_a_known_secret_is_found_however_it_is_written(writing: str, secret: str) -> None:
+    login = exchange("user/session", json.dumps({"password": secret}))
+    text = f"x {WRITINGS[writing](secret)} y"
+    redacted = find([login], load()).redact_text(text)
+    assert redacted != text
+    assert secret[4:] not in redacted
+    inside = redacted.removeprefix("x ").removesuffix(" y")
+    assert "DFSECRET" in inside or base64.b64encode(b"DFSECRET_").decode() in inside
+
+
+def test_the_words_beside_a_status_hold_none() -> None:
+    told = exchange("user/session", json.dumps({"password": SECRET}), response=Response(400, reason=f"no {SECRET}"))
+    assert SECRET.encode() not in written(told)
