@@ -42,16 +42,17 @@ def tenants_of(df: DreamFactoryDouble) -> dict[str, list[str]]:
     return {name: sorted(row["filters"][0]["value"] for row in rows) for name, rows in rows_of(df).items()}
 
 
-def change_rows(s: RecordedSession, name: str, change: dict[str, Any], *, read: bool = True) -> None:
-    """Changes the access row of a role; without `read`, the recording does not show what it was before."""
+def change_rows(s: RecordedSession, name: str, *changes: dict[str, Any], read: bool = True) -> None:
+    """Changes the access rows of a role; without `read`, the recording does not show what it was before."""
     s.call("GET", "system/service?fields=id,name")
     found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
     path = f"system/role/{found[name]}"
     shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")
     if not read:
         s.exchanges.pop()
-    [row] = shown["role_service_access_by_role_id"]
-    s.call("PUT", path, {**shown, "role_service_access_by_role_id": [{**row, **change}]})
+    rows = shown["role_service_access_by_role_id"]
+    sent = [{**row, **change} for row, change in zip(rows, changes, strict=True)]
+    s.call("PUT", path, {**shown, "role_service_access_by_role_id": sent})
 
 
 def recorded_session(df: DreamFactoryDouble) -> RecordedSession:
@@ -165,3 +166,14 @@ def test_a_row_whose_id_is_given_is_the_one_that_is_changed(format: str, tmp_pat
         own = next(row["id"] for row in rows_of(target)["changed"] if row["filters"] == tenant("d"))
         assert went(s, format, True, target, tmp_path, DF_ROLE_SERVICE_ACCESS_ID=str(own)) == ""
         assert tenants_of(target) == {"changed": ["b", "c"], "lessened": ["b", "d"]}
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "postman", "replay"])
+def test_removed_rows_give_their_place_to_one_that_gives_its_own_to_another(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            with_rows(df, "a", "a", "b")
+        s = RecordedSession(recorded)
+        change_rows(s, "changed", {"role_id": None}, {"filters": tenant("b")}, {"filters": tenant("a")})
+        assert went(s, format, True, target, tmp_path) == ""
+        assert tenants_of(target) == tenants_of(recorded) == {"changed": ["a", "b"], "lessened": ["a", "a", "b"]}

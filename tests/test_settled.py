@@ -152,7 +152,7 @@ def test_what_changes_moves_and_goes_ends_as_recorded_and_stays_so(way: str, tmp
         told = script.run(target, teardown=True)
         if way in WAYS_TO_UNDO:  # and makes what was deleted anew, with another id
             assert portable(target.state()) == portable(before)
-            assert told.count("with another id: what referred to it has to be set again") == 2  # doomed, referred
+            assert told.count("with another id") == 2  # doomed, referred
         else:
             assert made_records(target.state(), before) == []
 

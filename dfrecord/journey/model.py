@@ -294,11 +294,15 @@ class Wanted:
          "whole":   ["value"],                     fields with free JSON, which is compared as a whole
          "needs":   ["description"],               sent along with a change while the server has no value there
          "secrets": ["password"],                  not to be compared: sent along with another change
-         "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, and the fields that
-                     "merged": ["config"]},        the server merges member by member (`replaying.undoing`)
+         "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, the fields that the
+                     "merged": ["config"],         server merges member by member, and where ids stand of records that
+                     "foreign": {…}},              it may make anew (`replaying.undoing`)
          "again":   {"key": ["name"],              with a teardown, of a delete: how to make the record anew, if it can
-                     "made": ["id"],               be: its natural key, what the server makes, and its rows
-                     "rows": {"lookup_by_role_id": ["id", "role_id"]}}}
+                     "id": "id",                   be: its natural key and id, what the server makes, and its rows
+                     "made": ["id"],
+                     "rows": {"lookup_by_role_id": ["id", "role_id"]},
+                     "foreign": {"role_id": ["/api/v2/system/role"]},
+                     "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it
 
     `record` is the variable of the record's id, empty when a name in the target takes its place.
     """

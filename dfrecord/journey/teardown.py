@@ -2,7 +2,8 @@
 
 Each create tells under which path its records stand: they are deleted again. An upsert reads a record before it
 changes or deletes it, so it can note what was there too, and that is put back; what must not be noted is told here.
-What was called is left as it is.
+A deleted record is made anew with another id, and what pointed to it points to it again (`replaying.undoing`). What was
+called is left as it is.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Resource
 
 NOT_UNDONE = "the teardown does not undo this step"
-MADE_ANEW = "the teardown makes anew what this step deletes: with another id: what referred to it has to be set again"
+MADE_ANEW = "the teardown makes anew what this step deletes, with another id, and points to that what pointed to it"
 ACTS = "of several accounts, the teardown acts as the one that logs in here"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
@@ -40,18 +41,23 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
     Comes after `upsert`, if that is wanted.
     """
     variables = {variable.name: variable for variable in journey.variables}
+    deleted = {step.resource for step in journey.steps if step.resource and _removes(step)}
+    anew = {name: again for name in deleted if (again := _again(catalog.resources[name], catalog))}
+    ids = _Ids(catalog, frozenset(anew))
     steps: list[Step] = []
     residue: list[Residue] = []
     for step in journey.steps:
         made = replace(step, makes=_path(step, catalog)) if step.kind is StepKind.CREATE else step
         facts = catalog.resources.get(step.resource or "")
-        again = _again(facts, catalog) if step.kind is StepKind.DELETE and step.wanted and facts else None
-        if step.wanted and again:
-            document = Object((*step.wanted.document.members, ("again", again)))
-            made = replace(made, wanted=replace(step.wanted, document=document))
+        again = anew.get(step.resource or "") if _removes(step) else None
+        if step.wanted and again and facts:
+            whole = Object((*again.members, ("foreign", ids.places(facts)), ("refers", ids.referring(facts))))
+            made = replace(made, wanted=_with(step.wanted, "again", whole))
         elif step.wanted and facts and step.kind is not StepKind.DELETE:
             hidden = tuple(dict.fromkeys(_never_noted(step.wanted, facts, catalog, variables)))
-            made = replace(made, wanted=_with_undo(step.wanted, hidden, facts))
+            merged = Array(tuple(sorted(facts.merged)))
+            undo = Object((("hidden", Array(hidden)), ("merged", merged), ("foreign", ids.places(facts, step.wanted))))
+            made = replace(made, wanted=_with(step.wanted, "undo", undo))
             if hidden and step.kind is StepKind.UPDATE:
                 reason = f"{', '.join(hidden)}: {NOT_PUT_BACK}"
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
@@ -62,6 +68,14 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
     if sum(step.kind is StepKind.LOGIN for step in journey.steps) > 1:
         residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in undo_session(journey).logins[:1]]
     return replace(journey, steps=tuple(steps), residue=(*journey.residue, *residue), teardown=True)
+
+
+def _removes(step: Step) -> bool:
+    return step.kind is StepKind.DELETE and step.wanted is not None
+
+
+def _with(wanted: Wanted, name: str, value: Object) -> Wanted:
+    return replace(wanted, document=Object((*wanted.document.members, (name, value))))
 
 
 def _path(step: Step, catalog: Catalog) -> str:
@@ -88,18 +102,80 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
     keeps_secrets = any(rule.path not in facts.made_secrets and not rule.when for rule in facts.secrets)
     if keeps_secrets or facts.may_hold_secrets or not facts.numbered or facts.key_field is None:
         return None
-    rows = [
-        (name, Array((catalog.resources[relation.resource].id_field or catalog.id, relation.parent_key)))
-        for name, relation in facts.relations.items()
-        if catalog.owns(facts, relation)
-    ]
     made = tuple(sorted(facts.server_made | facts.made_secrets | {catalog.id}))
-    return Object((("key", Array((facts.key_field,))), ("made", Array(made)), ("rows", Object(tuple(rows)))))
+    key, rows = Array((facts.key_field,)), _rows(facts, catalog)
+    return Object((("key", key), ("id", facts.id_field), ("made", Array(made)), ("rows", rows)))
 
 
-def _with_undo(wanted: Wanted, hidden: tuple[str, ...], facts: Resource) -> Wanted:
-    undo = Object((("hidden", Array(hidden)), ("merged", Array(tuple(sorted(facts.merged))))))
-    return replace(wanted, document=Object((*wanted.document.members, ("undo", undo))))
+def _rows(facts: Resource, catalog: Catalog) -> Object:
+    """The relations whose rows are the record's own, with `[id, parent]` of the rows."""
+    return Object(
+        tuple(
+            (name, Array((catalog.resources[relation.resource].id_field or catalog.id, relation.parent_key)))
+            for name, relation in facts.relations.items()
+            if catalog.owns(facts, relation)
+        )
+    )
+
+
+class _Ids:
+    """Where the ids of records stand that a teardown may make anew; `anew` are their resources."""
+
+    def __init__(self, catalog: Catalog, anew: frozenset[str]) -> None:
+        self._catalog, self._anew = catalog, anew
+
+    def places(self, facts: Resource, wanted: Wanted | None = None) -> Object:
+        """Each place in a record and its rows, with the lists whose ids stand there; only those in a wanted state."""
+        own = list(facts.foreign_keys.items())
+        for name, relation in facts.relations.items():
+            if relation.nested:
+                keys = self._catalog.resources[relation.resource].foreign_keys
+                own += [(f"{name}[].{field}", to) for field, to in keys.items() if field != relation.parent_key]
+        parts = [wanted.document.get(part) for part in ("record", "rows")] if wanted else []
+        named = {name for part in parts if isinstance(part, Object) for name, _ in part.members}
+        found = []
+        for place, targets in own:
+            lists = tuple(self._catalog.resources[name].path or "" for name in targets if name in self._anew)
+            if lists and (wanted is None or place.partition(".")[0].removesuffix("[]") in named):
+                found.append((place.replace("[]", ""), Array(lists)))
+        return Object(tuple(found))
+
+    def referring(self, facts: Resource) -> Array:
+        """The lists whose records or rows may point to one of this resource, and where."""
+        found = []
+        for other in self._catalog.resources.values():
+            rows = _rows(other, self._catalog)
+            others_rows = {name for name, _ in other.relations.items()} - {name for name, _ in rows.members}
+            places = [
+                (place, lists)
+                for place, lists in self.places(other).members
+                if str(place).partition(".")[0] not in others_rows and not _beside_secrets(str(place), other)
+            ]
+            if (
+                other.numbered
+                and other.path
+                and any(isinstance(to, Array) and facts.path in to.items for _, to in places)
+            ):
+                used = {str(place).partition(".")[0] for place, _ in places}
+                found.append(
+                    Object(
+                        (
+                            ("path", other.path),
+                            ("id", other.id_field),
+                            ("rows", Object(tuple(member for member in rows.members if member[0] in used))),
+                            ("merged", Array(tuple(sorted(other.merged & used)))),
+                            ("needs", Array(other.needed_in_updates)),
+                            ("foreign", Object(tuple(places))),
+                        )
+                    )
+                )
+        return Array(tuple(found))
+
+
+def _beside_secrets(place: str, facts: Resource) -> bool:
+    """Whether what is noted of the place, the list that it is in, may hold a secret."""
+    top = ".".join(place.split(".")[:2])
+    return any(rule.path.startswith(f"{top}[") for rule in facts.secrets) or top in facts.may_hold_secrets
 
 
 def _never_noted(wanted: Wanted, facts: Resource, catalog: Catalog, variables: Mapping[str, Variable]) -> Iterator[str]:

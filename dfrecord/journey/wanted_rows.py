@@ -101,13 +101,18 @@ def _in_place(rows: list[Row]) -> list[Row]:
     for place, gone in enumerate(rows):
         if gone.wanted is not None:
             continue
-        for other, heir in enumerate(rows):
-            if heir.wanted is not None and other not in heirs and _holds(heir.keys[0], gone.keys[-1]):
-                heirs.add(other)
-                result[other] = replace(heir, keys=tuple(dict.fromkeys((heir.keys[0], *gone.keys))))
-                result[place] = replace(gone, keys=heir.keys[1:])
-                break
+        while gone.keys and (heir := _heir(result, gone, heirs)) is not None:
+            heirs.add(heir)
+            newest, *older = result[heir].keys
+            result[heir] = replace(result[heir], keys=tuple(dict.fromkeys((newest, *gone.keys))))
+            gone = replace(gone, keys=tuple(older))
+        result[place] = gone
     return [row for row in result if row.keys]
+
+
+def _heir(rows: list[Row], gone: Row, heirs: set[int]) -> int | None:
+    taking = (place for place, row in enumerate(rows) if row.wanted is not None and place not in heirs)
+    return next((place for place in taking if _holds(rows[place].keys[0], gone.keys[-1])), None)
 
 
 def _in_order(rows: list[Row]) -> list[Row]:

@@ -6,14 +6,14 @@
     {"base_url": "https://…", "deleted": "/api/v2/system/role/12"}
     {"base_url": "https://…", "changed": "/api/v2/system/role/7", "was": {…}, "now": {…}, …}     before it is sent
     {"base_url": "https://…", "undone": "/api/v2/system/role/7", "now": {…}}                     it is as it was
-    {"base_url": "https://…", "removing": "/api/v2/system/role", "key": {"name": "old"}, "record": {…}}   a found one
-    {"base_url": "https://…", "undone": "/api/v2/system/role", "key": {"name": "old"}}           it is there again
+    {"base_url": "https://…", "removing": "/api/v2/system/role", "key": {"name": "old"}, "id": 7, "record": {…}, …}
+    {"base_url": "https://…", "undone": "/api/v2/system/role", "key": {"name": "old"}, "was": 7, "is": 12}   made anew
 
 A create that stays unsettled (the run was killed, or no answer came) is looked for by its key. Only an upsert notes it,
 as it has made sure that the record was not there; and only an upsert notes changes of what it found, as it has read it
-before (`undoing.remembered`). `for` holds the parameters that a run gave another value than the
-recorded one (`{"DF_TENANT": "globex"}`): a run undoes what runs with the same parameters made. Generated scripts read
-and write the same lines.
+before (`undoing.remembered`), and what pointed to what it deletes (`undoing.references`). `for` holds the parameters
+that a run gave another value than the recorded one (`{"DF_TENANT": "globex"}`): a run undoes what runs with the same
+parameters made. Generated scripts read and write the same lines.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _UNDONE = ("deleted", "settled", "undone")
 class Made:
     """A record to delete again: its path, or with a `key` the path of the list that it may be in.
 
-    With a `change`, a record that was found and changed; with a `record`, one that was found and deleted.
+    With a `change`, a record that was found and changed; with a `removal`, one that was found and deleted.
     """
 
     path: str
     key: Mapping[str, Any] | None = None
     change: dict[str, Any] | None = None
-    record: dict[str, Any] | None = None
+    removal: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,11 @@ class CreatedFile:
         """Note before it is deleted what a found record was (`undoing.removed`); `path` is that of its list."""
         self._append(made={"removing": path, **removal})
 
-    def note_undone(self, made: Made) -> None:
-        """Note that a change is taken back, or that a deleted record is there again."""
+    def note_undone(self, made: Made, id_now: Any = None) -> None:
+        """Note that a change is taken back, or that a deleted record is there again, with which id."""
         told = {"now": made.change["now"]} if made.change else {"key": made.key}
-        self._append(undone=made.path, **told)
+        ids = {"was": made.removal.get("id"), "is": id_now} if made.removal else {}
+        self._append(undone=made.path, **told, **ids)
 
     def note_settled(self, path: str, key: Mapping[str, Any]) -> None:
         """Note that a create was answered, or that its record is gone."""
@@ -135,8 +136,16 @@ class CreatedFile:
             if path in known:
                 self._append(deleted=path)
 
+    def anew(self) -> dict[str, Any]:
+        """The records that a teardown which has not ended made anew: the path that each had, and its id now."""
+        return self._folded()[1]
+
     def _all(self) -> list[tuple[Made, Mapping[str, str]]]:
+        return self._folded()[0]
+
+    def _folded(self) -> tuple[list[tuple[Made, Mapping[str, str]]], dict[str, Any]]:
         notes: dict[tuple[str, str], tuple[Made, Mapping[str, str]]] = {}
+        anew: dict[str, Any] = {}
         for note in self._notes():
             if note.get("base_url") != self.base_url:
                 continue
@@ -145,9 +154,12 @@ class CreatedFile:
             place = (str(path), json.dumps(key or change, sort_keys=True))
             notes.pop(place, None)
             if not note.keys().isdisjoint(_MADE):
-                made = Made(str(path), key, note if change else None, note.get("record"))
+                made = Made(str(path), key, note if change else None, note if "record" in note else None)
                 notes[place] = (made, note.get("for") or {})
-        return list(notes.values())
+            elif note.get("is") is not None and note["is"] != note.get("was"):
+                anew[f"{path}/{quote(str(note.get('was')), safe='')}"] = note["is"]
+            anew = anew if notes else {}
+        return list(notes.values()), anew
 
     def _notes(self) -> Iterator[dict[str, Any]]:
         try:

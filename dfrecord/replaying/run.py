@@ -179,7 +179,8 @@ class _Run:
 
     def _undo(self, session: UndoSession) -> Undo:
         headers = self.target.headers(session.headers)
-        return Undo(self.client, self.target, self.created, headers, self.journey.conventions.wrapper)
+        wrapper = self.journey.conventions.wrapper
+        return Undo(self.client, self.target, self.created, headers, wrapper, self.created.anew())
 
     def left_to_undo(self) -> list[tuple[str, str]]:
         session = undo_session(self.journey)

@@ -71,6 +71,14 @@ class WantedStates:
         if change and self._has_no_secret(change):
             self.sender.created.note_changing(path, change)
 
+    def _note_removing(self, step: Step, path: str, removal: dict[str, Any], again: dict[str, Any]) -> None:
+        """Note what is deleted, and before it what points to it: a teardown goes backwards."""
+        for refers in again["refers"]:
+            records = self.sender.target.referring(refers, step.request.headers)
+            for change in undoing.references(records, refers, path, removal["id"]):
+                self._note_changing(change.pop("changed"), change)
+        self.sender.created.note_removing(path, removal)
+
     def _has_no_secret(self, noted: Any) -> bool:
         told = json.dumps(noted)
         return hidden(told, self.sender.journey, self.sender.values) == told
@@ -84,7 +92,7 @@ class WantedStates:
             return replace(result, outcome=Outcome.UNCHANGED, message="already absent")
         removal = undoing.removed(record, again)
         if removal and self._has_no_secret(removal):
-            self.sender.created.note_removing(path.rpartition("/")[0], removal)
+            self._note_removing(step, path.rpartition("/")[0], removal, again)
         return self._done(result, Outcome.DELETED, step, self.sender.send(step, None))
 
     def _done(self, result: StepResult, outcome: Outcome, like: Step | None, answered: Answered) -> StepResult:

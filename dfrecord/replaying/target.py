@@ -112,12 +112,20 @@ class Target:
 
     def row(self, path: str, key: Mapping[str, Any], headers: Sequence[tuple[str, str]]) -> str | None:
         """The id of the record in a list that has this key (plain JSON), as it stands in a path; None when none has."""
+        found = self.keyed(path, key, headers)
+        return quote(as_text(found.get(self.conventions.id)), safe="") if found is not None else None
+
+    def keyed(self, path: str, key: Mapping[str, Any], headers: Sequence[tuple[str, str]]) -> Object | None:
+        """The record in a list that has this key (plain JSON), with its id; None when none has."""
         match = [(name, parse_json(json.dumps(value).encode())) for name, value in key.items()]
-        own = self.conventions.id
-        found = self.find(
-            "", path, match, tuple((n, Text((value,))) for n, value in headers), self.conventions.rows, own
-        )
-        return quote(as_text(found.get(own)), safe="") if found is not None else None
+        sent = tuple((name, Text((value,))) for name, value in headers)
+        return self.find("", path, match, sent, self.conventions.rows, self.conventions.id)
+
+    def referring(self, refers: Mapping[str, Any], headers: Headers) -> list[dict[str, Any]]:
+        """The records of a list that may point to another (`undoing.references`); none where it cannot be read."""
+        related = f"?related={','.join(refers['rows'])}" if refers["rows"] else ""
+        answered = self.read(refers["path"] + related, headers)
+        return list(map(as_json, _matching(answered.tree, self.conventions.rows, []))) if answered.succeeded else []
 
     def existing(self, step: Step, wanted: Wanted, relations: Sequence[str] = ()) -> tuple[str, dict[str, Any] | None]:
         """The path of the record that a wanted state is about, empty when nobody knows it yet, and the record there.

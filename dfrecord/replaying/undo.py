@@ -7,39 +7,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
-from dfrecord.journey.model import Object, Text
+from dfrecord.journey.model import Object, Text, Tree
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import undoing
 from dfrecord.replaying.client import Answered, Client
 from dfrecord.replaying.created import CreatedFile, Made
 from dfrecord.replaying.results import Outcome, StepResult
-from dfrecord.replaying.target import Target
+from dfrecord.replaying.target import Target, member
 from dfrecord.replaying.values import as_json, json_bytes
 
 _Headers = list[tuple[str, str]]
-ANOTHER_ID = "with another id: what referred to it has to be set again"
+ANOTHER_ID = "with another id"
 
 
 @dataclass(frozen=True)
 class Undo:
-    """Calling it with a note undoes that; `wrapper` is where a create puts its records ("" nowhere)."""
+    """Calling it with a note undoes that; `wrapper` is where a create puts its records ("" nowhere).
+
+    `anew` tells which records were made anew, or would be (`undoing.brought_up_to_date`).
+    """
 
     client: Client
     target: Target
     created: CreatedFile
     headers: _Headers
     wrapper: str
+    anew: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, made: Made) -> StepResult | None:
         """What came of it; None when there was nothing to do. Raises WorkFailed."""
         started = time.monotonic()
         if made.change is not None:
             title, sent = f"Put back {made.path}", self._put_back(made, made.change)
-        elif made.key is not None and made.record is not None:
-            title, sent = _title_anew(made, made.key), self._make_anew(made, made.key, made.record)
+        elif made.key is not None and made.removal is not None:
+            title, sent = _title_anew(made, made.key), self._make_anew(made, made.key, made.removal)
         else:
             path = self._path(made)
             if made.key is not None and not path:
@@ -53,12 +58,13 @@ class Undo:
     def would(self, made: Made) -> tuple[str, str] | None:
         """What undoing it would do now (create, change or delete) and its title; only reads. Raises WorkFailed."""
         if made.change is not None:
-            record = self._record(made, made.change)
-            back = undoing.taken_back(made.change, record) if record is not None else {}
+            note, record = self._found(made, made.change)
+            back = undoing.taken_back(note, record) if record is not None else {}
             return ("change", f"Put back {made.path}") if back else None
-        if made.key is not None and made.record is not None:
-            there = self.target.row(made.path, made.key, self.headers) is not None
-            return None if there else ("create", _title_anew(made, made.key))
+        if made.key is not None and made.removal is not None:
+            found = self.target.keyed(made.path, made.key, self.headers)
+            self._remember(made.path, made.removal, as_json(found.get(self.target.conventions.id)) if found else "new")
+            return None if found else ("create", _title_anew(made, made.key))
         path = self._path(made)
         there = bool(path) and self.client.send("GET", path, self.headers).status != 404
         return ("delete", f"Delete {path}") if there else None
@@ -79,10 +85,10 @@ class Undo:
 
     def _put_back(self, made: Made, change: dict[str, Any]) -> _Sent:
         """Give a changed record its old values where it still has the new ones."""
-        record = self._record(made, change)
-        back = undoing.taken_back(change, record) if record is not None else {}
-        left = undoing.changed_since(change, record) if record is not None else []
-        answered = self._send("PATCH", made.path, back) if back else None
+        note, record = self._found(made, change)
+        back = undoing.taken_back(note, record) if record is not None else {}
+        left = undoing.changed_since(note, record) if record is not None else []
+        answered = self._send("PATCH", undoing.path_now(made.path, self.anew), back) if back else None
         if answered and not answered.succeeded:
             return _refused(answered)
         self.created.note_undone(made)
@@ -90,22 +96,34 @@ class Undo:
         told += f"; left as somebody changed it since: {', '.join(left)}" if left else ""
         return _Sent(Outcome.CHANGED if back else Outcome.UNCHANGED, told)
 
-    def _record(self, made: Made, change: dict[str, Any]) -> dict[str, Any] | None:
-        """The record that was changed, with the rows that were; None when it is not there."""
+    def _found(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The change as it is to be taken back now, and the record with the rows that changed, None when absent."""
         related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
         headers = tuple((name, Text((value,))) for name, value in self.headers)
-        record = self.target.record(made.path + related, headers)
-        return as_json(record) if isinstance(record, Object) else None
+        record = self.target.record(undoing.path_now(made.path, self.anew) + related, headers)
+        if not isinstance(record, Object):
+            return change, None
+        return undoing.brought_up_to_date(change, as_json(record), self.anew)
 
-    def _make_anew(self, made: Made, key: Mapping[str, Any], record: dict[str, Any]) -> _Sent:
+    def _make_anew(self, made: Made, key: Mapping[str, Any], removal: dict[str, Any]) -> _Sent:
         """Create a record that was deleted, unless there is one."""
-        there = self.target.row(made.path, key, self.headers) is not None
-        if not there:
+        there: Tree = self.target.keyed(made.path, key, self.headers)
+        sent = _Sent(Outcome.UNCHANGED)
+        if there is None:
+            record = undoing.with_new_ids(removal["record"], removal.get("foreign", {}), self.anew)
             answered = self._send("POST", made.path, {self.wrapper: [record]} if self.wrapper else record)
             if not answered.succeeded:
                 return _refused(answered)
-        self.created.note_undone(made)
-        return _Sent(Outcome.UNCHANGED) if there else _Sent(Outcome.CREATED, ANOTHER_ID)
+            there = member(answered.tree, self.wrapper, 0) if self.wrapper else answered.tree
+            sent = _Sent(Outcome.CREATED, ANOTHER_ID)
+        id_now = as_json(member(there, self.target.conventions.id))
+        self._remember(made.path, removal, id_now)
+        self.created.note_undone(made, id_now)
+        return sent
+
+    def _remember(self, path: str, removal: dict[str, Any], id_now: Any) -> None:
+        if id_now is not None and id_now != removal.get("id"):
+            self.anew[f"{path}/{quote(str(removal.get('id')), safe='')}"] = id_now
 
     def _send(self, method: str, path: str, content: dict[str, Any]) -> Answered:
         headers = [*self.headers, ("Content-Type", "application/json")]

@@ -2,12 +2,19 @@
 
 A run notes what it changes (`remembered`), and a teardown puts back what still is as that run left it (`taken_back`).
 Secrets are never noted, so they stay as the run set them. Plain JSON throughout, as in `reconcile`.
+
+A record that was deleted (`removed`) is made anew with another id. What pointed to it is noted as a change to null
+(`references`): some databases make it null, others keep the dead id. So before anything is put back, ids in the note
+become those of the new records, and dead ones in the record become null (`brought_up_to_date`). `anew` says which: the
+path that a record had, and the id it has now. A place is a field path without brackets (`config.app_role_map.role_id`;
+lists on the way are walked), `foreign` tells of places the lists whose ids stand there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from dfrecord.replaying.reconcile import differs, objects_in, taken
 
@@ -15,8 +22,9 @@ from dfrecord.replaying.reconcile import differs, objects_in, taken
 def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
 
-    `wanted["undo"]` names the places that are never noted, as they hold secrets, and the fields that the server merges
-    member by member. Of a relation, `was` has the rows that are sent as they were, and the ids of the others.
+    `wanted["undo"]` names the places that are never noted, as they hold secrets, the fields that the server merges
+    member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
+    of the others.
     """
     hidden, merged = wanted["undo"]["hidden"], wanted["undo"]["merged"]
     was: dict[str, Any] = {}
@@ -39,22 +47,119 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
             if "**********" not in str(old) and (old, new) != ({}, {}):
                 was[place], now[place] = old, new
     merged = [place for place in merged if isinstance(was.get(place), dict) and isinstance(now[place], dict)]
-    return {"was": was, "now": now, "rows": rows, "merged": merged} if was else {}
+    foreign = foreign_in(was, wanted["undo"]["foreign"])
+    return {"was": was, "now": now, "rows": rows, "merged": merged, "foreign": foreign} if was else {}
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """What to note so that a record which is deleted can be made anew: {key, record}; empty when it holds a secret.
+    """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}.
 
-    `again` names the fields of its natural key, those that the server makes, and `[id, parent]` of the rows it has.
+    `again` names the fields of its natural key and its id, those that the server makes, `[id, parent]` of the rows it
+    has, and the places of ids. Empty when it holds a secret.
     """
     if not again or "**********" in str(have):
         return {}
+    key = {name: have.get(name) for name in again["key"]}
     record = {name: value for name, value in have.items() if name not in again["made"] and value is not None}
     for relation, own in again["rows"].items():
         rows = objects_in(record.pop(relation, None))
         if rows:
             record[relation] = [{name: value for name, value in row.items() if name not in own} for row in rows]
-    return {"key": {name: have.get(name) for name in again["key"]}, "record": record}
+    return {"key": key, "id": have.get(again["id"]), "record": record, "foreign": again["foreign"]}
+
+
+def references(
+    records: list[dict[str, Any]], refers: dict[str, Any], path: str, identifier: Any
+) -> Iterator[dict[str, Any]]:
+    """What to note about the records of a list that point to the record `path`/`identifier`, which is deleted.
+
+    `refers` is of that list: {path, id, rows, merged, needs, foreign}, with the `[id, parent]` of rows.
+    """
+    for record in records:
+        was: dict[str, Any] = {}
+        now: dict[str, Any] = {}
+        for place in (place for place, lists in refers["foreign"].items() if path in lists):
+            top, *inside = place.split(".")
+            value = record.get(top)
+            if top in refers["rows"]:
+                own, [field] = refers["rows"][top][0], inside
+                there = [row for row in rows_with(own, value) if row.get(field) == identifier]
+                if there:
+                    was[top] = was.get(top, []) + there
+                    now[top] = now.get(top, []) + [{own: row[own], field: None} for row in there]
+            elif isinstance(value, dict):
+                part = {inside[0]: value.get(inside[0])}
+                left = at_place(part, inside, lambda there: None if there == identifier else there)
+                if left != part and "**********" not in str(part):
+                    was[top], now[top] = was.get(top, {}) | part, now.get(top, {}) | left
+            elif value == identifier and not inside:
+                was[top], now[top] = value, None
+        if was:
+            yield {
+                "changed": f"{refers['path']}/{quote(str(record[refers['id']]), safe='')}",
+                **{"was": was, "now": now},
+                "rows": {name: own for name, own in refers["rows"].items() if name in was},
+                "merged": [name for name in refers["merged"] if name in was],
+                "needs": refers["needs"],
+                "foreign": foreign_in(was, refers["foreign"]),
+            }
+
+
+def foreign_in(noted: dict[str, Any], foreign: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The places of ids that stand in what was noted."""
+    found = {}
+    for place, lists in foreign.items():
+        top, *inside = place.split(".")
+        if top in noted and (not isinstance(noted[top], dict) or noted[top].keys() >= set(inside[:1])):
+            found[place] = lists
+    return found
+
+
+def at_place(value: Any, place: list[str], change: Callable[[Any], Any]) -> Any:
+    """The value with what stands at a place of it changed, wherever there is such a place."""
+    if isinstance(value, list):
+        return [at_place(item, place, change) for item in value]
+    if not place:
+        return change(value)
+    if not isinstance(value, dict) or place[0] not in value:
+        return value
+    return {**value, place[0]: at_place(value[place[0]], place[1:], change)}
+
+
+def at_ids(value: Any, foreign: dict[str, list[str]], change: Callable[[Any, list[str]], Any]) -> Any:
+    """The value with its ids changed; `change` gets one, and the lists that it may be of."""
+    for place, lists in foreign.items():
+
+        def changed(there: Any, lists: list[str] = lists) -> Any:
+            return change(there, lists)
+
+        value = at_place(value, place.split("."), changed)
+    return value
+
+
+def with_new_ids(noted: Any, foreign: dict[str, list[str]], anew: dict[str, Any]) -> Any:
+    """What was noted, with the ids that records have now which were made anew."""
+    return at_ids(noted, foreign, lambda id, lists: new_id(id, lists, anew, id))
+
+
+def new_id(old: Any, lists: list[str], anew: dict[str, Any], otherwise: Any) -> Any:
+    """The id that a record of one of the lists has now, if it was made anew."""
+    return next((anew[path] for each in lists if (path := f"{each}/{quote(str(old), safe='')}") in anew), otherwise)
+
+
+def brought_up_to_date(
+    note: dict[str, Any], have: dict[str, Any], anew: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A note of a change and the record that it is about, after records were made anew."""
+    foreign = note.get("foreign", {})
+    was, now = (with_new_ids(note[when], foreign, anew) for when in ("was", "now"))
+    living = at_ids(have, foreign, lambda id, lists: id if new_id(id, lists, anew, None) is None else None)
+    return {**note, "was": was, "now": now}, living
+
+
+def path_now(path: str, anew: dict[str, Any]) -> str:
+    """Where the record is that was at this path."""
+    return f"{path.rpartition('/')[0]}/{quote(str(anew[path]), safe='')}" if path in anew else path
 
 
 def rows_with(own: str, value: Any) -> list[dict[str, Any]]:
@@ -87,6 +192,8 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
             continue
         if sent:
             back[place] = sent
+    if back:
+        back |= {field: "" for field in note.get("needs", []) if field not in back and have.get(field) is None}
     return back
 
 
@@ -123,7 +230,10 @@ def values_taken_back(was: dict[str, Any], now: dict[str, Any], have: dict[str, 
 def rows_taken_back(
     was: list[dict[str, Any]], now: list[dict[str, Any]], have: list[dict[str, Any]], own: str, parent: str
 ) -> list[dict[str, Any]]:
-    """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew."""
+    """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
+
+    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record.
+    """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
     added = [row for row in have if row[own] not in old]
@@ -133,10 +243,10 @@ def rows_taken_back(
         if sent.get(own) is None:
             new = taken(added, [sent])
             back += [{own: new[own], parent: None}] if new else []
-        elif parent in sent and sent[parent] is None:
-            if row is None and before and len(before) > 1:
+        elif row is None:
+            if before and len(before) > 1 and all(sent[name] is None for name in sent if name != own):
                 back.append({name: value for name, value in before.items() if name not in (own, parent)})
-        elif row and before and not differs(sent, row):
+        elif before and not differs(sent, row):
             values = {name: before[name] for name in sent if name in before and differs(before[name], row.get(name))}
             back += [{own: row[own], **values}] if values else []
     return back

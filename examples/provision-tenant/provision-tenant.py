@@ -110,7 +110,7 @@ def provision_tenant(
             "later": [],
             "rows": {},
             "needs": ["description"],
-            "undo": {"hidden": [], "merged": ["config"]},
+            "undo": {"hidden": [], "merged": ["config"], "foreign": {}},
         },
         makes="/api/v2/system/service",
     )
@@ -159,7 +159,7 @@ def provision_tenant(
                     ],
                 }
             },
-            "undo": {"hidden": [], "merged": []},
+            "undo": {"hidden": [], "merged": [], "foreign": {}},
         },
         makes="/api/v2/system/role",
     )
@@ -186,7 +186,7 @@ def provision_tenant(
             },
             "later": [],
             "rows": {},
-            "undo": {"hidden": [], "merged": []},
+            "undo": {"hidden": [], "merged": [], "foreign": {}},
         },
         makes="/api/v2/system/app",
     )
@@ -680,7 +680,7 @@ class DreamFactory:
             self.predicted[target.partition("?")[0]] = None
             return
         if again and (note := removed(have, again)) and not self._holds_secret(note):
-            self._note_made(removing=path.rpartition("/")[0], **note)
+            self._note_removing(title, path.rpartition("/")[0], note, again, headers)
         self._request(title, "DELETE", target, None, headers)
         self._tell(title, "deleted")
 
@@ -715,7 +715,7 @@ class DreamFactory:
                 elif not self.planning:
                     self._note(undone=note["changed"], now=note["now"])
             elif "removing" in note:
-                self._make_anew(note["removing"], note["key"], note["record"])
+                self._make_anew(note)
             else:  # nobody heard the answer to this create
                 path, key = note["creating"], note["key"]
                 for row in self._search(f"Find {path}", "record", path, key):
@@ -744,13 +744,21 @@ class DreamFactory:
         )
 
     def _put_back(self, note: dict[str, Any]) -> None:
-        path, title = note["changed"], f"Put back {note['changed']}"
+        path, title = (
+            path_now(note["changed"], self.anew),
+            f"Put back {note['changed']}",
+        )
         have = self._read(
             title,
             path + (f"?related={','.join(note['rows'])}" if note["rows"] else ""),
             None,
         )
-        back = taken_back(note, have) if have is not None else {}
+        wanted, have = (
+            brought_up_to_date(note, have, self.anew)
+            if have is not None
+            else (note, None)
+        )
+        back = taken_back(wanted, have) if have is not None else {}
         if self.planning:
             if have is not None and back:
                 relations = {
@@ -761,23 +769,23 @@ class DreamFactory:
             return
         if back:
             self._request(title, "PATCH", path, to_json(back), None, True)
-        self._note(undone=path, now=note["now"])
+        self._note(undone=note["changed"], now=note["now"])
         told = (
             f"as before ({', '.join(back)})"
             if back
             else "already absent" if have is None else "nothing to put back"
         )
-        left = changed_since(note, have) if have is not None else []
+        left = changed_since(wanted, have) if have is not None else []
         told += (
             f"; left as somebody changed it since: {', '.join(left)}" if left else ""
         )
         self._say(f"- {title}: {told}")
 
-    def _make_anew(
-        self, path: str, key: dict[str, Any], record: dict[str, Any]
-    ) -> None:
+    def _make_anew(self, note: dict[str, Any]) -> None:
+        path, key, own = note["removing"], note["key"], "id"
         title = f"Make anew {readable(' '.join(map(str, key.values())))} in {path}"
         found = self._search(title, "record", path, key)
+        record = with_new_ids(note["record"], note.get("foreign", {}), self.anew)
         if self.planning:
             if not found:
                 self._plan(
@@ -785,17 +793,35 @@ class DreamFactory:
                     "create",
                     [(name, None, value) for name, value in record.items()],
                 )
+            self._is_anew(
+                path,
+                {"was": note.get("id"), "is": pick(found[0], own) if found else "new"},
+            )
             return
-        if not found:
-            record = {"resource": [record]}
-            self._request(title, "POST", path, to_json(record), None, True)
-        self._note(undone=path, key=key)
+        if found:
+            there = found[0]
+        else:
+            body = to_json({"resource": [record]})
+            there = pick(
+                self._request(title, "POST", path, body, None, True), "resource", 0
+            )
+        ids = {"was": note.get("id"), "is": pick(there, own)}
+        self._is_anew(path, ids)
+        self._note(undone=path, key=key, **ids)
         self._say(
-            f"- {title}: {'already there' if found else 'created, with another id: what referred to it has to be set again'}"
+            f"- {title}: {'already there' if found else 'created, with another id'}"
         )
 
+    def _is_anew(self, path: str, ids: dict[str, Any]) -> None:
+        if ids["is"] != ids["was"]:
+            self.anew[f"{path}/{quote(str(ids['was']), safe='')}"] = ids["is"]
+
     def _made(self) -> list[dict[str, Any]]:
-        """The notes of what was made or changed on this instance and not undone since, in order."""
+        """The notes of what was made or changed on this instance and not undone since, in order.
+
+        Sets `anew` to what a teardown that has not ended made anew: the path that each record had, and its id now.
+        """
+        self.anew: dict[str, Any] = {}
         made: dict[str, dict[str, Any]] = {}
         try:
             with open(self.created_file, encoding="utf-8") as file:
@@ -820,6 +846,9 @@ class DreamFactory:
                 made.pop(place, None)
                 if not {"created", "creating", "changed", "removing"}.isdisjoint(note):
                     made[place] = note
+                elif "is" in note:
+                    self._is_anew(str(path), note)
+                self.anew = self.anew if made else {}
         return list(made.values())
 
     def _note(self, **note: Any) -> None:
@@ -843,6 +872,26 @@ class DreamFactory:
         """Note before it is sent what a change of a found record does, with what was there."""
         if change and path not in self.fresh and not self._holds_secret(change):
             self._note_made(changed=path, **change)
+
+    def _note_removing(
+        self,
+        title: str,
+        path: str,
+        removal: dict[str, Any],
+        again: dict[str, Any],
+        headers: dict[str, str | None] | None,
+    ) -> None:
+        """Note before it is deleted what a found record was, and before that what points to it; undone backwards."""
+        for refers in again["refers"]:
+            related = f"?related={','.join(refers['rows'])}" if refers["rows"] else ""
+            status, text, _ = self._send(
+                title, "GET", refers["path"] + related, None, headers
+            )
+            answer = parsed(text) if 200 <= status < 300 else None
+            rows = answer.get("resource") if isinstance(answer, dict) else None
+            for change in references(objects_in(rows), refers, path, removal["id"]):
+                self._note_changing(change.pop("changed"), change)
+        self._note_made(removing=path, **removal)
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
@@ -1319,8 +1368,9 @@ def remembered(
 ) -> dict[str, Any]:
     """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
 
-    `wanted["undo"]` names the places that are never noted, as they hold secrets, and the fields that the server merges
-    member by member. Of a relation, `was` has the rows that are sent as they were, and the ids of the others.
+    `wanted["undo"]` names the places that are never noted, as they hold secrets, the fields that the server merges
+    member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
+    of the others.
     """
     hidden, merged = wanted["undo"]["hidden"], wanted["undo"]["merged"]
     was: dict[str, Any] = {}
@@ -1356,16 +1406,23 @@ def remembered(
         for place in merged
         if isinstance(was.get(place), dict) and isinstance(now[place], dict)
     ]
-    return {"was": was, "now": now, "rows": rows, "merged": merged} if was else {}
+    foreign = foreign_in(was, wanted["undo"]["foreign"])
+    return (
+        {"was": was, "now": now, "rows": rows, "merged": merged, "foreign": foreign}
+        if was
+        else {}
+    )
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """What to note so that a record which is deleted can be made anew: {key, record}; empty when it holds a secret.
+    """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}.
 
-    `again` names the fields of its natural key, those that the server makes, and `[id, parent]` of the rows it has.
+    `again` names the fields of its natural key and its id, those that the server makes, `[id, parent]` of the rows it
+    has, and the places of ids. Empty when it holds a secret.
     """
     if not again or "**********" in str(have):
         return {}
+    key = {name: have.get(name) for name in again["key"]}
     record = {
         name: value
         for name, value in have.items()
@@ -1378,7 +1435,142 @@ def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
                 {name: value for name, value in row.items() if name not in own}
                 for row in rows
             ]
-    return {"key": {name: have.get(name) for name in again["key"]}, "record": record}
+    return {
+        "key": key,
+        "id": have.get(again["id"]),
+        "record": record,
+        "foreign": again["foreign"],
+    }
+
+
+def references(
+    records: list[dict[str, Any]], refers: dict[str, Any], path: str, identifier: Any
+) -> Iterator[dict[str, Any]]:
+    """What to note about the records of a list that point to the record `path`/`identifier`, which is deleted.
+
+    `refers` is of that list: {path, id, rows, merged, needs, foreign}, with the `[id, parent]` of rows.
+    """
+    for record in records:
+        was: dict[str, Any] = {}
+        now: dict[str, Any] = {}
+        for place in (
+            place for place, lists in refers["foreign"].items() if path in lists
+        ):
+            top, *inside = place.split(".")
+            value = record.get(top)
+            if top in refers["rows"]:
+                own, [field] = refers["rows"][top][0], inside
+                there = [
+                    row for row in rows_with(own, value) if row.get(field) == identifier
+                ]
+                if there:
+                    was[top] = was.get(top, []) + there
+                    now[top] = now.get(top, []) + [
+                        {own: row[own], field: None} for row in there
+                    ]
+            elif isinstance(value, dict):
+                part = {inside[0]: value.get(inside[0])}
+                left = at_place(
+                    part, inside, lambda there: None if there == identifier else there
+                )
+                if left != part and "**********" not in str(part):
+                    was[top], now[top] = (
+                        was.get(top, {}) | part,
+                        now.get(top, {}) | left,
+                    )
+            elif value == identifier and not inside:
+                was[top], now[top] = value, None
+        if was:
+            yield {
+                "changed": f"{refers['path']}/{quote(str(record[refers['id']]), safe='')}",
+                **{"was": was, "now": now},
+                "rows": {
+                    name: own for name, own in refers["rows"].items() if name in was
+                },
+                "merged": [name for name in refers["merged"] if name in was],
+                "needs": refers["needs"],
+                "foreign": foreign_in(was, refers["foreign"]),
+            }
+
+
+def foreign_in(
+    noted: dict[str, Any], foreign: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """The places of ids that stand in what was noted."""
+    found = {}
+    for place, lists in foreign.items():
+        top, *inside = place.split(".")
+        if top in noted and (
+            not isinstance(noted[top], dict) or noted[top].keys() >= set(inside[:1])
+        ):
+            found[place] = lists
+    return found
+
+
+def at_place(value: Any, place: list[str], change: Callable[[Any], Any]) -> Any:
+    """The value with what stands at a place of it changed, wherever there is such a place."""
+    if isinstance(value, list):
+        return [at_place(item, place, change) for item in value]
+    if not place:
+        return change(value)
+    if not isinstance(value, dict) or place[0] not in value:
+        return value
+    return {**value, place[0]: at_place(value[place[0]], place[1:], change)}
+
+
+def at_ids(
+    value: Any, foreign: dict[str, list[str]], change: Callable[[Any, list[str]], Any]
+) -> Any:
+    """The value with its ids changed; `change` gets one, and the lists that it may be of."""
+    for place, lists in foreign.items():
+
+        def changed(there: Any, lists: list[str] = lists) -> Any:
+            return change(there, lists)
+
+        value = at_place(value, place.split("."), changed)
+    return value
+
+
+def with_new_ids(
+    noted: Any, foreign: dict[str, list[str]], anew: dict[str, Any]
+) -> Any:
+    """What was noted, with the ids that records have now which were made anew."""
+    return at_ids(noted, foreign, lambda id, lists: new_id(id, lists, anew, id))
+
+
+def new_id(old: Any, lists: list[str], anew: dict[str, Any], otherwise: Any) -> Any:
+    """The id that a record of one of the lists has now, if it was made anew."""
+    return next(
+        (
+            anew[path]
+            for each in lists
+            if (path := f"{each}/{quote(str(old), safe='')}") in anew
+        ),
+        otherwise,
+    )
+
+
+def brought_up_to_date(
+    note: dict[str, Any], have: dict[str, Any], anew: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A note of a change and the record that it is about, after records were made anew."""
+    foreign = note.get("foreign", {})
+    was, now = (with_new_ids(note[when], foreign, anew) for when in ("was", "now"))
+    living = at_ids(
+        have,
+        foreign,
+        lambda id, lists: id if new_id(id, lists, anew, None) is None else None,
+    )
+    return {**note, "was": was, "now": now}, living
+
+
+def path_now(path: str, anew: dict[str, Any]) -> str:
+    """Where the record is that was at this path."""
+    return (
+        f"{path.rpartition('/')[0]}/{quote(str(anew[path]), safe='')}"
+        if path in anew
+        else path
+    )
 
 
 def rows_with(own: str, value: Any) -> list[dict[str, Any]]:
@@ -1413,6 +1605,12 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
             continue
         if sent:
             back[place] = sent
+    if back:
+        back |= {
+            field: ""
+            for field in note.get("needs", [])
+            if field not in back and have.get(field) is None
+        }
     return back
 
 
@@ -1469,7 +1667,10 @@ def rows_taken_back(
     own: str,
     parent: str,
 ) -> list[dict[str, Any]]:
-    """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew."""
+    """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
+
+    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record.
+    """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
     added = [row for row in have if row[own] not in old]
@@ -1479,8 +1680,12 @@ def rows_taken_back(
         if sent.get(own) is None:
             new = taken(added, [sent])
             back += [{own: new[own], parent: None}] if new else []
-        elif parent in sent and sent[parent] is None:
-            if row is None and before and len(before) > 1:
+        elif row is None:
+            if (
+                before
+                and len(before) > 1
+                and all(sent[name] is None for name in sent if name != own)
+            ):
                 back.append(
                     {
                         name: value
@@ -1488,7 +1693,7 @@ def rows_taken_back(
                         if name not in (own, parent)
                     }
                 )
-        elif row and before and not differs(sent, row):
+        elif before and not differs(sent, row):
             values = {
                 name: before[name]
                 for name in sent

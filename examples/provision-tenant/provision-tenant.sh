@@ -64,7 +64,7 @@ create_service() {
       "later": [],
       "rows": {},
       "needs": ["description"],
-      "undo": {"hidden": [], "merged": ["config"]}
+      "undo": {"hidden": [], "merged": ["config"], "foreign": {}}
     }')
   ensure POST '/api/v2/system/service' \
     'Accept: application/json' \
@@ -118,7 +118,7 @@ create_role() {
           ]
         }
       },
-      "undo": {"hidden": [], "merged": []}
+      "undo": {"hidden": [], "merged": [], "foreign": {}}
     }')
   ensure POST '/api/v2/system/role?fields=*&related=role_service_access_by_role_id,lookup_by_role_id' \
     'Accept: application/json' \
@@ -150,7 +150,7 @@ create_app() {
       },
       "later": [],
       "rows": {},
-      "undo": {"hidden": [], "merged": []}
+      "undo": {"hidden": [], "merged": [], "foreign": {}}
     }')
   ensure POST '/api/v2/system/app?fields=*&related=role_by_role_id' \
     'Accept: application/json' \
@@ -178,8 +178,9 @@ main() {
 
 # tear_down: undoes what runs with the same parameters noted on this instance and nothing else, the newest first.
 tear_down() {
-  local note path key json hits
+  local note path key json hits anew
   if [ -z "$given_token" ]; then log_in; fi
+  anew=$(made_here | jq --compact-output .anew)
   while IFS= read -r note; do
     path=$(printf '%s' "$note" | jq --raw-output .path)
     key=$(printf '%s' "$note" | jq --compact-output '.key // empty')
@@ -188,19 +189,21 @@ tear_down() {
       removed) make_anew ;;
       *) delete_noted ;;
     esac
-  done < <(made_here | jq --compact-output --argjson made_for "$made_for" 'reverse[] | select(.for == $made_for)')
+  done < <(made_here | jq --compact-output --argjson made_for "$made_for" '.notes | reverse[] | select(.for == $made_for)')
   made_here | jq --raw-output --argjson made_for "$made_for" '
-    map(select(.for != $made_for)) | group_by(.for)[] | "- left alone: \(length) made with \(
+    .notes | map(select(.for != $made_for)) | group_by(.for)[] | "- left alone: \(length) made with \(
       .[0].for | to_entries | map("\(.key)=\(.value)") | if . == [] then "no parameters" else join(" ") end
     ); give the same to delete them"' >&2
 }
 
 # put_back: gives a changed record its old values, where it still has the new ones.
 put_back() {
-  local related have fields left
+  local related have fields left at
   step="Put back $path"
+  at=$(printf '%s' "$anew" | jq --raw-output --arg path "$path" '
+    if has($path) then ($path | sub("/[^/]*$"; "")) + "/" + (.[$path] | tostring | @uri) else $path end')
   related=$(printf '%s' "$note" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
-  fetch without_body GET "$path${related:+?related=$related}" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+  fetch without_body GET "$at${related:+?related=$related}" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
   if [ "$status" = 404 ]; then
     printf '%s\n' "- $step: already absent" >&2
     note_undone
@@ -208,7 +211,7 @@ put_back() {
   fi
   expect_success
   have=$(record_of_answer)
-  json=$(printf '%s\n%s' "$note" "$have" | jq --slurp --compact-output '
+  json=$(printf '%s\n%s' "$note" "$have" | jq --slurp --compact-output --argjson anew "$anew" '
     def empty_value: . == null or . == "" or . == [] or . == {};
     def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
     def trimmed: if startswith(" ") then .[1:] | trimmed elif endswith(" ") then .[:-1] | trimmed else . end;
@@ -233,6 +236,14 @@ put_back() {
       | first(($keys[] | . as $key | [range($rest | length) | select(. as $at | $key | differs($rest[$at]; []; "") | not)]
           | select(. != [] and ($only and length > 1 | not)) | .[0]), null) as $at
       | if $at == null then .there = null else .there = $rest[$at] | .rest |= del(.[$at]) end;
+    def at($place; change):
+      if type == "array" then map(at($place; change))
+      elif $place == [] then change
+      elif type == "object" and has($place[0]) then .[$place[0]] |= at($place[1:]; change)
+      else . end;
+    def new_id($lists): . as $id | [$anew[$lists[] | "\(.)/\($id | tostring | @uri)"] | values][0];
+    def with_new_ids($foreign): reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.;
+      at($place | split("."); new_id($lists) // .));
 
     def values_back($was; $now; $have):
       $was | with_entries(select(.key as $name | .value as $old
@@ -245,9 +256,10 @@ put_back() {
           of($was; $own; $sent[$own]) as $before | of($have; $own; $sent[$own]) as $row
           | if $sent[$own] == null then
               taken([$sent]; false) | if .there then .back += [{($own): .there[$own], ($parent): null}] else . end
-            elif ($sent | has($parent)) and $sent[$parent] == null then
-              if $row == null and ($before | length > 1) then .back += [$before | del(.[$own], .[$parent])] else . end
-            elif $row and $before and ($sent | differs($row; []; "") | not) then
+            elif $row == null then
+              if ($before | length > 1) and ([$sent | del(.[$own])[]] | all(. == null))
+              then .back += [$before | del(.[$own], .[$parent])] else . end
+            elif $before and ($sent | differs($row; []; "") | not) then
               ($sent | with_entries(select(.key as $name
                 | ($before | has($name)) and ($before[$name] | differs($row[$name]; []; ""))) | .value = $before[.key]))
                 as $values
@@ -264,7 +276,10 @@ put_back() {
           $was | keys_unsorted[] | select(in($there))
           | {place: "\($field).\(.)", was: $was[.], now: $now[.], there: $there[.]}
         else select($have | has($field)) | {place: $field, $was, $now, $there} end;
-    .[0] as $note | .[1] as $have
+    .[0].foreign as $foreign
+    | (.[0] | (.was, .now) |= with_new_ids($foreign)) as $note
+    | (reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.[1];
+        at($place | split("."); if new_id($lists) then null else . end))) as $have # what is dead is null
     | [noted_places($note; $have) | .there as $there
         | select((.now | differs($there; []; "")) and (.was | differs($there; []; ""))) | .place] as $left
     | reduce ($note.was | to_entries[]) as {key: $field, value: $was} ({};
@@ -278,13 +293,14 @@ put_back() {
              | if $values == {} then {} else {($field): $values} end
            else values_back({($field): $was}; {($field): $now}; $have) end) as $back
         | . + $back)
+    | if . == {} then . else reduce ($note.needs // [] | .[]) as $field (.; if $have[$field] == null then .[$field] //= "" else . end) end
     | ., ($left | unique | join(", "))')
   left=$(printf '%s' "$json" | jq --slurp --raw-output '.[1] | select(. != "") | "; left as somebody changed it since: " + .')
   json=$(printf '%s' "$json" | jq --slurp --compact-output '.[0]')
   if [ "$json" = '{}' ]; then
     printf '%s\n' "- $step: nothing to put back$left" >&2
   else
-    send with_json PATCH "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+    send with_json PATCH "$at" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
     fields=$(printf '%s' "$json" | jq --raw-output 'keys_unsorted | join(", ")')
     printf '%s\n' "- $step: as before ($fields)$left" >&2
   fi
@@ -293,23 +309,37 @@ put_back() {
 
 # make_anew: creates a record that was deleted, unless there is one.
 make_anew() {
-  local makes=''
+  local makes='' told='already there' id
   step=$(printf '%s' "$key" | jq --raw-output '[.[] | tostring] | join(" ") | explode | map(if . < 32 then 32 else . end) | implode')
   step="Make anew $step in $path" json=$key
   search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
-  if [ -n "$hits" ]; then
-    printf '%s\n' "- $step: already there" >&2
-  else
-    json=$(printf '%s' "$note" | jq --compact-output '.record | {resource: [.]}')
+  id=${hits#1=}
+  if [ -z "$hits" ]; then
+    json=$(printf '%s' "$note" | jq --compact-output --argjson anew "$anew" '
+      def at($place; change):
+        if type == "array" then map(at($place; change))
+        elif $place == [] then change
+        elif type == "object" and has($place[0]) then .[$place[0]] |= at($place[1:]; change)
+        else . end;
+      def new_id($lists): . as $id | [$anew[$lists[] | "\(.)/\($id | tostring | @uri)"] | values][0];
+      def with_new_ids($foreign): reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.;
+        at($place | split("."); new_id($lists) // .));
+
+      .foreign as $foreign | .record | with_new_ids($foreign) | {resource: [.]}')
     send with_json POST "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
-    printf '%s\n' "- $step: created, with another id: what referred to it has to be set again" >&2
+    id=$(exact_answer | jq --raw-output '(.resource[0])? // . | .id')
+    told='created, with another id'
   fi
+  note=$(printf '%s' "$note" | jq --compact-output --arg id "$id" '. + {is: (if .id | type == "number" then $id | tonumber else $id end)}')
+  anew=$(printf '%s' "$note" | jq --compact-output --argjson anew "$anew" '
+    $anew + if .is == .id then {} else {"\(.path)/\(.id | tostring | @uri)": .is} end')
+  printf '%s\n' "- $step: $told" >&2
   note_undone
 }
 
 note_undone() {
   printf '%s' "$note" | jq --compact-output --arg base_url "$DF_BASE_URL" '
-    {$base_url, undone: .path} + if has("was") then {now} else {key} end' >>"$DF_CREATED" ||
+    {$base_url, undone: .path} + if has("was") then {now} else {key, was: .id, is} end' >>"$DF_CREATED" ||
     die 1 "$DF_CREATED: cannot be written; it does not say that this is undone: $step"
 }
 
@@ -341,16 +371,19 @@ delete_made() {
 }
 
 # made_here: what is noted as done to this instance and not as undone, in order: each note with its path and its for.
+# And what a teardown that has not ended made anew: the path that each record had, and its id now.
 made_here() {
   jq --raw-input --null-input --compact-output --arg base "$DF_BASE_URL" '
-    reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({};
+    reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({notes: {}, anew: {}};
       ([$note["created", "creating", "changed", "removing", "deleted", "settled", "undone"] | values][0]) as $path
       | ([$path, $note.key // $note.now] | tojson) as $place
-      | del(.[$place])
+      | del(.notes[$place])
       | if $note | has("created") or has("creating") or has("changed") or has("removing")
-        then .[$place] = $note + {line: input_line_number, $path, for: ($note.for // {})} else . end)
-    | [.[].created | values] as $own
-    | [.[] | select(.changed | IN($own[]) | not)] | sort_by(.line)' "$DF_CREATED"
+        then .notes[$place] = $note + {line: input_line_number, $path, for: ($note.for // {})}
+        elif $note.is != $note.was and $note.is != null then .anew["\($path)/\($note.was | tostring | @uri)"] = $note.is
+        else . end
+      | if .notes == {} then .anew = {} else . end)
+    | .notes |= ([.[].created | values] as $own | [.[] | select(.changed | IN($own[]) | not)] | sort_by(.line))' "$DF_CREATED"
 }
 
 # ---------------------------------------------------------------- how it is done
@@ -702,7 +735,7 @@ remove() {
     if [ "$status" = 404 ]; then there=''; else expect_success; fi
   fi
   if [ -n "$there" ]; then
-    note_removing "${target%%\?*}"
+    note_removing "${target%%\?*}" "$@"
     send without_body DELETE "$target" "$@"
     tell deleted
   else
@@ -771,6 +804,7 @@ note_found() {
 note_changing() {
   note_found "$(printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "$1" --argjson made_for "$made_for" '
+    def foreign_in($noted): with_entries(select((.key / ".") as [$top, $name] | ($noted | has($top)) and ($noted[$top] | type != "object" or has($name // ""))));
     def is_masked: tostring | contains("**********");
     def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
     .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
@@ -793,21 +827,69 @@ note_changing() {
     | select(.was != {})
     | . as {$was, $now}
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
-      + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)]}')"
+      + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)],
+          foreign: ($wanted.undo.foreign | foreign_in($was))}')"
 }
 
-# note_removing PATH: notes the record of the answer before it is deleted, if it can be made anew.
+# note_removing PATH [HEADER]...: notes the record of the answer before it is deleted, if it can be made anew, and before
+# that, as a teardown goes backwards, what points to it.
 note_removing() {
-  note_found "$(printf '%s\n%s' "$document" "$(record_of_answer)" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
-    --arg path "${1%/*}" --argjson made_for "$made_for" '
+  local path=${1%/*} record removal refers list related note
+  shift
+  record=$(record_of_answer)
+  removal=$(printf '%s\n%s' "$document" "$record" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
+    --arg path "$path" --argjson made_for "$made_for" '
     .[0].again as $again | .[1] as $have
     | select($again and ($have | tostring | contains("**********") | not))
     | ($have | with_entries(select(.value != null and (.key | IN($again.made[]) | not)))) as $record
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {removing: $path,
         key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
+        id: $have[$again.id],
         record: (reduce ($again.rows | to_entries[]) as {key: $relation, value: $own} ($record;
           if ((.[$relation] | arrays) // []) == [] then del(.[$relation])
-          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end))}')"
+          else .[$relation] |= map(with_entries(select(.key | IN($own[]) | not))) end)),
+        foreign: $again.foreign}')
+  if [ -z "$removal" ] || is_secret "$removal"; then return; fi
+  while IFS= read -r refers; do
+    list=$(printf '%s' "$refers" | jq --raw-output .path)
+    related=$(printf '%s' "$refers" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
+    fetch without_body GET "$list${related:+?related=$related}" "$@"
+    case $status in 2??) ;; *) continue ;; esac
+    while IFS= read -r note; do note_found "$note"; done < <(printf '%s\n%s\n%s' "$refers" "$removal" "$(exact_answer)" |
+      jq --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg path "$path" --argjson made_for "$made_for" --argjson anew '{}' '
+      def at($place; change):
+        if type == "array" then map(at($place; change))
+        elif $place == [] then change
+        elif type == "object" and has($place[0]) then .[$place[0]] |= at($place[1:]; change)
+        else . end;
+      def new_id($lists): . as $id | [$anew[$lists[] | "\(.)/\($id | tostring | @uri)"] | values][0];
+      def with_new_ids($foreign): reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.;
+        at($place | split("."); new_id($lists) // .));
+
+      def foreign_in($noted): with_entries(select((.key / ".") as [$top, $name] | ($noted | has($top)) and ($noted[$top] | type != "object" or has($name // ""))));
+      .[0] as $refers | .[1].id as $id
+      | .[2] | (.resource? | arrays)[] | objects | . as $record
+      | reduce ($refers.foreign | to_entries[] | select(.value | index([$path])) | .key / ".") as [$top, $field, $deeper] ({};
+          $record[$top] as $value
+          | if $refers.rows | has($top) then
+              $refers.rows[$top][0] as $own
+              | [$value | arrays | .[] | objects | select(.[$own] != null and .[$field] == $id)] as $there
+              | if $there == [] then .
+                else .was[$top] += $there | .now[$top] += [$there[] | {($own): .[$own], ($field): null}] end
+            elif $value | type == "object" then
+              {($field): $value[$field]} as $part
+              | ($part | at([$field, $deeper | values]; if . == $id then null else . end)) as $left
+              | if $left == $part or ($part | tostring | contains("**********")) then .
+                else .was[$top] += $part | .now[$top] += $left end
+            elif $value == $id then .was[$top] = $value | .now[$top] = null
+            else . end)
+      | select(has("was")) | .was as $was
+      | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end)
+        + {changed: "\($refers.path)/\($record[$refers.id] | tostring | @uri)"} + .
+        + {rows: ($refers.rows | with_entries(select(.key | in($was)))), merged: [$refers.merged[] | select(in($was))],
+            needs: $refers.needs, foreign: ($refers.foreign | foreign_in($was))}')
+  done < <(printf '%s' "$document" | jq --compact-output '.again.refers[]')
+  note_found "$removal"
 }
 
 # note_answered PATH [KEY]: the create was answered; without a key, it was refused.

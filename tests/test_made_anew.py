@@ -1,0 +1,100 @@
+"""What pointed to a record that an upsert deleted points to the one that its teardown makes anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.test_journeys import INSTALLED, PASSWORD
+from tests.test_settled import WAYS_TO_UNDO, LostAnswers, by_name, runner
+
+ASSIGNED = "user_to_app_to_role_by_user_id"
+
+
+def prepared(df: DreamFactoryDouble) -> RecordedSession:
+    """Roles, an app and a template, and what points to them: fields, rows, members of a config and rows in it."""
+    s = RecordedSession(df)
+    role = {"description": "old", "is_active": True}
+    gone, kept = s.create("role", {**role, "name": "gone"}, {**role, "name": "kept"})
+    apps = [("doomed", gone), ("points", gone), ("moves", gone), ("stays", kept)]
+    s.create("app", *({"name": name, "type": "0", "role_id": role, "is_active": True} for name, role in apps))
+    app = by_name(s, "app")
+    user = {"email": "ann@example.com", "name": "Ann", "password": PASSWORD, "default_app_id": app["doomed"]}
+    assigned = [(app["points"], gone), (app["stays"], kept), (app["doomed"], kept)]
+    s.create("user", {**user, ASSIGNED: [{"app_id": app, "role_id": role} for app, role in assigned]})
+    s.create("limit", {"name": "l", "type": "instance.role", "rate": "9", "period": "day", "role_id": gone})
+    [template] = s.create("email_template", {"name": "hello", "subject": "s", "body_text": "t"})
+    config = {"default_role": gone, "app_role_map": [{"app_id": app[a], "role_id": r} for a, r in apps[:2]]}
+    s.create("service", {"name": "sso", "label": "S", "type": "oauth_github", "config": config, "is_active": True})
+    users = by_name(s, "service")["user"]
+    s.call("PATCH", f"system/service/{users}", {"config": {"invite_email_template_id": template}})
+    df.reset_log()
+    return RecordedSession(df)
+
+
+def deleting(s: RecordedSession) -> None:
+    """Deletes what others point to; what pointed there is also changed before, and so is what is deleted."""
+    roles, apps = by_name(s, "role"), by_name(s, "app")
+    s.call("GET", "system/role?fields=*")
+    s.call("GET", "system/app?fields=*")
+    s.call("PATCH", f"system/app/{apps['moves']}", {"role_id": roles["kept"]})
+    s.call("PATCH", f"system/role/{roles['kept']}", {"description": "new"})
+    s.call("DELETE", f"system/role/{roles['gone']}")
+    s.call("DELETE", f"system/app/{apps['doomed']}")
+    templates = by_name(s, "email_template")
+    s.call("DELETE", f"system/email_template/{templates['hello']}")
+
+
+def set_null(df: DreamFactoryDouble) -> None:
+    """What databases do that check references (`ON DELETE SET NULL`, `ON DELETE CASCADE`)."""
+    tables = df.store.tables
+    for table, column, of in (
+        ("app", "role_id", "role"),
+        ("user", "default_app_id", "app"),
+        ("limit", "role_id", "role"),
+    ):
+        for row in tables[table].values():
+            row[column] = row[column] if row[column] in tables[of] else None
+    assigned = tables["user_to_app_to_role"]
+    living = {
+        n: row for n, row in assigned.items() if row["role_id"] in tables["role"] and row["app_id"] in tables["app"]
+    }
+    assert len(living) < len(assigned)
+    tables["user_to_app_to_role"] = living
+
+
+@pytest.mark.parametrize("database", ["keeps dead ids", "sets null"])
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_what_pointed_to_a_deleted_record_points_to_the_new_one(way: str, database: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session, _ = prepared(recorded), prepared(target)
+        deleting(session)
+        script = runner(way, session, tmp_path)
+        before = target.state()
+        script.run(target, DF_YES="1")
+        assert portable(target.state()) == portable(recorded.state())
+        if database == "sets null":
+            set_null(target)
+        with LostAnswers(target, "/role"):  # it is made anew, and nobody hears with which id
+            told = script.run(target, teardown=True, code=1)
+        told += script.run(target, teardown=True)
+        assert told.count("with another id") == 2
+        assert "already there" in told or "unchanged" in told
+        after = target.state()
+        if database == "sets null":  # rows of a config are the service's own
+            for state in (before, after):
+                state["service"] = [without_rows(service) for service in state["service"]]
+        assert portable(after) == portable(before)
+        target.reset_log()
+        script.run(target, teardown=True)
+        assert [(call.method, call.path) for call in target.writes] == []
+
+
+def without_rows(service: dict[str, Any]) -> dict[str, Any]:
+    config = service.get("config")
+    return {**service, "config": {**config, "app_role_map": None}} if isinstance(config, dict) else service
