@@ -11,6 +11,8 @@ from dfrecord.errors import stop_code
 def main() -> None:
     """Run the command line and exit, see `dfrecord.cli`."""
     sys.unraisablehook = _unraisable
+    if sys.stderr is None:  # closed (`2>&-`): nobody hears, the work is done all the same
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         from dfrecord.cli import main as run
 

@@ -4,6 +4,11 @@ Every message is one line that says what is wrong, where (file, entry number, JS
 The command line prints it after `dfrecord: ` and exits with 2, or with 1 for `WorkFailed`.
 """
 
+from __future__ import annotations
+
+from types import FrameType
+from typing import NoReturn
+
 
 class DfrecordError(Exception):
     """Anything dfrecord refuses or cannot do; the message is meant for the person at the terminal."""
@@ -30,6 +35,11 @@ class Stopped(SystemExit):
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
+
+
+def terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """What the command line does on SIGTERM: it ends like any other command, and takes away what it was writing."""
+    raise Stopped(number)
 
 
 def stop_code(error: BaseException | None) -> int:

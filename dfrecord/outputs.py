@@ -74,6 +74,15 @@ def write_files(files: Sequence[Written], may_replace: Callable[[Path], bool] = 
                 place.unlink()
 
 
+def check_place(path: Path) -> None:
+    """Raises UsageError when no file can be written there, WorkFailed when the disk is full."""
+    with _told(path):
+        if path.is_file() or not path.exists():
+            place = _place_beside(path)
+            place.touch(0o600, exist_ok=False)
+            place.unlink()
+
+
 def _holds_other(file: Written) -> bool:
     """Whether the file that is there holds something that would be lost."""
     try:
@@ -106,7 +115,7 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise WorkFailed(f"{path}: {error.strerror}; nothing was written") from None
-        raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place with -o") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
 
 
 def write_out(content: bytes) -> None:

@@ -30,9 +30,13 @@ WRITING = {
 }
 PRINTING = {
     "show": ("show", TENANT),
+    "json": ("show", TENANT, "--json"),
     "formats": ("formats",),
+    "addon": ("addon",),
+    "completion": ("completion", "bash"),
     "help": ("--help",),
     "curl": (*WRITING["curl"], "-"),
+    "report": ("report", TENANT, "-o", "-"),
     "import": (*WRITING["import"], "-"),
 }
 
@@ -191,6 +195,61 @@ def test_nobody_reading_is_no_error_message(arguments: tuple[str, ...]) -> None:
     os.close(writing)
     assert process.communicate(timeout=60)[1] == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("options", [("--plan",), ("--plan", "--json"), ("--upsert", "--json")])
+@pytest.mark.parametrize(("full", "code", "line"), [(False, 141, ""), (True, 1, "No space left on device")])
+def test_a_replay_whose_output_nobody_takes_ends_like_the_others(
+    options: tuple[str, ...], full: bool, code: int, line: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble(id_offset=9) as df:
+        environment = {**os.environ, "DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        reading, writing = os.pipe()
+        os.close(reading)
+        if full:
+            os.dup2(os.open("/dev/full", os.O_WRONLY), writing)
+        options = (*options, "--created-file", str(tmp_path / "notes"))
+        process = started("replay", TENANT, *options, stdout=writing, env=environment)
+        os.close(writing)
+        error = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == code
+        assert line in error
+        assert error.count("\n") == bool(line)
+
+
+@pytest.mark.parametrize(
+    "arguments", [*PRINTING.values(), *WRITING.values()], ids=[*PRINTING, *(f"-o {w}" for w in WRITING)]
+)
+def test_the_work_is_done_when_standard_error_is_closed(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    output = [str(tmp_path / "out.json")] if arguments[-1] == "-o" else []
+    command = [*COMMAND, *map(str, arguments), *output]
+    open_one, closed = (
+        subprocess.run(["bash", "-c", f'"$@" 2>{to}', "-", *command, *more], capture_output=True, cwd=ROOT)
+        for to, more in (("/dev/null", []), ("&-", ["--force"] if output else []))
+    )
+    assert (closed.returncode, closed.stdout) == (open_one.returncode, open_one.stdout)
+    assert closed.returncode == 0
+
+
+@pytest.mark.parametrize("place", ["/sys/junit.xml", "{}/missing/junit.xml", "-"])
+def test_a_replay_sends_nothing_when_its_results_could_not_be_written(place: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=9) as df:
+        options = ["--base-url", df.url, f"--created-file={tmp_path}/notes", "--junit", place.format(tmp_path)]
+        environment = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        done = dfrecord("replay", TENANT, *options, code=2, environment=environment)
+        assert "nothing was sent" in told(done.stderr)
+        assert "--junit" in told(done.stderr)
+        assert df.log == []
+        assert not list(tmp_path.iterdir())
+
+
+def test_what_a_replay_did_is_told_though_the_disk_is_full(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=9) as df:
+        options = ["--base-url", df.url, f"--created-file={tmp_path}/notes", "--junit", "/dev/full"]
+        environment = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        *_, summary, last = dfrecord("replay", TENANT, *options, code=1, environment=environment).stderr.splitlines()
+        assert summary == b"4 steps, all as recorded"
+        assert last == b"dfrecord: /dev/full: No space left on device; nothing was written"
 
 
 def test_a_closed_standard_output_is_told() -> None:

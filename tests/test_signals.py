@@ -85,7 +85,8 @@ def wrong_with(ended: Ended, number: int, whole: Ended) -> str:
     """What is not as promised, empty when all is. Python ends itself by the signal inside an exec() of a text."""
     if ended.code not in (whole.code, 128 + number, -number):
         return f"exit code {ended.code}"
-    told = [line for line in ended.error.splitlines() if line and not line.startswith("[")]  # but a replay's steps
+    steps = ("[", "  stopping once")  # and what a replay waits for
+    told = [line for line in ended.error.splitlines() if line and not line.startswith(steps)]
     if ended.code != whole.code and (len(told) > 1 or not all("stopped" in line for line in told)):
         return "more than one line"
     for name, content in ended.files.items():

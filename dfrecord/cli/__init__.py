@@ -11,14 +11,13 @@ import os
 import signal
 import sys
 from io import TextIOWrapper
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from dfrecord import DfrecordError, WorkFailed, __version__
 from dfrecord.cli.talk import tell
-from dfrecord.errors import Stopped, stop_code
+from dfrecord.errors import Stopped, stop_code, terminated
 from dfrecord.outputs import DISK_ERRORS
 
 COMMANDS = {
@@ -81,7 +80,7 @@ def _run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a code page of Windows has no arrow, nor what a recording may hold
             stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminated)
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
         if sys.stdout is not None:
@@ -115,11 +114,6 @@ def _run() -> int:
             raise
         about = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return _say(f"unexpected {about} (a bug in dfrecord: run again with DFRECORD_DEBUG=1 and report it)", 2)
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """Ends like any other command: what was being written beside its place is taken away."""
-    raise Stopped(number)
 
 
 def _say(message: str, code: int) -> int:

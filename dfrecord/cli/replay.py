@@ -13,14 +13,13 @@ import click
 from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
 from dfrecord.cli.progress import display
 from dfrecord.cli.talk import tell
-from dfrecord.errors import UsageError
-from dfrecord.outputs import Written, write_file
+from dfrecord.errors import DfrecordError, UsageError
+from dfrecord.outputs import Written, check_place, write_file
 
 if TYPE_CHECKING:
     from dfrecord.replaying.planned import Plan
 
 WOULD_CHANGE = 3
-INTERRUPTED = 130
 
 
 @click.command("replay")
@@ -103,20 +102,31 @@ def command(
     if plan_only:
         make_plan = teardown_plan if journey.teardown else plan
         _tell_plan(make_plan(journey, options, catalog), as_json)
+    if junit is not None:
+        _check_junit(junit)
     total = len(journey.steps)
     with display(total, lines=not as_json, quiet=quiet) as shown:
         options = replace(options, begin=shown.begin, say=shown.say)
         start = run.tear_down if journey.teardown else run.replay
         replayed = start(journey, options, catalog, lambda result: shown.show(told.result_lines(result, total)))
-    if junit is not None:
-        write_file(Written(junit, told.junit_xml(replayed)))
     if as_json:
         click.echo(json.dumps(told.run_account(replayed), indent=2))
     if not quiet and (replayed.interrupted or not as_json):
         unsaid = ("base_url", "first_step", *(["proxy"] if "@" in proxy else []))  # its password is nobody's business
         again = ["dfrecord", "replay", argument(source), "--base-url", base_url, *given_options(*unsaid)]
         tell(told.summary(replayed, pasted_line(again)))
-    raise click.exceptions.Exit(INTERRUPTED if replayed.interrupted else 0 if replayed.ok else 1)
+    if junit is not None:  # last: what the run did is told, whatever becomes of the file
+        write_file(Written(junit, told.junit_xml(replayed)))
+    raise click.exceptions.Exit(128 + replayed.signal if replayed.interrupted else 0 if replayed.ok else 1)
+
+
+def _check_junit(junit: Path) -> None:
+    if str(junit) == "-":
+        raise UsageError("--junit -: name a file; nothing was sent")
+    try:
+        check_place(junit)
+    except DfrecordError as error:
+        raise type(error)(f"--junit {error}; nothing was sent") from None
 
 
 def _tell_plan(plan: Plan, as_json: bool) -> NoReturn:

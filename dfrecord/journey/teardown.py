@@ -100,10 +100,10 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
     in an app, seen from the role).
     """
     keeps_secrets = any(rule.path not in facts.made_secrets and not rule.when for rule in facts.secrets)
-    if keeps_secrets or facts.may_hold_secrets or not facts.numbered or facts.key_field is None:
+    if keeps_secrets or facts.may_hold_secrets or not facts.numbered or not facts.natural_key:
         return None
     made = tuple(sorted(facts.server_made | facts.made_secrets | {catalog.id}))
-    key, rows = Array((facts.key_field,)), _rows(facts, catalog)
+    key, rows = Array(facts.key_fields), _rows(facts, catalog)
     return Object((("key", key), ("id", facts.id_field), ("made", Array(made)), ("rows", rows)))
 
 

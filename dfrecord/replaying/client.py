@@ -13,7 +13,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
-from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.errors import Stopped, UsageError, WorkFailed
 from dfrecord.journey.model import Tree
 from dfrecord.normalise.body import parse_json
 from dfrecord.outputs import plain
@@ -99,7 +99,7 @@ class Client:
         self.base_url = base_url.rstrip("/")
         self._say = say
         self.writing = False  # whether a request is under way that may change something
-        self.cut_off = False  # whether Ctrl-C ended one, so that nobody knows what it did
+        self.cut_off = False  # whether a signal ended one, so that nobody knows what it did
         self._timeout = connection.timeout
         self._until = 0.0  # when the answer that is waited for has to be there, by the monotonic clock
         self._http = requests.Session()
@@ -166,7 +166,7 @@ class Client:
             raise WorkFailed(f"no answer from {self.base_url}: {plain(str(error))}") from None
         except (requests.RequestException, OSError) as error:
             raise WorkFailed(f"no answer from {self.base_url}: {_cause(error)}") from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             self.cut_off = self.writing
             raise
         finally:

@@ -37,15 +37,21 @@ class StepResult:
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """A whole run. `stopped_at` is the step to go on with after a failure or an interruption, 0 when all ran;
-    `unsure` that its request was sent and no answer came, so that it may have been done.
+    `signal` the one that interrupted it, 0 for none; `unsure` that its request was sent and no answer came, so that it
+    may have been done.
     """
 
     journey: str
     base_url: str
     results: tuple[StepResult, ...]
     stopped_at: int = 0
-    interrupted: bool = False
+    signal: int = 0
     unsure: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or SIGTERM ended it."""
+        return self.signal != 0
 
     @property
     def ok(self) -> bool:

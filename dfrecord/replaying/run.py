@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.errors import Stopped, UsageError, WorkFailed, stop_code
 from dfrecord.journey.model import (
     Journey,
     Step,
@@ -137,15 +137,15 @@ class _Run:
                 for place, item in enumerate(schedule):
                     number = self._number(schedule[place:])
                     if stop_asked():
-                        return self._ended(stopped_at=number, interrupted=True)
+                        return self._ended(stopped_at=number, signal=stop_asked())
                     if not self._run_one(item):
                         return self._ended(stopped_at=number)
                     if place == last and not stop_asked():  # before a logout, while the session can still read
                         number = 0
                         self._read_again()
-            except KeyboardInterrupt:
-                return self._ended(stopped_at=number, interrupted=True)
-            return self._ended(interrupted=stop_asked())
+            except (KeyboardInterrupt, Stopped) as stop:
+                return self._ended(stopped_at=number, signal=stop_code(stop) - 128)
+            return self._ended(signal=stop_asked())
 
     def _number(self, ahead: Sequence[Step | Variable]) -> int:
         """The number of the next step, 0 when there is none."""
@@ -162,7 +162,7 @@ class _Run:
                 undo = self._undo(session)
                 for made in reversed(self.created.made()):
                     if stop_asked():
-                        return self._ended(interrupted=True)
+                        return self._ended(signal=stop_asked())
                     result = undo(made)
                     if result:
                         self._add(result)
@@ -173,8 +173,8 @@ class _Run:
                     self._add(StepResult(0, "tear_down", "Left alone", Outcome.SKIPPED, message=message))
                 for step in session.logouts:
                     self._run_one(step)
-            except KeyboardInterrupt:
-                return self._ended(interrupted=True)
+            except (KeyboardInterrupt, Stopped) as stop:
+                return self._ended(signal=stop_code(stop) - 128)
         return self._ended()
 
     def _undo(self, session: UndoSession) -> Undo:
@@ -202,9 +202,9 @@ class _Run:
         check_first_step(self.journey, self.options)
         self.created.check()
 
-    def _ended(self, stopped_at: int = 0, *, interrupted: bool = False) -> Replayed:
+    def _ended(self, stopped_at: int = 0, *, signal: int = 0) -> Replayed:
         results, unsure = tuple(self.results), self.client.cut_off
-        return Replayed(self.journey.name, self.client.base_url, results, stopped_at, interrupted, unsure)
+        return Replayed(self.journey.name, self.client.base_url, results, stopped_at, signal, unsure)
 
     # ---------------------------------------------------------------- one step
 

@@ -1,4 +1,5 @@
-"""Ctrl-C during a run: a request that may change something is finished first, so that everybody knows what was done."""
+"""Ctrl-C and SIGTERM during a run: a request that may change something is finished first, so that everybody knows what
+was done."""
 
 from __future__ import annotations
 
@@ -7,44 +8,54 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
+from dfrecord.errors import Stopped, terminated
 from dfrecord.replaying.client import Client, Say
 
 PATIENCE = 5.0
-"""Seconds that an answer is waited for after the first Ctrl-C; a second one, or their end, stops at once."""
+"""Seconds that an answer is waited for after the first signal; a second one, or their end, stops at once."""
 
 
 @contextmanager
-def stopping(client: Client, say: Say) -> Iterator[Callable[[], bool]]:
-    """What is given tells whether to stop before the next step; otherwise Ctrl-C is a KeyboardInterrupt as ever.
+def stopping(client: Client, say: Say) -> Iterator[Callable[[], int]]:
+    """What is given tells the signal that asks to stop before the next step, 0 for none; otherwise Ctrl-C is a
+    KeyboardInterrupt as ever, and SIGTERM what the command line makes of it, Stopped.
 
-    Leaves the signal alone outside the main thread, and where the program has a handler of its own.
+    Leaves a signal alone outside the main thread, and where the program has a handler of its own.
     """
-    asked = False
+    asked = 0
+
+    def stop(number: int) -> NoReturn:
+        raise Stopped(number) if number == signal.SIGTERM else KeyboardInterrupt
 
     def heard(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked or not client.writing:
-            raise KeyboardInterrupt
-        asked = True
+            stop(number)
+        asked = number
         say("stopping once the instance has answered; Ctrl-C again stops at once")
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
     def too_long(number: int, frame: FrameType | None) -> None:
         if client.writing:
-            raise KeyboardInterrupt
+            stop(asked)
 
-    is_ours = threading.current_thread() is threading.main_thread()
-    if not is_ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: False
+    known = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminated}
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [number for number, handler in known.items() if is_main and signal.getsignal(number) is handler]
+    if not ours:
+        yield lambda: 0
         return
-    signal.signal(signal.SIGINT, heard)
+    for number in ours:
+        signal.signal(number, heard)
     alarm = signal.signal(signal.SIGALRM, too_long) if hasattr(signal, "SIGALRM") else None
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ours:
+            signal.signal(number, known[number])
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, alarm)

@@ -62,7 +62,7 @@ class Undo:
             back = undoing.taken_back(note, record) if record is not None else {}
             return ("change", f"Put back {made.path}") if back else None
         if made.key is not None and made.removal is not None:
-            found = self.target.keyed(made.path, made.key, self.headers)
+            found = self._there(made, made.key, made.removal)
             self._remember(made.path, made.removal, as_json(found.get(self.target.conventions.id)) if found else "new")
             return None if found else ("create", _title_anew(made, made.key))
         path = self._path(made)
@@ -107,7 +107,7 @@ class Undo:
 
     def _make_anew(self, made: Made, key: Mapping[str, Any], removal: dict[str, Any]) -> _Sent:
         """Create a record that was deleted, unless there is one."""
-        there: Tree = self.target.keyed(made.path, key, self.headers)
+        there: Tree = self._there(made, key, removal)
         sent = _Sent(Outcome.UNCHANGED)
         if there is None:
             record = undoing.with_new_ids(removal["record"], removal.get("foreign", {}), self.anew)
@@ -120,6 +120,12 @@ class Undo:
         self._remember(made.path, removal, id_now)
         self.created.note_undone(made, id_now)
         return sent
+
+    def _there(self, made: Made, key: Mapping[str, Any], removal: dict[str, Any]) -> Object | None:
+        """The record that was deleted, if there is one again."""
+        return self.target.keyed(
+            made.path, undoing.with_new_ids(key, removal.get("foreign", {}), self.anew), self.headers
+        )
 
     def _remember(self, path: str, removal: dict[str, Any], id_now: Any) -> None:
         if id_now is not None and id_now != removal.get("id"):
@@ -141,4 +147,4 @@ def _refused(answered: Answered) -> _Sent:
 
 
 def _title_anew(made: Made, key: Mapping[str, Any]) -> str:
-    return f"Make anew {' '.join(map(str, key.values()))} in {made.path}"
+    return f"Make anew {next(iter(key.values()), '')} in {made.path}"

@@ -782,10 +782,15 @@ class DreamFactory:
         self._say(f"- {title}: {told}")
 
     def _make_anew(self, note: dict[str, Any]) -> None:
-        path, key, own = note["removing"], note["key"], "id"
-        title = f"Make anew {readable(' '.join(map(str, key.values())))} in {path}"
+        path, own = note["removing"], "id"
+        title = (
+            f"Make anew {readable(str(next(iter(note['key'].values()), '')))} in {path}"
+        )
+        key, record = (
+            with_new_ids(note[part], note.get("foreign", {}), self.anew)
+            for part in ("key", "record")
+        )
         found = self._search(title, "record", path, key)
-        record = with_new_ids(note["record"], note.get("foreign", {}), self.anew)
         if self.planning:
             if not found:
                 self._plan(
@@ -807,7 +812,7 @@ class DreamFactory:
             )
         ids = {"was": note.get("id"), "is": pick(there, own)}
         self._is_anew(path, ids)
-        self._note(undone=path, key=key, **ids)
+        self._note(undone=path, key=note["key"], **ids)
         self._say(
             f"- {title}: {'already there' if found else 'created, with another id'}"
         )

@@ -310,22 +310,13 @@ put_back() {
 # make_anew: creates a record that was deleted, unless there is one.
 make_anew() {
   local makes='' told='already there' id
-  step=$(printf '%s' "$key" | jq --raw-output '[.[] | tostring] | join(" ") | explode | map(if . < 32 then 32 else . end) | implode')
-  step="Make anew $step in $path" json=$key
+  step=$(printf '%s' "$key" | jq --raw-output '[.[]][0] | tostring | explode | map(if . < 32 then 32 else . end) | implode')
+  step="Make anew $step in $path"
+  json=$(with_new_ids .key)
   search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
   id=${hits#1=}
   if [ -z "$hits" ]; then
-    json=$(printf '%s' "$note" | jq --compact-output --argjson anew "$anew" '
-      def at($place; change):
-        if type == "array" then map(at($place; change))
-        elif $place == [] then change
-        elif type == "object" and has($place[0]) then .[$place[0]] |= at($place[1:]; change)
-        else . end;
-      def new_id($lists): . as $id | [$anew[$lists[] | "\(.)/\($id | tostring | @uri)"] | values][0];
-      def with_new_ids($foreign): reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.;
-        at($place | split("."); new_id($lists) // .));
-
-      .foreign as $foreign | .record | with_new_ids($foreign) | {resource: [.]}')
+    json=$(with_new_ids .record | jq --compact-output '{resource: [.]}')
     send with_json POST "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
     id=$(exact_answer | jq --raw-output '(.resource[0])? // . | .id')
     told='created, with another id'
@@ -335,6 +326,21 @@ make_anew() {
     $anew + if .is == .id then {} else {"\(.path)/\(.id | tostring | @uri)": .is} end')
   printf '%s\n' "- $step: $told" >&2
   note_undone
+}
+
+# with_new_ids PART: a part of the note, with the ids that records have now which were made anew.
+with_new_ids() {
+  printf '%s' "$note" | jq --compact-output --argjson anew "$anew" '
+    def at($place; change):
+      if type == "array" then map(at($place; change))
+      elif $place == [] then change
+      elif type == "object" and has($place[0]) then .[$place[0]] |= at($place[1:]; change)
+      else . end;
+    def new_id($lists): . as $id | [$anew[$lists[] | "\(.)/\($id | tostring | @uri)"] | values][0];
+    def with_new_ids($foreign): reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.;
+      at($place | split("."); new_id($lists) // .));
+
+    .foreign as $foreign | '"$1"' | with_new_ids($foreign)'
 }
 
 note_undone() {

@@ -240,8 +240,9 @@ def test_stopped_run_goes_on_from_its_step(tmp_path: Path) -> None:
         assert portable(df.state()) == portable(json.loads((TENANT.parent / "state.json").read_text()))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
-def test_interrupted_run_says_where_and_how_to_go_on(signals: int, tmp_path: Path) -> None:
+def test_interrupted_run_says_where_and_how_to_go_on(signals: int, number: int, tmp_path: Path) -> None:
     recording = tmp_path / "o'ne recording.har"
     recording.write_bytes(TENANT.read_bytes())
     with DreamFactoryDouble(id_offset=1000) as df:
@@ -260,10 +261,10 @@ def test_interrupted_run_says_where_and_how_to_go_on(signals: int, tmp_path: Pat
         with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as running:
             assert asked.wait(60)
             for _ in range(signals):
-                running.send_signal(signal.SIGINT)
+                running.send_signal(number)
                 time.sleep(0.5)
             told = running.communicate(timeout=20)[1]
-        assert running.returncode == 130
+        assert running.returncode == 128 + number
         assert "Traceback" not in told
         again = told.splitlines()[-1].partition("go on with: dfrecord ")[2]
         if signals == 2:  # nobody knows whether the role was made
