@@ -1,7 +1,8 @@
 """What an upsert need not do, so that a second run finds nothing to do.
 
 A record that the journey makes and deletes again is not made, one that it deletes in the end is not changed before, and
-one that it deletes and makes anew is changed instead. References to what is gone in the end go with it.
+one that it deletes and makes anew is changed instead. References to what is gone in the end go with it; an update makes
+them null, as it may find another one there.
 """
 
 from __future__ import annotations
@@ -109,19 +110,24 @@ def _kept(part: Part, gone: set[str], made: set[str]) -> Part | None:
     if isinstance(part, Write):
         if part.subject in gone:
             return part if part.step.kind is StepKind.DELETE and part.subject not in made else None
-        record = _without(part.record, gone)
+        updates = part.step.kind is StepKind.UPDATE
+        record = _without(part.record, gone, frozenset(part.facts.key_fields) if updates else None)
         assert isinstance(record, Object)
         request = replace(part.step.request, body=JsonBody(record))
         return replace(part, record=record, step=replace(part.step, request=request))
     return part if part.captures or not gone & set(variables_of_step(part)) else None
 
 
-def _without(tree: Tree, gone: set[str]) -> Tree:
-    """The value without the fields that hold one of these variables, and without the rows that do."""
+def _without(tree: Tree, gone: set[str], keys: frozenset[str] | None) -> Tree:
+    """The value without the rows that hold one of these variables, and without the fields that do.
+
+    Given the `keys` of a record, only those of its fields go; the others become null.
+    """
     match tree:
         case Object(members=members):
-            kept = [(k, v) for k, v in members if not (isinstance(v, Var) and v.name in gone)]
-            return Object(tuple((key, _without(value, gone)) for key, value in kept))
+            found = [(key, isinstance(value, Var) and value.name in gone, value) for key, value in members]
+            kept = [each for each in found if not each[1] or (keys is not None and each[0] not in keys)]
+            return Object(tuple((k, None if is_gone else _without(v, gone, keys)) for k, is_gone, v in kept))
         case Array(items=items):
             return Array(tuple(item for item in items if not gone & set(variables_of_tree(item))))
     return tree
