@@ -54,6 +54,10 @@ def script(content: str) -> Exchange:
     return exchange("system/event_script/x", json.dumps({"content": content, "type": "nodejs"}))
 
 
+def refused(message: str) -> Exchange:
+    return exchange(response=answered(json.dumps({"error": {"message": message}}), JSON, 500))
+
+
 def part(disposition: str, content: str) -> str:
     return f"--XX\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n--XX--\r\n"
 
@@ -113,6 +117,12 @@ PLACES: dict[str, Exchange] = {
     "header of a script": script(f"get(url, {{headers: {{'Authorization': 'Bearer {SECRET}'}}}});"),
     "PHP": script(f"$options = ['password' => '{SECRET}'];"),
     "error": exchange(response=answered(json.dumps({"error": {"message": f"mysql://root:{SECRET}@db/x"}}), JSON, 400)),
+    "row in an error": refused(
+        "SQLSTATE[23000]: (SQL: insert into &quot;app&quot; (&quot;name&quot;, &quot;description&quot;, "
+        f"&quot;api_key&quot;, &quot;created_date&quot;) values (a, one, two, {SECRET}, 2026-11-23 23:09:33))"
+    ),
+    "last of a row in an error": refused(f"(SQL: insert into `user` (`name`, `password`) values (a, {SECRET}))"),
+    "update in an error": refused(f"(SQL: update `user` set `password` = {SECRET}, `name` = a where `id` = 7)"),
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 
@@ -183,6 +193,7 @@ ORDINARY = [
         body=json.dumps({"name": "r", "description": "Bearer authentication and basic authorization, see page 12"})
     ),
     exchange(body=json.dumps({"value": "12345678", "name": "timeout_ms"})),
+    refused('(SQL: insert into "role" ("name", "created_date") values (r12345678, 2026-11-23 23:09:33))'),
     exchange("system/role?filter=" + quote('name="tenant-12345678"')),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
 ]

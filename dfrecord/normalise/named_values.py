@@ -1,4 +1,4 @@
-"""Values that stand beside a name inside free text: in URLs, forms, connection strings, headers, code, YAML, HTML.
+"""Values that stand beside a name inside free text: URLs, forms, connection strings, headers, code, YAML, HTML, SQL.
 
 It says what is written there, not what is secret; that the catalog judges by the names.
 """
@@ -19,6 +19,9 @@ _SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
 _QUOTED = re.compile(rf"""({_NAME})["']?\s{{0,9}}(?:=>|[:=])\s{{0,9}}(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
 _LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
 _INPUT = re.compile(r"""\bname=["']([^"'<>]{1,60})["'][^<>]{0,500}?\bvalue=["']([^"'<>]{6,})["']""")
+_INSERT = re.compile(r"(?i)\binsert into \S{1,200} \(([^()]{1,4000})\) values \(([^\r\n]{1,20000})")
+_SET = re.compile(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
+_COMMAS = 20  # in the values of a row
 
 
 def named_values(text: str) -> Iterator[tuple[str, str]]:
@@ -53,3 +56,18 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
     if "<" in text:
         for name, value in _INPUT.findall(text):
             yield name, html.unescape(value)
+    if "&quot;" in text and "SQL" in text:
+        text = html.unescape(text)
+    if "values (" in text:
+        for columns, row in _INSERT.findall(text):
+            yield from _in_row(columns.split(", "), row.split(", "))
+    if " = " in text:
+        yield from _SET.findall(text)
+
+
+def _in_row(columns: list[str], row: list[str]) -> Iterator[tuple[str, str]]:
+    """The values of a row that an error quotes as it stands: with commas in them, a column may have one of several."""
+    for place, column in enumerate(columns):
+        for value in row[place : place + 1 + min(max(len(row) - len(columns), 0), _COMMAS)]:
+            if len(value := value.partition(")")[0]) >= 6:
+                yield column.strip('`"[] '), value
