@@ -14,16 +14,21 @@ from tests.test_graphs import settled
 from tests.test_journeys import INSTALLED, PASSWORD
 from tests.test_settled import WAYS_TO_UNDO, LostAnswers, by_name, runner
 
+SECRET = "Never-noted-77"
 ASSIGNED = "user_to_app_to_role_by_user_id"
+ACCESS = "role_service_access_by_role_id"
 
 
 def prepared(df: DreamFactoryDouble) -> RecordedSession:
     """Roles, an app and a template, and what points to them: fields, rows, members of a config and rows in it."""
     s = RecordedSession(df)
+    [shelf] = s.create("service", {"name": "shelf", "label": "S", "type": "local_file", "config": {"container": "x"}})
     role = {"description": "old", "is_active": True}
-    gone, kept = s.create("role", {**role, "name": "gone"}, {**role, "name": "kept"})
+    access = {"service_id": shelf, "component": "*", "verb_mask": 1, "requestor_mask": 1}
+    gone, kept = s.create("role", {**role, "name": "gone"}, {**role, "name": "kept", ACCESS: [access]})
     apps = [("doomed", gone), ("points", gone), ("moves", gone), ("stays", kept)]
-    s.create("app", *({"name": name, "type": "0", "role_id": role, "is_active": True} for name, role in apps))
+    rest = {"type": "0", "is_active": True, "storage_service_id": shelf}
+    s.create("app", *({"name": name, "role_id": role, **rest} for name, role in apps))
     app = by_name(s, "app")
     user = {"email": "ann@example.com", "name": "Ann", "password": PASSWORD, "default_app_id": app["doomed"]}
     assigned = [(app["points"], gone), (app["stays"], kept), (app["doomed"], kept)]
@@ -50,6 +55,7 @@ def deleting(s: RecordedSession) -> None:
     s.call("PATCH", f"system/role/{roles['kept']}", {"description": "new"})
     s.call("DELETE", f"system/limit/{by_name(s, 'limit')['goes']}")
     s.call("DELETE", f"system/role/{roles['gone']}")
+    s.call("DELETE", f"system/service/{by_name(s, 'service')['shelf']}")
     s.call("DELETE", f"system/app/{apps['doomed']}")
     templates = by_name(s, "email_template")
     s.call("DELETE", f"system/email_template/{templates['hello']}")
@@ -71,6 +77,9 @@ def set_null(df: DreamFactoryDouble) -> None:
     }
     assert len(living) < len(assigned)
     tables["user_to_app_to_role"] = living
+    access = tables["role_service_access"]
+    tables["role_service_access"] = {n: row for n, row in access.items() if row["service_id"] in tables["service"]}
+    assert len(tables["role_service_access"]) < len(access)
 
 
 @pytest.mark.parametrize("database", ["keeps dead ids", "sets null"])
@@ -88,7 +97,7 @@ def test_what_pointed_to_a_deleted_record_points_to_the_new_one(way: str, databa
         with LostAnswers(target, "/role"):  # it is made anew, and nobody hears with which id
             told = script.run(target, teardown=True, code=1)
         told += script.run(target, teardown=True)
-        assert told.count("with another id") == 3
+        assert told.count("with another id") == 4
         assert "already there" in told or "unchanged" in told
         after = target.state()
         if database == "sets null":  # rows of a config are the service's own
@@ -103,3 +112,29 @@ def test_what_pointed_to_a_deleted_record_points_to_the_new_one(way: str, databa
 def without_rows(service: dict[str, Any]) -> dict[str, Any]:
     config = service.get("config")
     return {**service, "config": {**config, "app_role_map": None}} if isinstance(config, dict) else service
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_no_secret_of_a_deleted_service_is_noted(way: str, tmp_path: Path) -> None:
+    headers = [{"name": "Authorization", "value": f"Basic {SECRET}"}]
+    configs: dict[str, Any] = {
+        "header": {"base_url": "http://h/", "headers": headers},
+        "url": {"base_url": f"http://u:{SECRET}@h/"},
+        "masked": {"host": "h", "database": "d", "username": "u", "password": SECRET},
+    }
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        for df in (recorded, target):
+            for name, config in configs.items():
+                kind = "pgsql" if name == "masked" else "rws"
+                RecordedSession(df).create("service", {"name": name, "label": "L", "type": kind, "config": config})
+        session = RecordedSession(recorded)
+        services = by_name(session, "service")
+        for name in configs:
+            session.call("DELETE", f"system/service/{services[name]}")
+        script = runner(way, session, tmp_path)
+        script.run(target, DF_YES="1")
+        notes = "".join(path.read_text() for path in tmp_path.iterdir() if path.suffix in (".jsonl", ".json"))
+        assert SECRET not in notes
+        told = script.run(target, teardown=True)
+        assert "Make anew" not in told
+        assert not configs.keys() & by_name(RecordedSession(target), "service").keys()

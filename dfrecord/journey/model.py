@@ -299,7 +299,8 @@ class Wanted:
                      "foreign": {…}},              it may make anew (`replaying.undoing`)
          "again":   {"key": ["name"],              with a teardown, of a delete: how to make the record anew, if it can
                      "id": "id",                   be: its natural key and id, what the server makes, and its rows
-                     "made": ["id"],
+                     "made": ["id"],               not where its JSON matches `secret`
+                     "secret": "",
                      "rows": {"lookup_by_role_id": ["id", "role_id"]},
                      "foreign": {"role_id": ["/api/v2/system/role"]},
                      "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it

@@ -31,6 +31,7 @@ from dfrecord.system_api.catalog import Catalog, Resource
 NOT_UNDONE = "the teardown does not undo this step"
 MADE_ANEW = "the teardown makes anew what this step deletes, with another id, and points to that what pointed to it"
 ACTS = "of several accounts, the teardown acts as the one that logs in here"
+MADE_ANEW_WITHOUT_SECRETS = f"{MADE_ANEW}; only where it holds no secret, which no run notes"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
 
@@ -62,7 +63,8 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
                 reason = f"{', '.join(hidden)}: {NOT_PUT_BACK}"
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         if again or _lasts(made, catalog):
-            reason = NOT_UNDONE if step.kind is not StepKind.DELETE else MADE_ANEW if again else NOT_MADE_ANEW
+            made_anew = MADE_ANEW_WITHOUT_SECRETS if again and again.get("secret") else MADE_ANEW
+            reason = NOT_UNDONE if step.kind is not StepKind.DELETE else made_anew if again else NOT_MADE_ANEW
             residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         steps.append(made)
     if sum(step.kind is StepKind.LOGIN for step in journey.steps) > 1:
@@ -94,17 +96,27 @@ def _lasts(step: Step, catalog: Catalog) -> bool:
 
 
 def _again(facts: Resource, catalog: Catalog) -> Object | None:
-    """How a deleted record can be made anew, None when its secrets or its name would be missing.
+    """How a deleted record can be made anew, None when its name, or a secret that the server never shows, is missing.
 
     It gets back the rows of its own; a row that is another's stays where it is and would be made twice (a user's role
     in an app, seen from the role).
     """
-    keeps_secrets = any(rule.path not in facts.made_secrets and not rule.when for rule in facts.secrets)
-    if keeps_secrets or facts.may_hold_secrets or not facts.numbered or not facts.natural_key:
+    secrets = [rule.path for rule in facts.secrets if rule.path not in facts.made_secrets and not rule.when]
+    is_account = any("." not in path for path in secrets)
+    if is_account or facts.may_hold_secrets or not facts.numbered or not facts.natural_key:
         return None
-    made = tuple(sorted(facts.server_made | facts.made_secrets | {catalog.id}))
-    key, rows = Array(facts.key_fields), _rows(facts, catalog)
-    return Object((("key", key), ("id", facts.id_field), ("made", Array(made)), ("rows", rows)))
+    made = sorted(
+        {place.replace("[]", "") for place in facts.server_made | facts.made_secrets | facts.self_keys | {catalog.id}}
+    )
+    return Object(
+        (
+            ("key", Array(facts.key_fields)),
+            ("id", facts.id_field),
+            ("made", Array(tuple(made))),
+            ("secret", catalog.looks_secret(facts) if secrets else ""),
+            ("rows", _rows(facts, catalog)),
+        )
+    )
 
 
 def _rows(facts: Resource, catalog: Catalog) -> Object:

@@ -351,6 +351,19 @@ class Catalog:
         """Whether this is the fixed public API key of a seeded console app (system-api.md section 2.3)."""
         return api_key.startswith(tuple(self.session.console_api_keys))
 
+    def looks_secret(self, facts: Resource) -> str:
+        """A regular expression, in any case, for the JSON text of a record of this resource that may hold a secret.
+
+        It finds too much rather than too little: any telling word in a name, and passwords in URLs and parameters.
+        """
+        own = {rule.path.rpartition(".")[2].removesuffix("[]") for rule in facts.secrets if "[]" not in rule.path}
+        lists = {rule.path.partition("[]")[0].rpartition(".")[2] for rule in facts.secrets if "[]" in rule.path}
+        rules = self._facts.secret_words
+        words = "|".join(map(re.escape, sorted({*own, *rules.last, *rules.in_config})))
+        rows = [f'"(?:{"|".join(map(re.escape, sorted(lists)))})":\\[[^\\]]'] if lists else []
+        named = rf'"[^"]*(?:{words})[^"]*":(?!null|""|true|false|\[\]|\{{\}})'
+        return "|".join([named, *rows, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"])
+
     @cached_property
     def usual_server_made(self) -> frozenset[str]:
         """The fields that the server makes in records of nearly every resource: ids, dates, who made them."""

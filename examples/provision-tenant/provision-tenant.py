@@ -1422,17 +1422,20 @@ def remembered(
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
     """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}.
 
-    `again` names the fields of its natural key and its id, those that the server makes, `[id, parent]` of the rows it
-    has, and the places of ids. Empty when it holds a secret.
+    `again` names the fields of its natural key and its id, the places that the server makes, `[id, parent]` of the rows
+    it has, and the places of ids. Empty when it may hold a secret: its JSON matches `secret`, or something is masked.
     """
-    if not again or "**********" in str(have):
+    told = json.dumps(have, ensure_ascii=False, separators=(",", ":"))
+    if (
+        not again
+        or "**********" in told
+        or (again["secret"] and re.search(again["secret"], told, re.IGNORECASE))
+    ):
         return {}
     key = {name: have.get(name) for name in again["key"]}
-    record = {
-        name: value
-        for name, value in have.items()
-        if name not in again["made"] and value is not None
-    }
+    record = {name: value for name, value in have.items() if value is not None}
+    for place in again["made"]:
+        record = without_place(record, place.split("."))
     for relation, own in again["rows"].items():
         rows = objects_in(record.pop(relation, None))
         if rows:
@@ -1446,6 +1449,17 @@ def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
         "record": record,
         "foreign": again["foreign"],
     }
+
+
+def without_place(value: Any, place: list[str]) -> Any:
+    """The value without what stands at a place of it; lists on the way are walked."""
+    if isinstance(value, list):
+        return [without_place(item, place) for item in value]
+    if not isinstance(value, dict) or place[0] not in value:
+        return value
+    if len(place) == 1:
+        return {name: item for name, item in value.items() if name != place[0]}
+    return {**value, place[0]: without_place(value[place[0]], place[1:])}
 
 
 def references(

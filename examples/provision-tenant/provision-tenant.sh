@@ -845,9 +845,15 @@ note_removing() {
   record=$(record_of_answer)
   removal=$(printf '%s\n%s' "$document" "$record" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "$path" --argjson made_for "$made_for" '
+    def without($place):
+      if type == "array" then map(without($place))
+      elif type != "object" or (has($place[0]) | not) then .
+      elif $place[1:] == [] then del(.[$place[0]])
+      else .[$place[0]] |= without($place[1:]) end;
     .[0].again as $again | .[1] as $have
-    | select($again and ($have | tostring | contains("**********") | not))
-    | ($have | with_entries(select(.value != null and (.key | IN($again.made[]) | not)))) as $record
+    | select($again and ($have | tostring
+        | (contains("**********") or ($again.secret != "" and test($again.secret; "i"))) | not))
+    | (reduce $again.made[] as $place ($have | with_entries(select(.value != null)); without($place / "."))) as $record
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {removing: $path,
         key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
         id: $have[$again.id],
