@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import requests
+if TYPE_CHECKING:  # `dfrecord formats` reads this file
+    import requests
 
 
 def within(left: Callable[[], float], send: Callable[[], Any]) -> Any:
