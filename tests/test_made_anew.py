@@ -119,6 +119,7 @@ def test_no_secret_of_a_deleted_service_is_noted(way: str, tmp_path: Path) -> No
     headers = [{"name": "Authorization", "value": f"Basic {SECRET}"}]
     configs: dict[str, Any] = {
         "header": {"base_url": "http://h/", "headers": headers},
+        "option": {"base_url": "http://h/", "options": {"x": [SECRET]}},
         "url": {"base_url": f"http://u:{SECRET}@h/"},
         "masked": {"host": "h", "database": "d", "username": "u", "password": SECRET},
     }

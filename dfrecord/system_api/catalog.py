@@ -354,7 +354,8 @@ class Catalog:
     def looks_secret(self, facts: Resource) -> str:
         """A regular expression, in any case, for the JSON text of a record of this resource that may hold a secret.
 
-        It finds too much rather than too little: any telling word in a name, and passwords in URLs and parameters.
+        It finds too much rather than too little: any telling word in a name, passwords in URLs and parameters, and
+        texts that look like a token.
         """
         own = {rule.path.rpartition(".")[2].removesuffix("[]") for rule in facts.secrets if "[]" not in rule.path}
         lists = {rule.path.partition("[]")[0].rpartition(".")[2] for rule in facts.secrets if "[]" in rule.path}
@@ -362,7 +363,10 @@ class Catalog:
         words = "|".join(map(re.escape, sorted({*own, *rules.last, *rules.in_config})))
         rows = [f'"(?:{"|".join(map(re.escape, sorted(lists)))})":\\[[^\\]]'] if lists else []
         named = rf'"[^"]*(?:{words})[^"]*":(?!null|""|true|false|\[\]|\{{\}})'
-        return "|".join([named, *rows, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"])
+        token = r'[:\[,]"(?=[^"]*[0-9])(?=[^"]*[a-z])[\w+=~:-]{12,}"'
+        return "|".join(
+            [named, *rows, token, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"]
+        )
 
     @cached_property
     def usual_server_made(self) -> frozenset[str]:
