@@ -42,22 +42,24 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
     Comes after `upsert`, if that is wanted.
     """
     variables = {variable.name: variable for variable in journey.variables}
-    deleted = {step.resource for step in journey.steps if step.resource and _removes(step)}
-    anew = {name: again for name in deleted if (again := _again(catalog.resources[name], catalog))}
-    ids = _Ids(catalog, frozenset(anew))
+    deleted = dict.fromkeys(step.resource for step in journey.steps if step.resource and _removes(step))
+    can_come_back = {name: again for name in deleted if (again := _again(catalog.resources[name], catalog))}
+    ids = _Ids(catalog, frozenset(can_come_back))
+    anew = {name: ids.with_places(catalog.resources[name], again) for name, again in can_come_back.items()}
     steps: list[Step] = []
     residue: list[Residue] = []
     for step in journey.steps:
         made = replace(step, makes=_path(step, catalog)) if step.kind is StepKind.CREATE else step
         facts = catalog.resources.get(step.resource or "")
         again = anew.get(step.resource or "") if _removes(step) else None
-        if step.wanted and again and facts:
-            whole = Object((*again.members, ("foreign", ids.places(facts)), ("refers", ids.referring(facts))))
-            made = replace(made, wanted=_with(step.wanted, "again", whole))
+        if step.wanted and again:
+            made = replace(made, wanted=_with(step.wanted, "again", again))
         elif step.wanted and facts and step.kind is not StepKind.DELETE:
             hidden = tuple(dict.fromkeys(_never_noted(step.wanted, facts, catalog, variables)))
             merged = Array(tuple(sorted(facts.merged)))
-            undo = Object((("hidden", Array(hidden)), ("merged", merged), ("foreign", ids.places(facts, step.wanted))))
+            undo = Object(
+                (("hidden", Array(hidden)), ("merged", merged), ("foreign", ids.of_wanted(facts, step.wanted)))
+            )
             made = replace(made, wanted=_with(step.wanted, "undo", undo))
             if hidden and step.kind is StepKind.UPDATE:
                 reason = f"{', '.join(hidden)}: {NOT_PUT_BACK}"
@@ -136,52 +138,59 @@ class _Ids:
     def __init__(self, catalog: Catalog, anew: frozenset[str]) -> None:
         self._catalog, self._anew = catalog, anew
 
-    def places(self, facts: Resource, wanted: Wanted | None = None) -> Object:
-        """Each place in a record and its rows, with the lists whose ids stand there; only those in a wanted state."""
+    def with_places(self, facts: Resource, again: Object) -> Object:
+        """How a record of this resource is made anew, with the places of ids in it and where others point to it."""
+        return Object((*again.members, ("foreign", self._places(facts)), ("refers", self._referring(facts))))
+
+    def of_wanted(self, facts: Resource, wanted: Wanted) -> Object:
+        """The places of ids in what a wanted state sets."""
+        parts = [wanted.document.get(part) for part in ("record", "rows")]
+        named = {name for part in parts if isinstance(part, Object) for name, _ in part.members}
+        return Object(tuple(member for member in self._places(facts).members if _top(member) in named))
+
+    def _places(self, facts: Resource) -> Object:
+        """Each place of ids in a record and its rows, with the lists whose ids stand there."""
         own = list(facts.foreign_keys.items())
         for name, relation in facts.relations.items():
             if relation.nested:
                 keys = self._catalog.resources[relation.resource].foreign_keys
                 own += [(f"{name}[].{field}", to) for field, to in keys.items() if field != relation.parent_key]
-        parts = [wanted.document.get(part) for part in ("record", "rows")] if wanted else []
-        named = {name for part in parts if isinstance(part, Object) for name, _ in part.members}
         found = []
         for place, targets in own:
             lists = tuple(self._catalog.resources[name].path or "" for name in targets if name in self._anew)
-            if lists and (wanted is None or place.partition(".")[0].removesuffix("[]") in named):
-                found.append((place.replace("[]", ""), Array(lists)))
+            found += [(place.replace("[]", ""), Array(lists))] if lists else []
         return Object(tuple(found))
 
-    def referring(self, facts: Resource) -> Array:
+    def _referring(self, facts: Resource) -> Array:
         """The lists whose records or rows may point to one of this resource, and where."""
         found = []
         for other in self._catalog.resources.values():
-            rows = _rows(other, self._catalog)
-            others_rows = {name for name, _ in other.relations.items()} - {name for name, _ in rows.members}
+            if not other.numbered or not other.path:
+                continue
+            rows = dict(_rows(other, self._catalog).members)
+            others_rows = other.relations.keys() - rows
             places = [
-                (place, lists)
-                for place, lists in self.places(other).members
-                if str(place).partition(".")[0] not in others_rows and not _beside_secrets(str(place), other)
+                member
+                for member in self._places(other).members
+                if _top(member) not in others_rows and not _beside_secrets(str(member[0]), other)
             ]
-            if (
-                other.numbered
-                and other.path
-                and any(isinstance(to, Array) and facts.path in to.items for _, to in places)
-            ):
-                used = {str(place).partition(".")[0] for place, _ in places}
-                found.append(
-                    Object(
-                        (
-                            ("path", other.path),
-                            ("id", other.id_field),
-                            ("rows", Object(tuple(member for member in rows.members if member[0] in used))),
-                            ("merged", Array(tuple(sorted(other.merged & used)))),
-                            ("needs", Array(other.needed_in_updates)),
-                            ("foreign", Object(tuple(places))),
-                        )
-                    )
+            if any(isinstance(lists, Array) and facts.path in lists.items for _, lists in places):
+                used = set(map(_top, places))
+                members: tuple[tuple[str, Tree], ...] = (
+                    ("path", other.path),
+                    ("id", other.id_field),
+                    ("rows", Object(tuple(member for member in rows.items() if member[0] in used))),
+                    ("merged", Array(tuple(sorted(other.merged & used)))),
+                    ("needs", Array(other.needed_in_updates)),
+                    ("foreign", Object(tuple(places))),
                 )
+                found.append(Object(members))
         return Array(tuple(found))
+
+
+def _top(member: tuple[object, Tree]) -> str:
+    """The field of the record that a place begins with."""
+    return str(member[0]).partition(".")[0]
 
 
 def _beside_secrets(place: str, facts: Resource) -> bool:
