@@ -185,3 +185,76 @@ def test_who_logs_in_again_is_one_account(way: str, tmp_path: Path) -> None:
         assert {v.env for v in journey.variables if v.required} == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD"}
         runner(way, s, tmp_path).run(target)
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
+
+
+def changes_its_profile(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, Any]:
+    """Two administrators, each their own; the first one's phone differs from what it was, and from the second's."""
+    s.call("PUT", "system/admin/profile", {"phone": "7"})
+    s.create("admin", {"email": "made@acme.com", "name": "made", "phone": "1", "password": PASSWORD})
+    log_in(s, "system/admin/session", "Made@acme.com", PASSWORD)
+    s.call("PUT", "system/admin/session")  # another token
+    s.call("PUT", "system/admin/profile", {"phone": "2", "first_name": "M"})
+    s.call("DELETE", "system/admin/session")
+    log_in(s, "system/admin/session", df.email, df.password)
+    s.create("role", {"name": "last", "is_active": True})
+    return {"DF_ADMIN_PASSWORD": PASSWORD}
+
+
+def posts_its_profile(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, Any]:
+    """A user whom the administrator makes."""
+    key = made_user(s, "made")
+    log_in(s, "user/session", "made@example.com", PASSWORD, key)
+    s.call("POST", "user/profile", {"phone": "2", "name": "Changed"})
+    return {"DF_USER_PASSWORD": PASSWORD}
+
+
+def is_there_for_a_while(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, Any]:
+    """An administrator who is deleted in the end: an upsert has nobody to log in."""
+    [made] = s.create("admin", {"email": "made@acme.com", "name": "made", "password": PASSWORD})
+    log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+    s.call("PUT", "system/admin/profile", {"phone": "2"})
+    log_in(s, "system/admin/session", df.email, df.password)
+    s.call("DELETE", f"system/admin/{made}")
+    s.create("role", {"name": "last", "is_active": True})
+    return {"DF_YES": "1"}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+@pytest.mark.parametrize("who", [changes_its_profile, posts_its_profile, is_there_for_a_while])
+def test_what_an_account_changes_in_its_own_profile_is_what_its_create_wants(
+    who: Callable[[RecordedSession, DreamFactoryDouble], dict[str, Any]], way: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        given = who(s, recorded)
+        script = runner(way, s, tmp_path, "--filter", "api/v2")
+        before = portable(target.state())
+        script.run(target, **given)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        assert "unchanged" in script.run(target, **given)
+        assert [(call.method, call.path) for call in target.writes if not call.path.endswith("session")] == []
+        script.run(target, teardown=True, **given)
+        assert portable(target.state()) == before
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_a_teardown_leaves_the_profile_of_who_it_is_not(way: str, tmp_path: Path) -> None:
+    """The account is there, and the one that undoes has by chance the values that the other's profile got."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("admin", {"email": "made@acme.com", "name": "made", "password": PASSWORD})
+        log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+        s.call("PUT", "system/admin/profile", {"phone": "2"})
+        there = RecordedSession(target)
+        there.create("admin", {"email": "made@acme.com", "name": "made", "password": PASSWORD, "phone": "1"})
+        there.call("PUT", "system/admin/profile", {"phone": "2"})
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)), upsert=True, teardown=True)
+        assert "phone: the teardown does not put back the old value, as it acts as another account" in [
+            line.reason for line in journey.residue
+        ]
+        script = runner(way, s, tmp_path)
+        script.run(target, DF_ADMIN_PASSWORD=PASSWORD)
+        after = portable(target.state())
+        script.run(target, teardown=True, DF_ADMIN_PASSWORD=PASSWORD)
+        assert portable(target.state()) == after

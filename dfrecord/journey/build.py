@@ -334,7 +334,8 @@ class _Build:
         note, left_out = self.notes.get(exchange.number, ""), ""
         method = effective_method(exchange, self.catalog)
         danger = self.catalog.danger(method, exchange.request.query, location.record)
-        if method in ("PUT", "PATCH") and not self.options.literal and not self.options.whole_records:
+        updates = method in ("PUT", "PATCH") or kind is StepKind.UPDATE
+        if updates and not self.options.literal and not self.options.whole_records:
             body_tree = self._changes(body_tree, location, entry)
             if body_tree is None and isinstance(tree, (Object, Array)):
                 if not danger:

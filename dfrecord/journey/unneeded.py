@@ -25,6 +25,7 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.journey.own_accounts import OwnAccounts, Part
 from dfrecord.journey.writes import Write
 
 NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
@@ -38,8 +39,6 @@ REPLACED = (
 Key = Callable[[Write], object]
 """What tells which record a write is about on every instance: its natural key."""
 
-Part = Step | Write
-
 
 @dataclass
 class Unneeded:
@@ -47,6 +46,7 @@ class Unneeded:
 
     variables: Mapping[str, Variable]
     key: Key
+    accounts: OwnAccounts
     residue: list[Residue] = field(default_factory=list)
     replaced: set[object] = field(default_factory=set)
     """The keys of the records that are deleted and made anew."""
@@ -80,14 +80,25 @@ class Unneeded:
         if not gone:
             return parts
         while True:
-            left = [kept for part in parts if (kept := _kept(part, gone, made)) is not None]
+            left = [
+                kept for part in parts if not self._signs_on(part, made) and (kept := _kept(part, gone, made)) is not None
+            ]
             steps = [part.step if isinstance(part, Write) else part for part in left]
-            needed = made & {variable.name for variable in used_variables(self.variables.values(), steps)}
+            used = {variable.name for variable in used_variables(self.variables.values(), steps)}
+            needed = made & {*used, *(self.accounts.of(step.request.headers) for step in steps)}
             if not needed:
                 break
             gone, made = gone - needed, made - needed  # something that stays depends on it
         self._tell_of(parts, {id(part) for part in left}, gone, made)
         return left
+
+    def _signs_on(self, part: Part, made: set[str]) -> bool:
+        """Whether a step only opens, renews or closes the session of an account that is made for a while."""
+        if isinstance(part, Write):
+            return False
+        sessions = {self.accounts.of_token.get(capture.variable) for capture in part.captures}
+        is_session = part.kind in (StepKind.LOGIN, StepKind.LOGOUT) or sessions
+        return bool(is_session and made & (sessions or {self.accounts.of(part.request.headers)}))
 
     def _tell_of(self, parts: list[Part], left: set[int], gone: set[str], made: set[str]) -> None:
         for part in parts:
