@@ -62,7 +62,7 @@ class OwnAccounts:
         return next((self._made[name] for name in names if name in self._made), next(iter(names), ""))
 
     def _names(self, record: Object) -> Iterator[str]:
-        """What a person of this record logs in by, in small letters; the variable where the recorded name is unknown."""
+        """What a person of this record logs in by, in small letters; the variable where no recorded name is known."""
         for name in self.catalog.session.identity_fields:
             value = record.get(name)
             recorded = recorded_value(value, self.variables)

@@ -60,7 +60,7 @@ def _of_form(pairs: list[tuple[str, str]], wrapper: str, held: HeldText) -> list
     """The one record of a flat form, or those of a list (`resource[0][name]=…`); none when it holds more than that."""
     in_list = re.compile(rf"(?:{re.escape(wrapper)})?\[([0-9]+)\]\[([^\[\]]+)\]")
     listed = [in_list.fullmatch(name) for name, _ in pairs]
-    if not pairs or any("[" in name for name, _ in pairs) and not all(listed):
+    if not pairs or (any("[" in name for name, _ in pairs) and not all(listed)):
         return []
     records: dict[str, list[tuple[str | Text, Tree]]] = {}
     for found, (name, value) in zip(listed, pairs, strict=True):

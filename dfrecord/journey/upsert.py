@@ -67,7 +67,7 @@ class _Upsert:
         accounts = OwnAccounts(self._catalog, self._variables)
         parts = accounts.told(part for step in self._journey.steps for part in writes.of(step))
         if not self._every_write:
-            unneeded = Unneeded(self._variables, self._recorded_key, accounts)
+            unneeded = Unneeded(self._variables, self._recorded_key, accounts, self._catalog.id)
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
