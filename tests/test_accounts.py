@@ -149,7 +149,7 @@ def test_an_account_that_the_journey_makes_logs_in_by_the_name_and_password_that
 def imports(kind: str, password: str) -> tuple[str, bytes]:
     """A body that makes an account, of each kind that is no JSON, with its media type."""
     account = {"email": "made@acme.com", "name": "Made", "password": password}
-    table = f"email,name,password\r\n\"made@acme.com\",Made,{password}\r\n"
+    table = f'email,name,password\r\n"made@acme.com",Made,{password}\r\n'
     elements = "".join(f"<{name}>{value}</{name}>" for name, value in account.items())
     form = {f"resource[0][{name}]": value for name, value in account.items()}
     of_file = {"file": (table, 'filename="u.csv"', "Content-Type: text/csv")}
