@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import Changes, kept_otherwise
@@ -139,6 +139,8 @@ class _Build:
         self._announce_creates(order)
         self._prepare_sessions()
         self.keys_of_user = self._keys_of_user()
+        if credentials := self._credentials():
+            self.references.lookup_headers = (self.references.lookup_headers[0], *self._texts(credentials))
         for (name, value), _ in self.keys_of_user.most_common(1):
             self.references.lookup_headers += ((name, self.variables.text(value, Encoding.PLAIN, name)),)
         step_names = Namer()
@@ -147,7 +149,7 @@ class _Build:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
                 self.steps.append(step)
-        if self._lookups_have_no_session():
+        if not credentials and self._lookups_have_no_session():
             self.variables.session_token(None)
             self.steps[:0] = self._login_added(step_names)
         self._explain_decisions()
@@ -283,6 +285,21 @@ class _Build:
             for header in sent_headers(exchange.request, self.catalog, as_admin=False)
             if header[0].lower() == key_header and header[1] not in made
         )
+
+    def _credentials(self) -> tuple[tuple[str, str], ...]:
+        """What most calls carry that are signed on by themselves (HTTP Basic), where the journey has no session."""
+        if self.needs_login or any(self._is_login(e) or tokens_sent(e, self.catalog) for e in self.kept):
+            return ()
+        names = {"authorization", self.catalog.session.api_key_header.lower()}
+        sent = [sent_headers(exchange.request, self.catalog, as_admin=self.as_admin) for exchange in self.kept]
+        given = Counter(tuple(header for header in headers if header[0].lower() in names) for headers in sent)
+        signed_on = [
+            headers for headers, _ in given.most_common() if any(n.lower() == "authorization" for n, _ in headers)
+        ]
+        return signed_on[0] if signed_on else ()
+
+    def _texts(self, headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Text]]:
+        return ((name, self.variables.text(value, Encoding.PLAIN, name)) for name, value in headers)
 
     def _made_secrets(self, exchange: Exchange) -> Iterator[str]:
         """The secrets that the server made in the answer to a write: API keys."""
@@ -447,9 +464,9 @@ class _Build:
         request = exchange.request
         target = request.path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
         headers = [
-            (name, self.variables.text(value, Encoding.PLAIN, name))
-            for name, value in sent_headers(request, self.catalog, as_admin=self.as_admin)
-            if kind is not StepKind.LOGIN or name.lower() != self.catalog.session.token_header.lower()
+            header
+            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.as_admin))
+            if kind is not StepKind.LOGIN or header[0].lower() != self.catalog.session.token_header.lower()
         ]  # a login ignores the token sent with it (system-api.md section 2.1)
         if not self.options.literal:
             headers = [(n, Text(("application/json",)) if n.lower() == "accept" else v) for n, v in headers]
