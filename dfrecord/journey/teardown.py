@@ -24,6 +24,7 @@ from dfrecord.journey.model import (
     Wanted,
     variables_of_tree,
 )
+from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.undo_session import undo_session
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -34,6 +35,7 @@ ACTS = "of several accounts, the teardown acts as the one that logs in here"
 MADE_ANEW_WITHOUT_SECRETS = f"{MADE_ANEW}; only where it holds no secret, which no run notes"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
+OF_ANOTHER = "the teardown does not put back the old value, as it acts as another account"
 
 
 def teardown(journey: Journey, catalog: Catalog) -> Journey:
@@ -45,6 +47,9 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
     deleted = dict.fromkeys(step.resource for step in journey.steps if step.resource and _removes(step))
     can_come_back = {name: again for name in deleted if (again := _again(catalog.resources[name], catalog))}
     ids = _Ids(catalog, frozenset(can_come_back))
+    accounts, session = OwnAccounts(catalog, variables), undo_session(journey)
+    accounts.told(journey.steps)
+    acts_as = accounts.of(session.headers)
     anew = {name: ids.with_places(catalog.resources[name], again) for name, again in can_come_back.items()}
     steps: list[Step] = []
     residue: list[Residue] = []
@@ -55,14 +60,16 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
         if step.wanted and again:
             made = replace(made, wanted=_with(step.wanted, "again", again))
         elif step.wanted and facts and step.kind is not StepKind.DELETE:
-            hidden = tuple(dict.fromkeys(_never_noted(step.wanted, facts, catalog, variables)))
+            is_anothers = facts.own_account and accounts.of(step.request.headers) != acts_as
+            never = _fields(step.wanted) if is_anothers else _never_noted(step.wanted, facts, catalog, variables)
+            hidden = tuple(dict.fromkeys(never))
             merged = Array(tuple(sorted(facts.merged)))
             undo = Object(
                 (("hidden", Array(hidden)), ("merged", merged), ("foreign", ids.of_wanted(facts, step.wanted)))
             )
             made = replace(made, wanted=_with(step.wanted, "undo", undo))
             if hidden and step.kind is StepKind.UPDATE:
-                reason = f"{', '.join(hidden)}: {NOT_PUT_BACK}"
+                reason = f"{', '.join(hidden)}: {OF_ANOTHER if is_anothers else NOT_PUT_BACK}"
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         if again or _lasts(made, catalog):
             made_anew = MADE_ANEW_WITHOUT_SECRETS if again and again.get("secret") else MADE_ANEW
@@ -70,8 +77,13 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
             residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         steps.append(made)
     if sum(step.kind is StepKind.LOGIN for step in journey.steps) > 1:
-        residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in undo_session(journey).logins[:1]]
+        residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in session.logins[:1]]
     return replace(journey, steps=tuple(steps), residue=(*journey.residue, *residue), teardown=True)
+
+
+def _fields(wanted: Wanted) -> Iterator[str]:
+    record = wanted.document.get("record")
+    return (name for name, _ in _named(record)) if isinstance(record, Object) else iter(())
 
 
 def _removes(step: Step) -> bool:

@@ -383,7 +383,7 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
     elif "form" in kind:
         for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
-                yield name_of_field(catalog, resource, name), name, value
+                yield name_of_field(catalog, resource, _innermost(name)), name, value
             else:
                 yield from _in_text(value, catalog)
                 yield from _in_broken_json(value, resource, catalog)
@@ -401,9 +401,16 @@ def _in_parts(
     for part in parts_of(text, content_type):
         inner = text[part.start : part.end].encode("utf-8", "surrogateescape")
         if catalog.is_secret_parameter(part.name):
-            yield _identifier(part.name), part.name, inner.decode("utf-8", "replace")
+            name = _innermost(part.name)
+            called = name_of_field(catalog, resource, name) if catalog.names_accounts(resource) else _identifier(name)
+            yield called, part.name, inner.decode("utf-8", "replace")
         headers = Headers((("Content-Type", part.media_type),) if part.media_type else ())
         yield from _in_body(Body.recorded(inner), headers, resource, catalog)
+
+
+def _innermost(field: str) -> str:
+    """The name of a form's field in a list: `password` of `resource[0][password]`."""
+    return next((part for part in reversed(re.split(r"[\[\]]+", field)) if part and not part.isdigit()), field)
 
 
 def _in_broken_json(
