@@ -56,7 +56,7 @@ def undo_session(journey: Journey) -> UndoSession:
 
 
 def _without_session(journey: Journey) -> UndoSession:
-    """What carries, instead of a token, the credentials that most of the journey's requests carry (HTTP Basic, a key)."""
+    """What carries, instead of a token, the credentials that most of the journey's requests do (HTTP Basic, a key)."""
     names = {"authorization", journey.conventions.key_header.lower()}
     requests = (tuple(_given(step.request.headers, names, journey)) for step in journey.steps)
     [(carried, _)] = Counter(filter(None, requests)).most_common(1) or [((), 0)]
