@@ -324,7 +324,7 @@ def test_who_signs_each_call_with_a_password_needs_no_login_to_undo_it(
         script = runner(way, s, tmp_path)
         before = portable(target.state())
         own = b64encode(f"{target.email}:{target.password}".encode()).decode()
-        given = {"DF_EMAIL": "", "DF_PASSWORD": "", "DF_BASIC_CREDENTIALS": own}
+        given: dict[str, Any] = {"DF_EMAIL": "", "DF_PASSWORD": "", "DF_BASIC_CREDENTIALS": own}
         script.run(target, **given)
         assert portable(target.state()) == portable(recorded.state())
         code = {"postman": 1}.get(way, 2)
