@@ -42,6 +42,7 @@ from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
 from dfrecord.journey.secret_variables import SecretVariables, told_apart
+from dfrecord.journey.table_rows import TableRows
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.text_body import TextKind, settled, text_kind
 from dfrecord.journey.text_records import records_in
@@ -128,6 +129,7 @@ class _Build:
         self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.references = References(self.catalog, self.sightings, self.namer, headers)
+        self.rows = TableRows(self.references)
         self.changes = Changes(self.sightings, self.catalog)
         self.writes: dict[tuple[str, str], list[int]] = {}  # the updates and deletes of each record
         for exchange in self.kept:
@@ -149,6 +151,7 @@ class _Build:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
                 self.steps.append(step)
+        self.steps = self.rows.without_unused(self.steps)
         if not credentials and self._lookups_have_no_session():
             self.variables.session_token(None)
             self.steps[:0] = self._login_added(step_names)
@@ -385,7 +388,10 @@ class _Build:
             step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
         if kind is StepKind.CREATE:
             step = replace(step, named_by=self.catalog.resources[location.resource or ""].key_fields)
-        return link(step, location, entry, None if isinstance(answer, ValueError) else answer, self.references)
+        answered = None if isinstance(answer, ValueError) else answer
+        if location.resource is None:
+            return self.rows.link(step, exchange.request.decoded_path, method, answered)
+        return link(step, location, entry, answered, self.references)
 
     def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:
         """What the answer gives; of the first login the token also when its answer was not recorded."""
