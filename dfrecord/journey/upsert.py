@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
@@ -38,7 +39,8 @@ from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
-SENT_ALWAYS = "sent by every run: nothing tells whether it was done before"
+SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"
+SENT_ALWAYS = "sent by every run: a later step needs its answer, and nothing tells whether it was done before"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
@@ -281,9 +283,10 @@ class _Upsert:
         if is_session or step.kind is StepKind.READ:
             return step
         after_changes = any(other.wanted for other in before) and not step.captures
-        reason = SENT_AFTER_CHANGES if after_changes else SENT_ALWAYS
+        reason = SENT_AFTER_CHANGES if after_changes else SENT_ALWAYS if step.captures else SENT_ONCE
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
-        return replace(step, only_after_changes=after_changes)
+        once = f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}" if reason == SENT_ONCE else ""
+        return replace(step, only_after_changes=after_changes, once="" if self._every_write else once)
 
 
 class _LaterWrites:

@@ -47,6 +47,7 @@ from dfrecord.renderers.templates import BRACKETS, environment
 from dfrecord.replaying import hiding, reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
+_WAS_SENT = "(df_created_file | df_sent(%s, df_base_url, df_for))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Task:
     """What the playbook does for one step or lookup. `kind` is call, find, or ensure (a wanted state).
 
     Values are what `to_yaml` takes. `body` are the arguments of uri that give the body, `file` a body that is no text.
-    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes.
+    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `once` under
+    which name it notes that it was sent.
     """
 
     kind: str
@@ -74,6 +76,7 @@ class Task:
     keeps_when: list[str] = field(default_factory=list)
     keeps_vars: dict[str, Any] = field(default_factory=dict)
     noted: bool = False
+    once: Recorded | None = None
     makes: Recorded | None = None
     # a search
     searches: Any = None
@@ -124,6 +127,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         checks=settings.checks(),
         dangers=[Recorded(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         facts=settings.facts(wrote=tasks.tells_changes),
+        once=[tasks.forgets(step) for step in journey.steps if step.once],
     )
     filters = env.get_template("ansible/filters.py.j2").render(
         reconcile=functions_of(reconcile),
@@ -183,6 +187,11 @@ class _Tasks:
 
     # ---------------------------------------------------------------- steps
 
+    def forgets(self, step: Step) -> dict[str, Any]:
+        """What a teardown notes about a step that is sent once."""
+        was_sent = _WAS_SENT % self.encoder.quoted(step.once)
+        return {"name": Recorded(step.once), "was_sent": was_sent}
+
     def step(self, step: Step) -> Task:
         """The task of a step."""
         return self._call(step) if step.wanted is None else self._wanted(step, step.wanted)
@@ -196,6 +205,7 @@ class _Tasks:
             headers["Content-Type"] = Recorded()
         when = ["df_logs_in"] if self._journey.is_sign_on(step) else []
         when += ["df_wrote"] if step.only_after_changes else []
+        when += ["not " + _WAS_SENT % self.encoder.quoted(step.once)] if step.once else []
         reads = _always_runs(step)
         when += self._when_known(variables_of_step(step)) if reads else []
         session = self._session
@@ -226,6 +236,7 @@ class _Tasks:
             keeps_when=["df_logs_in"] if keeps_given else [],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
+            once=Recorded(step.once) if step.once else None,
         )
 
     def _wanted(self, step: Step, wanted: Wanted) -> Task:
