@@ -29,6 +29,8 @@ from dfrecord.journey.model import (
     VariableKind,
     Wanted,
     used_variables,
+    variables_of_lookup,
+    variables_of_step,
     variables_of_tree,
 )
 from dfrecord.journey.names import Namer
@@ -59,6 +61,8 @@ class _Upsert:
         self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
+        self._needed = {name for step in journey.steps for name in variables_of_step(step)}
+        self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
@@ -276,17 +280,23 @@ class _Upsert:
             yield place
 
     def _other(self, step: Step, before: list[Step]) -> Step:
-        """A step that writes no record: a read is harmless, a session's step is needed, a call cannot be checked."""
+        """A step that cannot be compared: a read is harmless, a session's step is needed, what clears follows changes."""
+        if self._every_write:
+            return step
         is_session = step.kind in (StepKind.LOGIN, StepKind.LOGOUT) or self._catalog.is_session(
             path_text(step.request.target)
         )
         if is_session or step.kind is StepKind.READ:
             return step
-        after_changes = any(other.wanted for other in before) and not step.captures
-        reason = SENT_AFTER_CHANGES if after_changes else SENT_ALWAYS if step.captures else SENT_ONCE
+        if any(capture.variable in self._needed for capture in step.captures):
+            reason = SENT_ALWAYS
+        elif step.kind is StepKind.CALL and step.request.method == "DELETE" and any(other.wanted for other in before):
+            reason, step = SENT_AFTER_CHANGES, replace(step, captures=(), only_after_changes=True)
+        else:
+            name = f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}"
+            reason, step = SENT_ONCE, replace(step, captures=(), once=name)
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
-        once = f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}" if reason == SENT_ONCE else ""
-        return replace(step, only_after_changes=after_changes, once="" if self._every_write else once)
+        return step
 
 
 class _LaterWrites:
