@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import dfrecord
-from dfrecord.recording.har_writer import har_chunks
 from dfrecord.recording.exchange import Recording
+from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.test_end_to_end import environment

@@ -346,9 +346,10 @@ class Step:
 
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
     upsert that is `only_after_changes` is sent when the run has changed something before it, and one with `once` unless
-    an earlier run noted under that name that it was sent. `makes` is the path below which a create's records stand, for the teardown. `not_kept` are the fields of what it creates (each with the
-    record's place in the batch) that the recording shows with another value afterwards. `named_by` are the fields that
-    name the records it creates on every instance.
+    an earlier run noted under that name that it was sent. `makes` is the path below which a create's records stand, for
+    the teardown. `not_kept` are the fields of what it creates (each with the record's place in the batch) that the
+    recording shows with another value afterwards. `named_by` are the fields that name the records it creates on every
+    instance.
     """
 
     name: str

@@ -280,7 +280,7 @@ class _Upsert:
             yield place
 
     def _other(self, step: Step, before: list[Step]) -> Step:
-        """A step that cannot be compared: a read is harmless, a session's step is needed, what clears follows changes."""
+        """A step that cannot be compared: reads do no harm, sessions need their steps, what clears follows changes."""
         if self._every_write:
             return step
         is_session = step.kind in (StepKind.LOGIN, StepKind.LOGOUT) or self._catalog.is_session(

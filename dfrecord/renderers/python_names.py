@@ -71,8 +71,8 @@ _CLIENT_WORDS = frozenset(
         r"\w+",
         """
         base_url session_token logs_in timeout verbose http self call find ensure change remove
-        tear_down forget_sent undo_headers created created_file outcomes summary wrote planning planned plan_summary predicted
-        secrets hidden
+        tear_down undo_headers created created_file outcomes summary wrote planning planned plan_summary predicted
+        secrets hidden forget_sent
         """,
     )
 )

@@ -33,16 +33,19 @@ class FilterModule:
             "df_noted": created,
             "df_failure": failure,
             "df_first": first,
+            "df_given_otherwise": given_otherwise,
             "df_header": header,
             "df_hits": hits,
             "df_in_list": in_list,
             "df_json_inside": json_inside,
             "df_letters": letters,
             "df_note": notes,
+            "df_note_once": note_once,
             "df_one": one,
             "df_pick": pick,
             "df_record": there,
             "df_searches": searches,
+            "df_sent": was_sent,
             "df_typed": typed,
             "df_missing": unset,
             "df_unwritable": unwritable,
@@ -284,9 +287,8 @@ def readable(text: str) -> str:
 # ---------------------------------------------------------------- what runs created
 
 
-def created(file: str, base_url: str) -> list[str]:
-    """The paths of what is noted as created on this instance and not as deleted, the newest first."""
-    paths: dict[str, None] = {}
+def noted(file: str, base_url: str) -> list[dict[str, Any]]:
+    """What the file notes about this instance, in order."""
     try:
         with open(file, encoding="utf-8") as lines:
             found = [answer({"content": line}) for line in lines]
@@ -294,11 +296,41 @@ def created(file: str, base_url: str) -> list[str]:
         return []
     except (OSError, ValueError) as error:
         raise AnsibleFilterError(f"{file}: cannot be read: {error}") from None
-    for note in found:
-        if isinstance(note, dict) and note.get("base_url") == base_url:
-            paths.pop(note.get("deleted", ""), None)
-            paths |= {note["created"]: None} if "created" in note else {}
+    return [note for note in found if isinstance(note, dict) and note.get("base_url") == base_url]
+
+
+def created(file: str, base_url: str) -> list[str]:
+    """The paths of what is noted as created on this instance and not as deleted, the newest first."""
+    paths: dict[str, None] = {}
+    for note in noted(file, base_url):
+        paths.pop(note.get("deleted", ""), None)
+        paths |= {note["created"]: None} if "created" in note else {}
     return list(paths)[::-1]
+
+
+def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
+    """The parameters that have another value than the recorded one, as text."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, (value, recorded) in values.items()
+        if value != recorded
+    }
+
+
+def was_sent(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
+    """Whether a run with the same parameters noted that it sent this."""
+    told = [note for note in noted(file, base_url) if name in (note.get("sent"), note.get("unsent"))]
+    return ["sent" in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
+
+
+def note_once(name: str, word: str, base_url: str, made_for: dict[str, str]) -> str:
+    """The line that notes that no later run shall send this ("sent"), or that the next one shall ("unsent").
+
+    It has its time, so that it is another line than the one before.
+    """
+    at = datetime.now(timezone.utc).isoformat()
+    given = {"for": made_for} if made_for else {}
+    return json.dumps({"base_url": base_url, **given, word: name, "at": at})
 
 
 def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, makes: str = "") -> str:
