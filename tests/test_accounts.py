@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,7 +15,9 @@ from dfrecord.recording.exchange import Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
+from tests.test_end_to_end import environment
 from tests.test_settled import WAYS_TO_UNDO, by_name, runner
+from tests.tools import rendered, run
 
 PASSWORD = "Another!pass-word-16"
 
@@ -38,7 +41,7 @@ def made_user(s: RecordedSession, name: str) -> str:
 
 def log_in(s: RecordedSession, path: str, email: str, password: str, api_key: str = "") -> None:
     s._token, s._api_key = "", api_key
-    s.call("POST", path, {"email": email, "password": password})
+    assert "session_token" in s.call("POST", path, {"email": email, "password": password})
 
 
 def work(s: RecordedSession) -> None:
@@ -143,19 +146,55 @@ def test_an_account_that_the_journey_makes_logs_in_by_the_name_and_password_that
         assert logins == [target.email, name, target.email]
 
 
-@pytest.mark.parametrize("way", WAYS_TO_UNDO)
-def test_an_imported_account_logs_in_with_the_password_that_it_got(way: str, tmp_path: Path) -> None:
+def imports(kind: str, password: str) -> tuple[str, bytes]:
+    """A body that makes an account, of each kind that is no JSON, with its media type."""
+    account = {"email": "made@acme.com", "name": "Made", "password": password}
+    table = f'email,name,password\r\n"made@acme.com",Made,{password}\r\n'
+    elements = "".join(f"<{name}>{value}</{name}>" for name, value in account.items())
+    form = {f"resource[0][{name}]": value for name, value in account.items()}
+    of_file = {"file": (table, 'filename="u.csv"', "Content-Type: text/csv")}
+    fields = {name: (value, "", "X-Of: form") for name, value in form.items()}
+
+    def parts(given: dict[str, tuple[str, str, str]]) -> str:
+        one = '--b\r\nContent-Disposition: form-data; name="{}"; {}\r\n{}\r\n\r\n{}\r\n'
+        return "".join(one.format(name, file, head, text) for name, (text, file, head) in given.items()) + "--b--\r\n"
+
+    bodies = {
+        "table": ("text/csv", table),
+        "XML": ("application/xml", f"<dfapi><resource>{elements}</resource></dfapi>"),
+        "form": ("application/x-www-form-urlencoded", urlencode(form)),
+        "file of a form": ("multipart/form-data; boundary=b", parts(of_file)),
+        "parts of a form": ("multipart/form-data; boundary=b", parts(fields)),
+    }
+    media_type, body = bodies[kind]
+    return media_type, body.encode()
+
+
+@pytest.mark.parametrize("way", ["curl", "python", "postman", "replay"])
+@pytest.mark.parametrize("kind", ["table", "XML", "form", "file of a form", "parts of a form"])
+def test_an_imported_account_logs_in_by_the_name_and_password_that_it_got(kind: str, way: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)
-        rows = f"email,name,password\r\nmade@acme.com,Made,{PASSWORD}\r\n".encode()
-        s.upload("system/admin", "text/csv", rows)
-        log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+        s.upload("system/admin", *imports(kind, recorded.password))  # the password is the administrator's
+        log_in(s, "system/admin/session", "made@acme.com", recorded.password)
         s.create("role", {"name": "last", "is_active": True})
         journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)))
         needed = {v.env for v in journey.variables if v.required}
         assert needed == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD", "DF_ADMIN_PASSWORD"}
-        runner(way, s, tmp_path).run(target, DF_ADMIN_PASSWORD=PASSWORD)
+        given: dict[str, Any] = {"DF_ADMIN_PASSWORD": PASSWORD, "DF_ADMIN_EMAIL": "other@globex.com"}
+        script = runner(way, s, tmp_path)
+        if way in ("curl", "python", "postman"):  # as it was sent, in a body of its kind
+            (folder := tmp_path / "plain").mkdir()
+            plain = rendered(script.recording, way, folder)
+            done = run(plain, way, {**environment(target), **given})
+            assert done.returncode == 0, done.stdout + done.stderr
+        else:
+            script.run(target, **given)
+        target.reset_log()
+        script.run(target, **given)
+        assert target.writes == []
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
+        assert "other@globex.com" in portable(target.state())["admin"]
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
@@ -185,3 +224,76 @@ def test_who_logs_in_again_is_one_account(way: str, tmp_path: Path) -> None:
         assert {v.env for v in journey.variables if v.required} == {"DF_BASE_URL", "DF_EMAIL", "DF_PASSWORD"}
         runner(way, s, tmp_path).run(target)
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
+
+
+def changes_its_profile(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, Any]:
+    """Two administrators, each their own; the first one's phone differs from what it was, and from the second's."""
+    s.call("PUT", "system/admin/profile", {"phone": "7"})
+    s.create("admin", {"email": "made@acme.com", "name": "made", "phone": "1", "password": PASSWORD})
+    log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+    s.call("PUT", "system/admin/session")  # another token
+    s.call("PUT", "system/admin/profile", {"phone": "2", "first_name": "M"})
+    s.call("DELETE", "system/admin/session")
+    log_in(s, "system/admin/session", df.email, df.password)
+    s.create("role", {"name": "last", "is_active": True})
+    return {"DF_ADMIN_PASSWORD": PASSWORD}
+
+
+def posts_its_profile(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, Any]:
+    """A user whom the administrator makes."""
+    key = made_user(s, "made")
+    log_in(s, "user/session", "made@example.com", PASSWORD, key)
+    s.call("POST", "user/profile", {"phone": "2", "name": "Changed"})
+    return {"DF_USER_PASSWORD": PASSWORD}
+
+
+def is_there_for_a_while(s: RecordedSession, df: DreamFactoryDouble) -> dict[str, Any]:
+    """An administrator who is deleted in the end: an upsert has nobody to log in."""
+    [made] = s.create("admin", {"email": "made@acme.com", "name": "made", "password": PASSWORD})
+    log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+    s.call("PUT", "system/admin/profile", {"phone": "2"})
+    log_in(s, "system/admin/session", df.email, df.password)
+    s.call("DELETE", f"system/admin/{made}")
+    s.create("role", {"name": "last", "is_active": True})
+    return {"DF_YES": "1"}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+@pytest.mark.parametrize("who", [changes_its_profile, posts_its_profile, is_there_for_a_while])
+def test_what_an_account_changes_in_its_own_profile_is_what_its_create_wants(
+    who: Callable[[RecordedSession, DreamFactoryDouble], dict[str, Any]], way: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        given = who(s, recorded)
+        script = runner(way, s, tmp_path, "--filter", "api/v2")
+        before = portable(target.state())
+        script.run(target, **given)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        assert "unchanged" in script.run(target, **given)
+        assert [(call.method, call.path) for call in target.writes if not call.path.endswith("session")] == []
+        script.run(target, teardown=True, **given)
+        assert portable(target.state()) == before
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_a_teardown_leaves_the_profile_of_who_it_is_not(way: str, tmp_path: Path) -> None:
+    """The account is there, and the one that undoes has by chance the values that the other's profile got."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("admin", {"email": "made@acme.com", "name": "made", "password": PASSWORD})
+        log_in(s, "system/admin/session", "made@acme.com", PASSWORD)
+        s.call("PUT", "system/admin/profile", {"phone": "2"})
+        there = RecordedSession(target)
+        there.create("admin", {"email": "made@acme.com", "name": "made", "password": PASSWORD, "phone": "1"})
+        there.call("PUT", "system/admin/profile", {"phone": "2"})
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)), upsert=True, teardown=True)
+        assert "phone: the teardown does not put back the old value, as it acts as another account" in [
+            line.reason for line in journey.residue
+        ]
+        script = runner(way, s, tmp_path)
+        script.run(target, DF_ADMIN_PASSWORD=PASSWORD)
+        after = portable(target.state())
+        script.run(target, teardown=True, DF_ADMIN_PASSWORD=PASSWORD)
+        assert portable(target.state()) == after

@@ -109,6 +109,38 @@ def test_what_pointed_to_a_deleted_record_points_to_the_new_one(way: str, databa
         assert [(call.method, call.path) for call in target.writes] == []
 
 
+def changing_rows(s: RecordedSession) -> None:
+    """Changes rows by their ids alone, and deletes then what some of them point to; one moves away from it before."""
+    role, apps, services = by_name(s, "role")["kept"], by_name(s, "app"), by_name(s, "service")
+    rows = s.call("GET", f"system/role/{role}?related={ACCESS}")[ACCESS]
+    s.call("PATCH", f"system/role/{role}", {ACCESS: [{"id": row["id"], "verb_mask": 31} for row in rows]})
+    [user] = [row["id"] for row in s.call("GET", "system/user")["resource"]]
+    rows = s.call("GET", f"system/user/{user}?related={ASSIGNED}")[ASSIGNED]
+    changes = {"doomed": {"role_id": by_name(s, "role")["gone"]}, "points": {"app_id": apps["moves"]}}
+    sent = [{"id": row["id"], **changes[name]} for row in rows for name in changes if row["app_id"] == apps[name]]
+    s.call("PATCH", f"system/user/{user}", {ASSIGNED: sent})
+    s.call("DELETE", f"system/service/{services['shelf']}")
+    s.call("DELETE", f"system/app/{apps['doomed']}")
+    s.call("DELETE", f"system/app/{apps['points']}")
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_rows_that_went_with_what_they_pointed_to_come_back_as_they_were(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session, _ = prepared(recorded), prepared(target)
+        changing_rows(session)
+        script = runner(way, session, tmp_path)
+        before = target.state()
+        script.run(target, DF_YES="1")
+        assert settled(target.state()) == settled(recorded.state())
+        set_null(target)
+        script.run(target, teardown=True)
+        after = target.state()
+        for state in (before, after):
+            state["service"] = [without_rows(service) for service in state["service"]]
+        assert portable(after) == portable(before)
+
+
 def without_rows(service: dict[str, Any]) -> dict[str, Any]:
     config = service.get("config")
     return {**service, "config": {**config, "app_role_map": None}} if isinstance(config, dict) else service

@@ -123,6 +123,34 @@ PLACES: dict[str, Exchange] = {
     ),
     "last of a row in an error": refused(f"(SQL: insert into `user` (`name`, `password`) values (a, {SECRET}))"),
     "update in an error": refused(f"(SQL: update `user` set `password` = {SECRET}, `name` = a where `id` = 7)"),
+    "curl option": service({"options": {"CURLOPT_USERPWD": f"user:{SECRET}"}}),
+    "curl option by its number": service({"options": {"10005": f"user:{SECRET}"}}),
+    "scheme of its own in options": service({"options": {"HTTPHEADER": [f"Authorization: Token {SECRET}"]}}),
+    "header of options with any name": service({"options": {"10023": [f"X-Acme: {SECRET}"]}}),
+    "options as text": service({"options": json.dumps({"auth": SECRET, "x": f"Authorization: Token {SECRET}"})}),
+    "options without a name": service({"options": ["u", SECRET]}),
+    "option named beside": service({"options": [{"key": "x", "value": f"u {SECRET}"}]}),
+    "cookie of options": service({"options": {"10022": f"a={SECRET}; b=2"}}),
+    "auth": service({"auth": SECRET, "auth_method": "basic"}),
+    "salt": service({"hmacSalt": SECRET}),
+    "pin": service({"auth": {"pin": SECRET}}),
+    "config in a package": exchange("system/config_package", json.dumps({"services": [{"config": {"otp": SECRET}}]})),
+    "key in a URL": service({"base_url": f"https://x.example.com/?key={SECRET}"}),
+    "auth in a URL": service({"base_url": f"https://x.example.com/?a=1&auth={SECRET}#x"}),
+    "parameters as text": service({"parameters": f"a=b&key={SECRET}"}),
+    "parameters by name": service({"parameters": {"auth": SECRET}}),
+    "key of a call": exchange(f"system/role?key={SECRET}"),
+    "words of an error": refused(f"password {SECRET} is not valid"),
+    "quoted in an error": refused(f"The password '{SECRET}' is wrong"),
+    "end of an error": refused(f"Access denied (invalid API key: {SECRET})."),
+    "words of a description": exchange(
+        "system/role", json.dumps({"resource": [{"name": "r", "description": f"the access token is {SECRET}."}]})
+    ),
+    "shell": script(f"export PASSWORD={SECRET}\n"),
+    "inner element": exchange("system/user", f"<password><a/><!--<-->{SECRET}</password>", XML),
+    "element in an element": exchange("system/user", f"<password>\n<value>\n{SECRET}\n</value>\n</password>", XML),
+    "XML cut off": exchange("system/user", f"<user><name>a</name><password>{SECRET}", XML),
+    "cookie without a sense": exchange(f"system/role?x={SECRET}", sent=(("Cookie", f"a={SECRET}"),)),
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 
@@ -182,7 +210,40 @@ def test_no_script_holds_them(format: str, upsert: bool, raw: Path) -> None:
         assert SECRET.encode() not in output
 
 
+WORDS = "Sesam-Oeffne-Dich"
+WITHOUT_A_DIGIT: dict[str, Exchange] = {
+    "curl option": service({"options": {"10005": f"user:{WORDS}"}}),
+    "header of options": service({"options": {"HTTPHEADER": [f"X-Api-Key: {WORDS}"]}}),
+    "connection string": service({"connection_string": f"Host=x;Password={WORDS};Db=x"}),
+    "URL": service({"base_url": "https://x.example.com/?access_token=SesamOeffneDich"}),
+    "description": exchange(body=json.dumps({"name": "r", "description": f"password: {WORDS}"})),
+    "error": refused(f"The password is {WORDS}."),
+    "script": script(f'const password = "{WORDS}";'),
+}
+
+
+@pytest.mark.parametrize("place", WITHOUT_A_DIGIT)
+def test_words_beside_a_telling_name_are_found(place: str) -> None:
+    redacted = written(WITHOUT_A_DIGIT[place])
+    assert b"DFSECRET" in redacted
+    assert WORDS.encode() not in redacted
+    assert b"SesamOeffneDich" not in redacted
+
+
 ORDINARY = [
+    service({"options": {"CURLOPT_SSL_CIPHER_LIST": "ECDHE-RSA-AES256-GCM-SHA384", "TIMEOUT": "30", "64": "false"}}),
+    service({"options": {"1002": "SET NAMES utf8mb4", "CURLOPT_USERAGENT": "dreamfactory/7.5.0 (Linux x86_64)"}}),
+    service({"options": {"CURLOPT_CAINFO": "/etc/ssl/certs/ca-certificates2024.pem", "HTTPHEADER": ["Accept: a/b"]}}),
+    service({"auth": "basic", "auth_type": "x12345678", "auth_enabled": "12345678"}),
+    service({"base_url": "https://x.example.com/?sort=name12345&page=12345678"}),
+    service({"content": "let key = 'item-12345678';\nlet auth = 'x12345678';\n"}),
+    refused("The password is required, and must have at least 12345678 characters. Token expired at 2026-11-23."),
+    refused("Invalid token supplied: no API key or session token was given in the X-DreamFactory-Session-Token header"),
+    script("if (token && token2fa) {login({password: password1234, token: token1234});}"),
+    script("const TOKEN = 'X-DreamFactory-Session-Token';"),
+    exchange(sent=(("Cookie", "lang=de_DE.UTF-8; seen=2026-11-23; ab=variant2; v=v2beta1"),)),
+    exchange("system/role?key=tenant-12345678"),
+    exchange("system/user", "<user><token/><name>x12345678</name></password></user>", XML),
     service({"base_url": "https://x.example.com/?page=12345678&token={api_token}"}),
     service({"dsn": "mysql:host=127.0.0.1;port=3306;dbname=shop2024"}),
     script(

@@ -181,6 +181,26 @@ def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_
         assert list(state["event_script"]) == ["store.get.pre_process"]
 
 
+@pytest.mark.parametrize("format", PUTS_BACK)
+def test_teardown_of_one_tenant_puts_back_what_it_changed_of_another_ones_record(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "acme-role", "is_active": True})
+        session.create("role", {"name": "shared", "description": "acme was here last", "is_active": True})
+        script = scripted(session, tmp_path, format, "--upsert", "--teardown", "--parameter", "tenant=acme")
+        before = target.state()
+        acme, globex = ({**environment(target), "DF_TENANT": tenant} for tenant in ("acme", "globex"))
+        assert run(script, format, acme).returncode == 0
+        alone = target.state()
+        assert run(script, format, globex).returncode == 0
+        assert portable(target.state())["role"]["shared"]["description"] == "globex was here last"
+        undone = torn_down(script, format, globex)
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+        assert without_dates(target.state()) == without_dates(alone)
+        assert torn_down(script, format, acme).returncode == 0
+        assert without_dates(target.state()) == without_dates(before)
+
+
 @pytest.mark.parametrize("format", EVERY_OPTION)
 def test_imported_users_are_upserted_one_by_one(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:

@@ -32,7 +32,11 @@ def input_argument(function: Decorated) -> Decorated:
 def plan_options(function: Decorated) -> Decorated:
     """--filter, --reads, --literal, --whole-records, --parameter, --upsert, --teardown, --name."""
     for option in (
-        click.option("--teardown", is_flag=True, help="Let the script also undo what it did, and only that."),
+        click.option(
+            "--teardown",
+            is_flag=True,
+            help="Undo what runs did, and only that: replay at once, a script with DF_TEARDOWN=1.",
+        ),
         click.option("--upsert", is_flag=True, help="Look up, then create or change: a second run changes nothing."),
         click.option(
             "--parameter",

@@ -334,7 +334,8 @@ class _Build:
         note, left_out = self.notes.get(exchange.number, ""), ""
         method = effective_method(exchange, self.catalog)
         danger = self.catalog.danger(method, exchange.request.query, location.record)
-        if method in ("PUT", "PATCH") and not self.options.literal and not self.options.whole_records:
+        updates = method in ("PUT", "PATCH") or kind is StepKind.UPDATE
+        if updates and not self.options.literal and not self.options.whole_records:
             body_tree = self._changes(body_tree, location, entry)
             if body_tree is None and isinstance(tree, (Object, Array)):
                 if not danger:
@@ -468,16 +469,21 @@ class _Build:
         if kind is StepKind.LOGIN and isinstance(tree, Object):
             self.variables.credentials(tree)
         content_type = exchange.request.headers.get("Content-Type") or "application/json"
-        if kind is StepKind.CREATE and self.catalog.names_accounts(location.resource) and not self.options.literal:
+        makes_accounts = kind is StepKind.CREATE and self.catalog.names_accounts(location.resource)
+        accounts: list[Object] = []
+        if makes_accounts and not self.options.literal:
             is_json, wrapper = isinstance(tree, (Object, Array)), self.catalog.wrapper
-            made = records_of(tree, wrapper) if is_json else records_in(RawBody((body.content,)), content_type, wrapper)
-            self.variables.creates(made)
+            in_text = [] if is_json else records_in(RawBody((body.content,)), content_type, wrapper)
+            accounts = records_of(tree, wrapper) if is_json else in_text
+            self.variables.creates(accounts)
         text = text_kind(content_type)
         if text is None and location.resource and isinstance(tree, (Object, Array)):
             text = TextKind.JSON  # sent as plain text: the server looks into what names no format (system-api.md, 4.1)
         is_json = text is TextKind.JSON and not isinstance(json_of(body), ValueError)
         if is_json and not self.options.literal:
             return JsonBody(self.variables.tree(tree, location.resource))
+        if accounts:
+            return RawBody(tuple(self.variables.raw_accounts(body.content, accounts, location.resource or "")))
         return RawBody(tuple(self.variables.raw(body.content, Encoding.PLAIN)))
 
     def _answer(self, exchange: Exchange) -> Answer:

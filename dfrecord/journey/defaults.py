@@ -23,6 +23,7 @@ from dfrecord.journey.model import (
     Tree,
     Var,
     Variable,
+    variables_of_tree,
 )
 from dfrecord.journey.rewrite import as_value, joined
 from dfrecord.journey.values import encoded, in_letters
@@ -31,9 +32,19 @@ from dfrecord.journey.values import encoded, in_letters
 def with_defaults(journey: Journey) -> Journey:
     """The journey whose requests hold the default wherever a variable with one stood; its variables stay listed."""
     known = {variable.name: variable for variable in journey.variables}
-    values = {name: value for name, variable in known.items() if (value := _value(variable, known)) is not None}
-    inlining = _Inlining(values)
+    inlining = _Inlining(_values(known))
     return replace(journey, steps=tuple(map(inlining.step, journey.steps)))
+
+
+def recorded_value(tree: Tree, variables: Mapping[str, Variable]) -> Tree:
+    """A value with the default wherever a variable with one stands in it."""
+    known = {name: variables[name] for name in variables_of_tree(tree)}
+    known |= {v.follows: variables[v.follows] for v in known.values() if v.follows}
+    return _Inlining(_values(known)).tree(tree)
+
+
+def _values(known: Mapping[str, Variable]) -> dict[str, str | bool | Number]:
+    return {name: value for name, variable in known.items() if (value := _value(variable, known)) is not None}
 
 
 def _value(variable: Variable, known: Mapping[str, Variable]) -> str | bool | Number | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import unquote
 
 from dfrecord.journey.model import (
@@ -17,6 +18,7 @@ from dfrecord.journey.model import (
     Journey,
     JsonBody,
     Object,
+    RawBody,
     Step,
     StepKind,
     Text,
@@ -27,6 +29,8 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer, identifier, label
 from dfrecord.journey.rewrite import Parts, Rewriter, in_text, joined
+from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
+from dfrecord.journey.text_records import records_in
 from dfrecord.normalise.body import field_path, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
@@ -41,15 +45,31 @@ def with_keys(journey: Journey, catalog: Catalog) -> Journey:
 
 
 def created_keys(journey: Journey, catalog: Catalog) -> Iterator[tuple[int, Resource, str]]:
-    """Step position, resource and natural key of each record that a step creates."""
+    """Step position, resource and natural key of each record that a step creates; imported, of those that log in."""
+    log_in = _logging_in(journey, catalog)
     for position, step in enumerate(journey.steps):
         facts = catalog.resources.get(step.resource or "")
-        if step.kind is not StepKind.CREATE or facts is None or not isinstance(step.request.body, JsonBody):
+        if step.kind is not StepKind.CREATE or facts is None:
             continue
-        for record in records_of(step.request.body.tree, catalog.wrapper):
-            key = record.get(_key_field(facts))
-            if isinstance(key, str):
+        for key in _keys_in(step, facts, catalog):
+            if isinstance(step.request.body, JsonBody) or key.lower() in log_in:
                 yield position, facts, key
+
+
+def _keys_in(step: Step, facts: Resource, catalog: Catalog) -> Iterator[str]:
+    body, content_type = step.request.body, step.request.content_type
+    records = records_of(body.tree, catalog.wrapper) if isinstance(body, JsonBody) else []
+    if isinstance(body, RawBody) and catalog.names_accounts(facts.name):
+        records = records_in(body, content_type, catalog.wrapper)
+    return (key for record in records if isinstance(key := record.get(_key_field(facts)), str))
+
+
+def _logging_in(journey: Journey, catalog: Catalog) -> frozenset[str]:
+    """The names that the accounts which the journey makes log in by, in small letters."""
+    bodies = [step.request.body for step in journey.steps if step.kind is StepKind.LOGIN]
+    trees = [body.tree for body in bodies if isinstance(body, JsonBody) and isinstance(body.tree, Object)]
+    names = (tree.get(field) for tree in trees for field in catalog.session.identity_fields)
+    return frozenset(name.lower() for name in names if isinstance(name, str))
 
 
 def _key_field(facts: Resource) -> str:
@@ -67,6 +87,7 @@ class _Keys:
         self._made: list[Variable] = []
         self._of_record: dict[str, tuple[str, str]] = {}  # id variable: recorded key, its parameter
         self._named: dict[str, dict[str, str]] = {}  # resource: key in lower case: its parameter
+        self._log_in = _logging_in(journey, catalog)
 
     def run(self) -> Journey:
         if not 0 < sum(1 for _ in created_keys(self._journey, self._catalog)) <= MOST_KEYS:
@@ -79,6 +100,8 @@ class _Keys:
         body = step.request.body
         if facts and step.kind is StepKind.CREATE and isinstance(body, JsonBody):
             step = self._in_create(step, body, facts)
+        elif facts and step.kind is StepKind.CREATE and isinstance(body, RawBody):
+            step = self._in_import(step, body, facts)
         elif facts and step.kind is StepKind.UPDATE and isinstance(body, JsonBody):
             step = self._in_update(step, body, facts)
         elif step.kind is StepKind.LOGIN and isinstance(body, JsonBody):
@@ -107,10 +130,7 @@ class _Keys:
             key = row.get(field)
             if not isinstance(key, str) or not _can_be_default(key):
                 return row
-            slug = identifier(key.partition("@")[0], facts.name)
-            wish = f"{facts.name}_{field}"
-            second = f"{slug}_{field if slug.endswith(facts.name) else wish}"  # temp_role_name, bob_user_email
-            name = self._parameter(f"{facts.key_field or 'name'} of the {label(facts.name)}", key, wish, second)
+            name = self._parameter_of(facts, key)
             if position in ids:
                 self._of_record[ids[position]] = (key, name)
             self._named.setdefault(facts.name, {})[key.lower()] = name
@@ -120,6 +140,24 @@ class _Keys:
 
         tree = _each_record(body.tree, self._catalog.wrapper, record)
         return replace(step, request=replace(step.request, body=JsonBody(tree)), heading=heading)
+
+    def _in_import(self, step: Step, body: RawBody, facts: Resource) -> Step:
+        """A body that is no JSON: the names of accounts that log in later, wherever they are a whole value of it."""
+        for key in _keys_in(step, facts, self._catalog):
+            known = self._named.get(facts.name, {})
+            if key.lower() in known or key.lower() not in self._log_in or not _can_be_default(key):
+                continue
+            name = self._parameter_of(facts, key)
+            self._named.setdefault(facts.name, {})[key.lower()] = name
+            body = with_values(body, step.request.content_type, partial(_whole, key, name))
+        return replace(step, request=replace(step.request, body=body))
+
+    def _parameter_of(self, facts: Resource, key: str) -> str:
+        """The parameter for the natural key of a record that is created."""
+        field, slug = _key_field(facts), identifier(key.partition("@")[0], facts.name)
+        wish = f"{facts.name}_{field}"
+        second = f"{slug}_{field if slug.endswith(facts.name) else wish}"  # temp_role_name, bob_user_email
+        return self._parameter(f"{facts.key_field or 'name'} of the {label(facts.name)}", key, wish, second)
 
     def _in_update(self, step: Step, body: JsonBody, facts: Resource) -> Step:
         """A later write of a created record repeats its key, or gives it a new one."""
@@ -208,6 +246,15 @@ class _Keys:
         names = self._named.get(facts.named_members.get(path, ""), {})
         name = names.get(key.lower()) if isinstance(key, str) else None
         return Text((Var(name),)) if name else key
+
+
+def _whole(key: str, variable: str, value: str, kind: TextKind | None) -> Parts:
+    """The variable in the place of a value that is this key, as it is written in a body of that kind."""
+    for form in (key, *(written(key) for written in WRITTEN.get(kind, ()))):
+        before, found, after = value.partition(form)
+        if found and not before.strip(' \t\r\n"') and not after.strip(' \t\r\n"'):
+            return (before, Var(variable), after)
+    return (value,)
 
 
 def _once(text: str, variable: str) -> Rewriter:

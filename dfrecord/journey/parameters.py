@@ -8,14 +8,10 @@ caches named after them. And a stem that the person chooses (`tenant=acme`) is o
 
 from __future__ import annotations
 
-import html
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
-from urllib.parse import quote, quote_plus
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import (
@@ -40,8 +36,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
 from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_text, in_tree, joined
-from dfrecord.journey.text_body import TextKind, with_values
-from dfrecord.journey.text_escapes import csv_inside, xml_text
+from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
 from dfrecord.system_api.catalog import Catalog
 
 MOST_KEYS = 40
@@ -211,11 +206,11 @@ class _Stem:
         return Text(joined((first[:length], *rewritten.parts))) if first else rewritten
 
     def _in_uri(self, text: str) -> Parts:
-        return tuple(self._written(text, _WRITTEN[TextKind.FORM], Encoding.URI))
+        return tuple(self._written(text, WRITTEN[TextKind.FORM], Encoding.URI))
 
     def _in_text(self, text: str, kind: TextKind | None) -> Parts:
         """In a value of a body that is no JSON, as it is written there."""
-        return tuple(self._written(text, _WRITTEN.get(kind, (str,)), Encoding.PLAIN))
+        return tuple(self._written(text, WRITTEN.get(kind, (str,)), Encoding.PLAIN))
 
     def _written(self, text: str, ways: tuple[Callable[[str], str], ...], encoding: Encoding) -> Iterator[str | Var]:
         forms = {written(form): letters for form, letters in self._forms.items() for written in ways}
@@ -230,23 +225,6 @@ class _Stem:
         if letters not in self._names:
             self._names[letters] = self._name if letters is None else self._namer.give(f"{self._name}_{letters.value}")
         return self._names[letters]
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _json_inside(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-_WRITTEN: dict[TextKind | None, tuple[Callable[[str], str], ...]] = {
-    TextKind.FORM: (quote_plus, _quoted),
-    TextKind.TABLE: (csv_inside, str),
-    TextKind.XML: (xml_text, partial(html.escape, quote=False), str),
-    TextKind.JSON: (_json_inside, str),
-}
-"""How a stem may be written in the values of a body of that kind."""
 
 
 def _capital(text: str) -> str:

@@ -220,6 +220,18 @@ class SecretVariables:
             self.name_for(found.secret.value)
         yield from self._secrets.parts(content, self._names, encoding)
 
+    def raw_accounts(self, content: bytes, records: Iterable[Object], resource: str) -> Iterator[bytes | Var]:
+        """The bytes of a body that creates these accounts; their passwords are their own, as in `tree`."""
+        field, own = self._catalog.session.password_field, dict[str, str]()
+        for record in records:
+            password = record.get(field)
+            if isinstance(password, str) and password in self._secrets.by_value:
+                own[password] = self._record_secret(resource, field, password)
+                self._made |= dict.fromkeys(self._accounts(dict(record.members)), (password, own[password]))
+        for found in self._secrets.in_text(content):
+            own.setdefault(found.secret.value, self._names.get(found.secret.value) or self.name_for(found.secret.value))
+        yield from self._secrets.parts(content, own, Encoding.PLAIN)
+
     def tree(self, tree: Tree, resource: str | None) -> Tree:
         """A JSON body with secrets, and a login's account, as variables."""
         return self._tree(tree, resource, "", {})

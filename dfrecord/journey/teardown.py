@@ -24,6 +24,7 @@ from dfrecord.journey.model import (
     Wanted,
     variables_of_tree,
 )
+from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.undo_session import undo_session
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -34,6 +35,8 @@ ACTS = "of several accounts, the teardown acts as the one that logs in here"
 MADE_ANEW_WITHOUT_SECRETS = f"{MADE_ANEW}; only where it holds no secret, which no run notes"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
+ROW_NOT_PUT_BACK = "the teardown brings back a row that is removed here only where it holds no secret"
+OF_ANOTHER = "the teardown does not put back the old value, as it acts as another account"
 
 
 def teardown(journey: Journey, catalog: Catalog) -> Journey:
@@ -45,6 +48,9 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
     deleted = dict.fromkeys(step.resource for step in journey.steps if step.resource and _removes(step))
     can_come_back = {name: again for name in deleted if (again := _again(catalog.resources[name], catalog))}
     ids = _Ids(catalog, frozenset(can_come_back))
+    accounts, session = OwnAccounts(catalog, variables), undo_session(journey)
+    accounts.told(journey.steps)
+    acts_as = accounts.of(session.headers)
     anew = {name: ids.with_places(catalog.resources[name], again) for name, again in can_come_back.items()}
     steps: list[Step] = []
     residue: list[Residue] = []
@@ -55,14 +61,19 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
         if step.wanted and again:
             made = replace(made, wanted=_with(step.wanted, "again", again))
         elif step.wanted and facts and step.kind is not StepKind.DELETE:
-            hidden = tuple(dict.fromkeys(_never_noted(step.wanted, facts, catalog, variables)))
+            is_anothers = facts.own_account and accounts.of(step.request.headers) != acts_as
+            never = _fields(step.wanted) if is_anothers else _never_noted(step.wanted, facts, catalog, variables)
+            hidden = tuple(dict.fromkeys(never))
             merged = Array(tuple(sorted(facts.merged)))
             undo = Object(
                 (("hidden", Array(hidden)), ("merged", merged), ("foreign", ids.of_wanted(facts, step.wanted)))
             )
             made = replace(made, wanted=_with(step.wanted, "undo", undo))
             if hidden and step.kind is StepKind.UPDATE:
-                reason = f"{', '.join(hidden)}: {NOT_PUT_BACK}"
+                reason = f"{', '.join(hidden)}: {OF_ANOTHER if is_anothers else NOT_PUT_BACK}"
+                residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
+            if shy := _removed_with_secrets(step.wanted, facts, catalog):
+                reason = f"{', '.join(shy)}: {ROW_NOT_PUT_BACK}"
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         if again or _lasts(made, catalog):
             made_anew = MADE_ANEW_WITHOUT_SECRETS if again and again.get("secret") else MADE_ANEW
@@ -70,8 +81,13 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
             residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         steps.append(made)
     if sum(step.kind is StepKind.LOGIN for step in journey.steps) > 1:
-        residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in undo_session(journey).logins[:1]]
+        residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in session.logins[:1]]
     return replace(journey, steps=tuple(steps), residue=(*journey.residue, *residue), teardown=True)
+
+
+def _fields(wanted: Wanted) -> Iterator[str]:
+    record = wanted.document.get("record")
+    return (name for name, _ in _named(record)) if isinstance(record, Object) else iter(())
 
 
 def _removes(step: Step) -> bool:
@@ -205,23 +221,36 @@ def _never_noted(wanted: Wanted, facts: Resource, catalog: Catalog, variables: M
     A place is a field, a member of a field that the server merges, or a field of a nested row.
     """
     rule = _Rule(catalog, variables)
-    record, rows = wanted.document.get("record"), wanted.document.get("rows")
+    record = wanted.document.get("record")
     assert isinstance(record, Object)
-    assert isinstance(rows, Object)
     for field, value in _named(record):
         if field in facts.merged and isinstance(value, Object):
             inside = ((field_path(field, name), item, value) for name, item in _named(value))
             yield from (place for place, item, beside in inside if rule.hides(place, item, beside, facts))
         elif rule.hides(field, value, record, facts):
             yield field
-    for relation, given in _named(rows):
+    for relation, row in _rows_of(wanted):
         child = catalog.resources[facts.relations[relation].resource]
+        for field, value in _named(row) if row else ():
+            if row and rule.hides(field, value, row, child):
+                yield f"{relation}[].{field}"
+
+
+def _removed_with_secrets(wanted: Wanted, facts: Resource, catalog: Catalog) -> list[str]:
+    """The relations of which rows are removed that may hold a secret."""
+    relations = dict.fromkeys(relation for relation, row in _rows_of(wanted) if row is None)
+    return [name for name in relations if catalog.resources[facts.relations[name].resource].secrets]
+
+
+def _rows_of(wanted: Wanted) -> Iterator[tuple[str, Object | None]]:
+    """Each nested row of a wanted state, None for one that is to go, with its relation."""
+    rows = wanted.document.get("rows")
+    assert isinstance(rows, Object)
+    for relation, given in _named(rows):
         entries = given.get("rows") if isinstance(given, Object) else None
         for entry in entries.items if isinstance(entries, Array) else ():
             row = entry.get("row") if isinstance(entry, Object) else None
-            for field, value in _named(row) if isinstance(row, Object) else ():
-                if isinstance(row, Object) and rule.hides(field, value, row, child):
-                    yield f"{relation}[].{field}"
+            yield relation, row if isinstance(row, Object) else None
 
 
 class _Rule:

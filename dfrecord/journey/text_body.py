@@ -7,16 +7,20 @@ and nowhere else.
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import unquote_plus
+from functools import partial
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from dfrecord.journey.held_text import HeldText, held_text
 from dfrecord.journey.model import Array, Encoding, Number, Object, RawBody, Text, Tree, Var
 from dfrecord.journey.rewrite import Parts
 from dfrecord.journey.table import with_cells, with_columns, with_encodings
+from dfrecord.journey.text_escapes import csv_inside, xml_text
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.multipart import Part, parts_of
 
@@ -49,6 +53,23 @@ def text_kind(content_type: str) -> TextKind | None:
         return TextKind.PARTS
     named = ((TextKind.FORM, "urlencoded"), (TextKind.XML, "xml"), (TextKind.JSON, "json"))
     return next((kind for kind, word in named if word in words), None)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _json_inside(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+WRITTEN: dict[TextKind | None, tuple[Callable[[str], str], ...]] = {
+    TextKind.FORM: (quote_plus, _quoted),
+    TextKind.TABLE: (csv_inside, str),
+    TextKind.XML: (xml_text, partial(html.escape, quote=False), str),
+    TextKind.JSON: (_json_inside, str),
+}
+"""How a text may be written in the values of a body of that kind."""
 
 
 @dataclass(frozen=True)

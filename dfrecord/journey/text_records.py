@@ -34,7 +34,7 @@ def _records(text: str, content_type: str, wrapper: str, held: HeldText) -> list
         case TextKind.XML:
             return list(_of_xml(text, held))
         case TextKind.FORM:
-            return _of_form(text, held)
+            return _of_form(parse_qsl(text, keep_blank_values=True), wrapper, held)
         case TextKind.JSON:
             return _of_json(text, wrapper, held)
         case TextKind.PARTS:
@@ -43,6 +43,8 @@ def _records(text: str, content_type: str, wrapper: str, held: HeldText) -> list
                 content = text[parts[0].start : parts[0].end].removeprefix("\ufeff")
                 is_text = not re.search(r"[\udc80-\udcff]", content)
                 return _records(content, parts[0].media_type, wrapper, held) if is_text else []
+            if not any(part.media_type for part in parts):
+                return _of_form([(part.name, text[part.start : part.end]) for part in parts], wrapper, held)
     return []
 
 
@@ -54,12 +56,17 @@ def _of_table(text: str, held: HeldText) -> list[Object]:
     ]
 
 
-def _of_form(text: str, held: HeldText) -> list[Object]:
-    """The one record of a flat form: `resource[0][name]=…` is not flat."""
-    pairs = parse_qsl(text, keep_blank_values=True)
-    if not pairs or any("[" in name for name, _ in pairs):
+def _of_form(pairs: list[tuple[str, str]], wrapper: str, held: HeldText) -> list[Object]:
+    """The one record of a flat form, or those of a list (`resource[0][name]=…`); none when it holds more than that."""
+    in_list = re.compile(rf"(?:{re.escape(wrapper)})?\[([0-9]+)\]\[([^\[\]]+)\]")
+    listed = [in_list.fullmatch(name) for name, _ in pairs]
+    if not pairs or (any("[" in name for name, _ in pairs) and not all(listed)):
         return []
-    return [Object(tuple((name, _value(value, held)) for name, value in pairs))]
+    records: dict[str, list[tuple[str | Text, Tree]]] = {}
+    for found, (name, value) in zip(listed, pairs, strict=True):
+        place, field = found.groups() if found else ("", name)
+        records.setdefault(place, []).append((field, _value(value, held)))
+    return [Object(tuple(members)) for members in records.values()]
 
 
 def _of_xml(text: str, held: HeldText) -> list[Object]:

@@ -24,7 +24,7 @@ def kind_of(exchange: Exchange, location: Location, catalog: Catalog) -> StepKin
     if catalog.is_session(exchange.request.decoded_path):
         return {"POST": StepKind.LOGIN, "DELETE": StepKind.LOGOUT}.get(method, StepKind.CALL)
     facts = catalog.resources.get(location.resource or "")
-    if facts is not None and facts.single and method in ("PUT", "PATCH"):
+    if facts is not None and facts.single and method in ("POST", "PUT", "PATCH"):
         return StepKind.UPDATE
     if facts is None or facts.id_field is None or facts.actions or catalog.is_below_record(location):
         return StepKind.CALL

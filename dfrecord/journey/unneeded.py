@@ -7,7 +7,7 @@ them null, as it may find another one there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.model import (
@@ -25,6 +25,7 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.journey.own_accounts import OwnAccounts, Part
 from dfrecord.journey.writes import Write
 
 NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
@@ -38,8 +39,6 @@ REPLACED = (
 Key = Callable[[Write], object]
 """What tells which record a write is about on every instance: its natural key."""
 
-Part = Step | Write
-
 
 @dataclass
 class Unneeded:
@@ -47,6 +46,8 @@ class Unneeded:
 
     variables: Mapping[str, Variable]
     key: Key
+    accounts: OwnAccounts
+    id_field: str
     residue: list[Residue] = field(default_factory=list)
     replaced: set[object] = field(default_factory=set)
     """The keys of the records that are deleted and made anew."""
@@ -80,14 +81,23 @@ class Unneeded:
         if not gone:
             return parts
         while True:
-            left = [kept for part in parts if (kept := _kept(part, gone, made)) is not None]
+            left = [kept for part in parts if (kept := self._kept(part, gone, made)) is not None]
             steps = [part.step if isinstance(part, Write) else part for part in left]
-            needed = made & {variable.name for variable in used_variables(self.variables.values(), steps)}
+            used = {variable.name for variable in used_variables(self.variables.values(), steps)}
+            needed = made & {*used, *(self.accounts.of(step.request.headers) for step in steps)}
             if not needed:
                 break
             gone, made = gone - needed, made - needed  # something that stays depends on it
         self._tell_of(parts, {id(part) for part in left}, gone, made)
         return left
+
+    def _signs_on(self, part: Part, made: set[str]) -> bool:
+        """Whether a step only opens, renews or closes the session of an account that is made for a while."""
+        if isinstance(part, Write):
+            return False
+        sessions = {self.accounts.of_token.get(capture.variable) for capture in part.captures}
+        is_session = part.kind in (StepKind.LOGIN, StepKind.LOGOUT) or sessions
+        return bool(is_session and made & (sessions or {self.accounts.of(part.request.headers)}))
 
     def _tell_of(self, parts: list[Part], left: set[int], gone: set[str], made: set[str]) -> None:
         for part in parts:
@@ -104,30 +114,42 @@ class Unneeded:
         if told not in self.residue:
             self.residue.append(told)
 
+    def _kept(self, part: Part, gone: set[str], made: set[str]) -> Part | None:
+        """The part without references to what is gone, None when it is not needed at all."""
+        if isinstance(part, Write):
+            if part.subject in gone:
+                return part if part.step.kind is StepKind.DELETE and part.subject not in made else None
+            updates = part.step.kind is StepKind.UPDATE
+            record = self._without(part.record, gone, frozenset(part.facts.key_fields) if updates else None)
+            assert isinstance(record, Object)
+            request = replace(part.step.request, body=JsonBody(record))
+            return replace(part, record=record, step=replace(part.step, request=request))
+        if self._signs_on(part, made):
+            return None
+        return part if part.captures or not gone & set(variables_of_step(part)) else None
 
-def _kept(part: Part, gone: set[str], made: set[str]) -> Part | None:
-    """The part without references to what is gone, None when it is not needed at all."""
-    if isinstance(part, Write):
-        if part.subject in gone:
-            return part if part.step.kind is StepKind.DELETE and part.subject not in made else None
-        updates = part.step.kind is StepKind.UPDATE
-        record = _without(part.record, gone, frozenset(part.facts.key_fields) if updates else None)
-        assert isinstance(record, Object)
-        request = replace(part.step.request, body=JsonBody(record))
-        return replace(part, record=record, step=replace(part.step, request=request))
-    return part if part.captures or not gone & set(variables_of_step(part)) else None
+    def _without(self, tree: Tree, gone: set[str], keys: frozenset[str] | None) -> Tree:
+        """The value without the rows that point to one of these records, and without the fields that do.
 
+        Given the `keys` of a record, only those of its fields go; the others become null.
+        """
+        match tree:
+            case Object(members=members):
+                found = [(key, isinstance(value, Var) and value.name in gone, value) for key, value in members]
+                kept = [each for each in found if not each[1] or (keys is not None and each[0] not in keys)]
+                return Object(tuple((k, None if is_gone else self._without(v, gone, keys)) for k, is_gone, v in kept))
+            case Array(items=items):
+                return Array(tuple(item for item in items if not gone & {*self._pointed_to(item)}))
+        return tree
 
-def _without(tree: Tree, gone: set[str], keys: frozenset[str] | None) -> Tree:
-    """The value without the rows that hold one of these variables, and without the fields that do.
-
-    Given the `keys` of a record, only those of its fields go; the others become null.
-    """
-    match tree:
-        case Object(members=members):
-            found = [(key, isinstance(value, Var) and value.name in gone, value) for key, value in members]
-            kept = [each for each in found if not each[1] or (keys is not None and each[0] not in keys)]
-            return Object(tuple((k, None if is_gone else _without(v, gone, keys)) for k, is_gone, v in kept))
-        case Array(items=items):
-            return Array(tuple(item for item in items if not gone & set(variables_of_tree(item))))
-    return tree
+    def _pointed_to(self, row: Tree) -> Iterator[str]:
+        """The variables that a row holds after it is written, those by which it is found among them."""
+        yield from variables_of_tree(row)
+        if not isinstance(row, Object):
+            return
+        own = row.get(self.id_field)
+        if isinstance(own, Var) and (lookup := self.variables[own.name].lookup):
+            given = {name for name, _ in row.members}
+            for name, found_by in lookup.match:
+                if name not in given:
+                    yield from variables_of_tree(found_by)

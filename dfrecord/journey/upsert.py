@@ -34,6 +34,7 @@ from dfrecord.journey.model import (
     variables_of_tree,
 )
 from dfrecord.journey.names import Namer
+from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.unneeded import Unneeded
 from dfrecord.journey.wanted_rows import Match, Row, is_written_later, staying, wanted_rows
 from dfrecord.journey.writes import Write, Writes, key_of, path_text
@@ -69,9 +70,10 @@ class _Upsert:
     def run(self) -> Journey:
         names = Namer(step.name for step in self._journey.steps)
         writes = Writes(self._catalog, self._variables, names)
-        parts = [part for step in self._journey.steps for part in writes.of(step)]
+        accounts = OwnAccounts(self._catalog, self._variables)
+        parts = accounts.told(part for step in self._journey.steps for part in writes.of(step))
         if not self._every_write:
-            unneeded = Unneeded(self._variables, self._recorded_key)
+            unneeded = Unneeded(self._variables, self._recorded_key, accounts, self._catalog.id)
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced

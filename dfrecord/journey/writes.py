@@ -35,6 +35,7 @@ class Write:
     """One record that a step writes. `id` is the variable of its id, empty when a name in the path takes its place.
 
     `position` is the record's place among those of the step; `in_list`, whether the list creates one with such a name.
+    `account` tells whose it is, of what belongs to the account that is signed on (`own_accounts`).
     """
 
     step: Step
@@ -43,10 +44,13 @@ class Write:
     record: Object
     position: int = 0
     in_list: bool = False
+    account: str = ""
 
     @property
     def subject(self) -> str:
-        """The record that it is about: two writes with the same one write the same record."""
+        """The record that it is about: two writes with the same one write the same record. A profile is its account."""
+        if self.account:
+            return self.account if self.facts.single else f"{self.account} {path_text(self.step.request.target)}"
         unnamed = not self.id and self.step.kind is StepKind.CREATE and self.facts.numbered
         return self.step.name if unnamed else self.id or unquote(path_text(self.step.request.target))
 

@@ -21,11 +21,22 @@ _LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{
 _INPUT = re.compile(r"""\bname=["']([^"'<>]{1,60})["'][^<>]{0,500}?\bvalue=["']([^"'<>]{6,})["']""")
 _INSERT = re.compile(r"(?i)\binsert into \S{1,200} \(([^()]{1,4000})\) values \(([^\r\n]{1,20000})")
 _SET = re.compile(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
+_PROSE = re.compile(
+    r"""(?i)(?<![.\w])(pass(?:word|wd|phrase|code)|pwd|secret|credentials?|(?:(?:api|access)[ _-]?)?(?:key|token))s?
+    (?:(?::\s{0,3}|=)["'`]?([^\s"'`<>(){}\[\],;]{6,200})(?=\)?\.?(?:[\s"'`<]|$))  # what code has in it ends otherwise
+    |\s(?:(?:is|was|of)\s)?["'`(]?([^\s"'`<>(){}\[\],;]{6,200}))""",
+    re.VERBOSE,
+)
+_PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
+_CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
+_UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
+_WORD = re.compile(r"""[^\s"'<>,;:=&?(){}\[\]]{8,}=*""")
 _COMMAS = 20  # in the values of a row
 
 
-def named_values(text: str) -> Iterator[tuple[str, str]]:
-    """Name and value of each, where the value looks like none of a program's own words: it holds a digit.
+def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]:
+    """Name and value of each, where the value looks like none of a program's own words: it holds a digit, or letters of
+    both kinds and a sign. With `words` any value is taken, since the text is no program.
 
     What stands before the `@` of a URL is called `url_password`, what follows `Bearer` or `Basic`, `authorization`.
     """
@@ -34,9 +45,34 @@ def named_values(text: str) -> Iterator[tuple[str, str]]:
             yield "url_password", password
             if "%" in password:
                 yield "url_password", unquote_plus(password.replace("+", "%2B"))
-    for name, value in _values(text) if _DIGIT.search(text) else ():
-        if _DIGIT.search(value):
+    for name, value in _values(text):
+        if words or is_uncommon(value):
             yield name, value
+    for name, set_apart, following in _PROSE.findall(text):
+        value = (set_apart or following).rstrip(".:!?")
+        if is_uncommon(value):
+            yield name, value
+
+
+def is_uncommon(value: str) -> bool:
+    """Whether a value looks like no word and no name."""
+    return _DIGIT.search(value) is not None or _UNCOMMON.match(value) is not None
+
+
+def looks_made_up(text: str) -> bool:
+    """Whether there is a token in the text: letters and digits without a sense."""
+    return any(map(_is_made_up, _PIECE.findall(text)))
+
+
+def tokens(text: str) -> Iterator[str]:
+    """Each word of the text that looks like a token or holds one."""
+    yield from filter(looks_made_up, _WORD.findall(text))
+
+
+def _is_made_up(piece: str) -> bool:
+    """`k7Qp2Zr9`, `9fd3a61c07be`, but not `AES256`, `tenant2026`, `v2beta`."""
+    changes = len(_CHANGE.findall(piece))
+    return changes > 2 or "-" in piece or (changes > 0 and len(piece) >= 20)
 
 
 def _values(text: str) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ import html
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -26,7 +27,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 from dfrecord.journey.model import Encoding, Number, Object, Tree, Var
 from dfrecord.normalise.body import Leaf, json_of, leaves
 from dfrecord.normalise.multipart import parts_of
-from dfrecord.normalise.named_values import named_values
+from dfrecord.normalise.named_values import is_uncommon, looks_made_up, named_values, tokens
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
 from dfrecord.system_api.catalog import Catalog, SecretRule
 
@@ -288,6 +289,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
                 if written.encode("utf-8", "surrogatepass") not in dict(written_forms(value)):  # `%73ecret`
                     yield _identifier(name), name, written
             else:
+                if looks_made_up(value) and catalog.is_secret_name(f"config.{name}"):  # `?key=`, `?auth=`
+                    yield _identifier(name), name, value
                 yield from _in_text(value, catalog)
                 yield from _in_broken_json(value, resource, catalog)
     yield from _in_named_record(request.decoded_path, request.body, catalog)
@@ -301,6 +304,7 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
             yield placeholder.group(1).decode(), placeholder.group(1).decode(), placeholder.group().decode()
 
 
+_DIGIT = re.compile("[0-9]")
 _OF_A_SESSION = re.compile(r"sess|sid$|csrf|xsrf|auth", re.IGNORECASE)
 
 
@@ -314,6 +318,7 @@ def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str,
                 is_session
                 or catalog.is_secret_name(name)
                 or (len(content) >= 20 and " " not in content and "@" not in content)
+                or looks_made_up(content)
             ):
                 yield _identifier(name), name, content
     elif lowered in ("authorization", "proxy-authorization"):
@@ -343,10 +348,23 @@ def _in_named_record(path: str, body: Body, catalog: Catalog) -> Iterator[tuple[
         yield _identifier(name), "value", value
 
 
-def _in_text(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
-    for name, value in named_values(text):
-        if catalog.is_secret_parameter(name):
+def _in_text(text: str, catalog: Catalog, inside: str = "") -> Iterator[tuple[str, str, str]]:
+    """`inside`: where in a record the text stands, up to the dot: `config.`, when it is no program."""
+    for name, value in named_values(text, words=bool(inside)):
+        telling = catalog.is_secret_parameter(name)
+        if telling and not _DIGIT.search(value) and catalog.is_secret_name(value):  # `token = "X-Session-Token"`
+            continue
+        if telling or (inside and is_uncommon(value) and catalog.is_secret_name(f"{inside}{name}")):
             yield _identifier(name), name, value
+
+
+def _in_free_json(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """Secrets in a text of settings that may be called anything: headers, and what looks like a token."""
+    name, colon, value = text.partition(": ")
+    if colon:
+        yield from _in_header(name, value, catalog)
+    for token in tokens(text):
+        yield "option", "options", token
 
 
 def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
@@ -365,7 +383,7 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
     elif "form" in kind:
         for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
-                yield name_of_field(catalog, resource, name), name, value
+                yield name_of_field(catalog, resource, _innermost(name)), name, value
             else:
                 yield from _in_text(value, catalog)
                 yield from _in_broken_json(value, resource, catalog)
@@ -383,33 +401,40 @@ def _in_parts(
     for part in parts_of(text, content_type):
         inner = text[part.start : part.end].encode("utf-8", "surrogateescape")
         if catalog.is_secret_parameter(part.name):
-            yield _identifier(part.name), part.name, inner.decode("utf-8", "replace")
+            name = _innermost(part.name)
+            called = name_of_field(catalog, resource, name) if catalog.names_accounts(resource) else _identifier(name)
+            yield called, part.name, inner.decode("utf-8", "replace")
         headers = Headers((("Content-Type", part.media_type),) if part.media_type else ())
         yield from _in_body(Body.recorded(inner), headers, resource, catalog)
 
 
-def _in_broken_json(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+def _innermost(field: str) -> str:
+    """The name of a form's field in a list: `password` of `resource[0][password]`."""
+    return next((part for part in reversed(re.split(r"[\[\]]+", field)) if part and not part.isdigit()), field)
+
+
+def _in_broken_json(
+    text: str, resource: str | None, catalog: Catalog, inside: str = ""
+) -> Iterator[tuple[str, str, str]]:
     """Secrets among the members of what looks like JSON but is none, or stands as text inside a string."""
     for name, written in re.findall(r'"([^"\\]{1,80})"\s*:\s*"((?:[^"\\]|\\.)*)"', text):
-        if catalog.is_secret_parameter(name):
+        if catalog.is_secret_parameter(name) or (inside and catalog.is_secret_name(f"{inside}{name}")):
             try:
                 yield name_of_field(catalog, resource, name), name, json.loads(f'"{written}"')
             except ValueError:
                 yield name_of_field(catalog, resource, name), name, written
 
 
-_ELEMENT = re.compile(
-    r"<(?:[\w.-]++:)?+([\w.-]++)[^<>]*+>(?:\s*+<!--(?:[^-]|-(?!->))*+-->)?+(?:\s*+<!\[CDATA\[((?:[^\]]|\](?!\]>))*+)\]\]>|([^<>]*+))</"
-)
+_MARKUP = re.compile(r"<!--|<!\[CDATA\[|<(/?)(?:[\w.-]++:)?+([\w.-]++)[^<>]*+>")
+_ENDS = {"<!--": "-->", "<![CDATA[": "]]>"}
 _TAG = re.compile(r"<[\w.:-]++(\s[^<>]*+)>")
 _ATTRIBUTE = re.compile(r"""\s(?:[\w.-]+:)?([\w.-]+)\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)')""")
 
 
 def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     """Secrets of a user import: columns of CSV, elements and attributes of XML (system-api.md section 4.1)."""
-    for name, verbatim, escaped in _ELEMENT.findall(text):
-        if catalog.secret_rule(resource, name):
-            yield name_of_field(catalog, resource, name), name, verbatim or html.unescape(escaped)
+    if "<" in text:
+        yield from _in_elements(text, resource, catalog)
     for tag in _TAG.findall(text):
         for name, double, single in _ATTRIBUTE.findall(tag):
             if catalog.secret_rule(resource, name):
@@ -423,15 +448,74 @@ def _in_table(text: str, resource: str | None, catalog: Catalog) -> Iterator[tup
                     yield name_of_field(catalog, resource, name.strip()), name.strip(), value
 
 
+def _in_elements(text: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """The texts inside elements with a telling name, however deep: `<password><value>…</value></password>`."""
+    elements = _Open()
+    at, missing = 0, set[str]()
+    while mark := _MARKUP.search(text, at):
+        yield from _in_element(html.unescape(text[at : mark.start()]), elements.telling, resource, catalog)
+        at = mark.end()
+        if end := _ENDS.get(mark[0]):
+            closes = -1 if end in missing else text.find(end, at)
+            if closes < 0:
+                missing.add(end)
+                continue
+            if end == "]]>":
+                yield from _in_element(text[at:closes], elements.telling, resource, catalog)
+            at = closes + len(end)
+        elif mark[1]:
+            elements.close(mark[2])
+        elif not mark[0].endswith("/>"):
+            elements.open(mark[2], telling=catalog.secret_rule(resource, mark[2]) is not None)
+    yield from _in_element(html.unescape(text[at:]), elements.telling, resource, catalog)
+
+
+def _in_element(value: str, name: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    if name and value.strip():
+        yield name_of_field(catalog, resource, name), name, value.strip() if "\n" in value else value
+
+
+class _Open:
+    """The open elements of a text of XML; an end without its beginning is passed over."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._telling: list[tuple[int, str]] = []
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def telling(self) -> str:
+        """The innermost one that has a telling name, empty when there is none."""
+        return self._telling[-1][1] if self._telling else ""
+
+    def open(self, name: str, *, telling: bool) -> None:
+        if telling:
+            self._telling.append((len(self._names), name))
+        self._names.append(name)
+        self._counts[name] += 1
+
+    def close(self, name: str) -> None:
+        while self._counts[name]:
+            last = self._names.pop()
+            self._counts[last] -= 1
+            if self._telling and self._telling[-1][0] == len(self._names):
+                self._telling.pop()
+            if last == name:
+                return
+
+
 def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     rules: dict[tuple[str | None, str], SecretRule | None] = {}
     for leaf in leaves(tree, resource, catalog):
         if not isinstance(leaf.value, (str, Number)):
             continue
         if isinstance(leaf.value, str):
+            inside = "config." if ".config." in f".{leaf.path}" and "\n" not in leaf.value else ""  # no program
             if '"' in leaf.value and '":' in leaf.value.replace(" ", ""):
-                yield from _in_broken_json(leaf.value, leaf.resource, catalog)
-            yield from _in_text(leaf.value, catalog)
+                yield from _in_broken_json(leaf.value, leaf.resource, catalog, inside)
+            yield from _in_text(leaf.value, catalog, inside)
+            if catalog.holds_tokens(leaf.resource, leaf.path):
+                yield from _in_free_json(leaf.value, catalog)
         key = (leaf.resource, leaf.path)
         if key not in rules:
             rules[key] = catalog.secret_rule(*key)

@@ -7,6 +7,7 @@ verb tunnelling) come from the catalog; the order of the rules below is the orde
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,6 +26,8 @@ SHOWN_LATER = "a later read shows what it made"
 DEFAULT_FILTER = "api/v2/system"
 LONGEST_MESSAGE = 20_000
 """Characters of what a server says that are told."""
+_STATEMENT = re.compile(r"\s*\((Connection: [^()]*, )?SQL: .*\)$", re.DOTALL)
+"""What a database's error ends with: the reason stands before it; in it the ids and values of one instance."""
 
 
 class Reads(Enum):
@@ -268,7 +271,7 @@ def refusal(answer: Tree, reason: str, sent: Sequence[str] = ()) -> str:
 
 def _message(error: Object) -> str:
     message = error.get("message")
-    return html.unescape(message) if isinstance(message, str) else "no message"
+    return _STATEMENT.sub("", html.unescape(message)) if isinstance(message, str) else "no message"
 
 
 def _outside_reason(url: str) -> str:

@@ -47,19 +47,22 @@ class Verification:
                 yield StepResult(number, state.name, title, Outcome.DIFFERS, differences=differences)
 
     def _readable(self, states: list[Step]) -> list[Step]:
-        """The states, those of a session that was closed in between with the session of the last one."""
+        """The states, those of a session that was closed in between with the session of the last one.
+
+        Not those of something of the account's own, which another session does not show.
+        """
         logouts = [step for step in self.sender.journey.steps if step.kind is StepKind.LOGOUT]
         closed = {token for step in logouts for token in self._sent_tokens(step)}
         now = self._sent_tokens(states[-1]) if states else set()
         headers = states[-1].request.headers if states else ()
-        return [
-            (
-                replace(state, request=replace(state.request, headers=headers))
-                if now and now.isdisjoint(self._sent_tokens(state)) and closed & self._sent_tokens(state)
-                else state
-            )
-            for state in states
-        ]
+        readable = []
+        for state in states:
+            sent = self._sent_tokens(state)
+            if not (now and now.isdisjoint(sent) and closed & sent):
+                readable.append(state)
+            elif not self.sender.catalog.is_own_account(state.resource):
+                readable.append(replace(state, request=replace(state.request, headers=headers)))
+        return readable
 
     def _sent_tokens(self, step: Step) -> set[Tree]:
         return {self.sender.values.get(name) for name in self.sender.tokens_of(step)}

@@ -76,6 +76,7 @@ class Resource:
     relations: Mapping[str, Relation]
     secrets: tuple[SecretRule, ...]
     may_hold_secrets: frozenset[str]
+    tokens_in: tuple[str, ...]
     create_drops_empty: bool
     needed_in_updates: tuple[str, ...]
     told_apart_by: tuple[str, ...]
@@ -277,7 +278,16 @@ class Catalog:
                 return rule
         if known and field_path in known.may_hold_secrets:
             return None
-        return SecretRule(field_path) if self.is_secret_name(field_path) else None
+        if not self.is_secret_name(field_path):
+            return None
+        rules, name = self._facts.secret_words, field_path.rpartition(".")[2]
+        return SecretRule(field_path, unless={name: rules.harmless_values} if name in rules.last_in_config else {})
+
+    def holds_tokens(self, resource: str | None, field_path: str) -> bool:
+        """Whether this field is, or stands in, free JSON in which what looks like a token is one."""
+        known = self.resources.get(resource or "")
+        free = known.tokens_in if known else ()
+        return any(field_path == field or field_path.startswith((f"{field}.", f"{field}[")) for field in free)
 
     def is_secret_name(self, field_path: str) -> bool:
         """Whether a field, parameter or header of this name holds a secret, judged by the words in it."""
@@ -287,8 +297,9 @@ class Catalog:
         rules = self._facts.secret_words
         if words[-1] in rules.last or "_".join(words[-2:]) in rules.last:
             return True
-        in_config = field_path.startswith("config.") and words[-1] not in rules.harmless_endings
-        return in_config and not set(words).isdisjoint(rules.in_config)
+        if ".config." not in f".{field_path}" or words[-1] in rules.harmless_endings:
+            return False
+        return words[-1] in rules.last_in_config or not set(words).isdisjoint(rules.in_config)
 
     def is_secret_header(self, name: str) -> bool:
         """Whether a header of this name carries a credential."""
@@ -404,6 +415,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         },
         secrets=tuple(SecretRule(rule.path, rule.when, rule.unless) for rule in facts.secrets),
         may_hold_secrets=frozenset(facts.may_hold_secrets),
+        tokens_in=tuple(facts.tokens_in),
         create_drops_empty=facts.create_drops_empty,
         needed_in_updates=tuple(facts.needed_in_updates),
         told_apart_by=tuple(facts.told_apart_by),

@@ -52,8 +52,9 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     on every instance; `role.name` stands for the foreign key `role_id`. `nested_key`: the same for a row that stands
     inside a parent. `foreign_keys`: field to the resources its id may belong to. `self_keys`: point at the record
     itself or its parent, never sent. `server_made`: never sent. `made_secrets`: secrets that the server makes unless a
-    create brings its own. `may_hold_secrets`: free text that people should look at. `create_drops_empty`: a create
-    leaves out false, 0, "" and null. `needed_in_updates`: the server refuses updates without them while it has no value
+    create brings its own. `may_hold_secrets`: free text that people should look at. `tokens_in`: free JSON
+    in which what looks like a token is one, whatever its name. `create_drops_empty`: a create leaves out false, 0, ""
+    and null. `needed_in_updates`: the server refuses updates without them while it has no value
     for them. `told_apart_by`: what tells nested rows with the same key apart. `changed_in_place`: parts of their key in
     which a lone row may differ and still be the one that is meant. `create_by_name`: a bare record is posted to its
     own name. `actions`: changes are calls, not records that stay. `public`: reachable without a session.
@@ -82,6 +83,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     secrets: list[SecretFacts] = []
     made_secrets: list[str] = []
     may_hold_secrets: list[str] = []
+    tokens_in: list[str] = []
     references_by_name: dict[str, str] = {}
     create_drops_empty: bool = False
     needed_in_updates: list[str] = []
@@ -142,11 +144,14 @@ class QueryFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class SecretWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A field is secret when its last word, or last two, is one of `last`; inside `config` any of `in_config` will do,
-    unless the last word is one of `harmless_endings`."""
+    unless the last word is one of `harmless_endings`, and one of `last_in_config` at the end, unless the value is one
+    of `harmless_values`."""
 
     last: list[str] = []
     in_config: list[str] = []
+    last_in_config: list[str] = []
     harmless_endings: list[str] = []
+    harmless_values: list[str] = []
     about: str = ""
 
 

@@ -750,8 +750,9 @@ class DreamFactory:
         own = "id"
         others: dict[str, int] = {}
         notes = self._made()
+        mine = [note for note in notes if (note.get("for") or {}) == self.made_for]
         own_paths = {
-            note.get("created") for note in notes
+            note.get("created") for note in mine
         }  # deleted, whatever they have become
         for note in reversed(notes):
             made_for = note.get("for") or {}

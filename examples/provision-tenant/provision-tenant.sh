@@ -389,7 +389,9 @@ made_here() {
         elif $note.is != $note.was and $note.is != null then .anew["\($path)/\($note.was | tostring | @uri)"] = $note.is
         else . end
       | if .notes == {} then .anew = {} else . end)
-    | .notes |= ([.[].created | values] as $own | [.[] | select(.changed | IN($own[]) | not)] | sort_by(.line))' "$DF_CREATED"
+    | def record: [.for, .created // .changed] | tojson;
+      .notes |= ((map(select(.created) | {(record): true}) | add) as $own
+        | map(select((.changed and $own[record]) | not)) | sort_by(.line))' "$DF_CREATED"
 }
 
 # ---------------------------------------------------------------- how it is done

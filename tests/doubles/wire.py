@@ -8,7 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -112,13 +115,13 @@ def _payload(content_type: str, raw: bytes) -> Any:
     if not raw.strip():
         return None
     if kind.startswith("multipart/"):
-        return next(
-            (_payload(KINDS[end], data) for name, data in files(content_type, raw) if (end := _end(name))), None
-        )
+        given = files(content_type, raw)
+        found = next((_payload(KINDS[end], data) for name, data in given if (end := _end(name))), None)
+        return found if given else _emptied(_of_form(_fields(content_type, raw)))
     if kind.endswith("xml"):
         return _emptied(_of_xml(raw))
     if kind == "application/x-www-form-urlencoded":
-        return _emptied(dict(parse_qsl(raw.decode(), keep_blank_values=True)))
+        return _emptied(_of_form(parse_qsl(raw.decode(), keep_blank_values=True)))
     if kind == "text/csv":
         return _emptied(list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig", "replace")))))
     if kind not in ("", "application/json"):
@@ -133,9 +136,27 @@ def _payload(content_type: str, raw: bytes) -> Any:
 
 def files(content_type: str, raw: bytes) -> list[tuple[str, bytes]]:
     """The files of a multipart body: name and content."""
-    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + raw)
-    parts = ((part.get_filename(), part.get_payload(decode=True)) for part in message.iter_parts())
+    parts = ((part.get_filename(), part.get_payload(decode=True)) for part in _parts(content_type, raw))
     return [(name, data) for name, data in parts if name and isinstance(data, bytes)]
+
+
+def _fields(content_type: str, raw: bytes) -> list[tuple[str, str]]:
+    parts = ((part.get_param("name", header="content-disposition"), part) for part in _parts(content_type, raw))
+    return [(str(name), part.get_payload(decode=True).decode()) for name, part in parts]  # type: ignore[union-attr]
+
+
+def _parts(content_type: str, raw: bytes) -> Iterator[EmailMessage]:
+    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + raw)
+    return message.iter_parts()  # type: ignore[return-value]
+
+
+def _of_form(pairs: list[tuple[str, str]]) -> Row:
+    """A flat form, or as PHP reads `resource[0][name]`: the records of a list."""
+    records: dict[str, Row] = {}
+    for name, value in pairs:
+        if found := re.fullmatch(r"resource\[(\d+)\]\[(\w+)\]", name):
+            records.setdefault(found[1], {})[found[2]] = value
+    return {"resource": list(records.values())} if records else dict(pairs)
 
 
 def _end(name: str) -> str | None:

@@ -299,3 +299,33 @@ def test_a_record_that_its_path_names_is_told_by_that_name() -> None:
         "Update custom theme one",
         "Create event script db._table.get.pre_process",
     ]
+
+
+def test_of_a_refusal_the_reason_is_told_without_the_statement_of_the_database() -> None:
+    with DreamFactoryDouble(4711) as df:
+        session = RecordedSession(df)
+        session.create("role", {"name": "taken", "is_active": True})
+        session.call("POST", "system/role", {"resource": [{"name": "taken", "is_active": True}]})
+        [other] = session.create("role", {"name": "other", "is_active": True})
+        session.call("PUT", f"system/role/{other}", {"name": "taken"})
+    words = " ".join("".join(told(dfrecord.plan(Recording("two.har", tuple(session.exchanges))))).split())
+    assert words.count("UNIQUE constraint failed: role.name") == 2
+    assert "insert into" not in words
+    assert str(other) not in words
+
+
+def test_a_teardown_that_cannot_bring_back_a_private_row_is_told() -> None:
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        private = {"name": "hush", "value": "Private-Value-1", "private": True}
+        session.create("role", {"name": "role", "is_active": True, "lookup_by_role_id": [private]})
+        session = RecordedSession(df)
+        [role] = session.call("GET", "system/role?related=lookup_by_role_id")["resource"]
+        [row] = role["lookup_by_role_id"]
+        session.call("PUT", f"system/role/{role['id']}", {"lookup_by_role_id": [{**row, "role_id": None}]})
+    journey = dfrecord.plan(Recording("private.har", tuple(session.exchanges)), upsert=True, teardown=True)
+    reasons = [residue.reason for residue in journey.residue if residue.step == "update_role"]
+    assert (
+        "lookup_by_role_id: the teardown brings back a row that is removed here only where it holds no secret"
+        in reasons
+    )
