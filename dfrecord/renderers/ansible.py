@@ -47,7 +47,6 @@ from dfrecord.renderers.templates import BRACKETS, environment
 from dfrecord.replaying import hiding, reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
-_WAS_SENT = "(df_created_file | df_sent(%s, df_base_url, df_for))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,8 @@ class Task:
     """What the playbook does for one step or lookup. `kind` is call, find, or ensure (a wanted state).
 
     Values are what `to_yaml` takes. `body` are the arguments of uri that give the body, `file` a body that is no text.
-    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `once` under
-    which name it notes that it was sent.
+    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `once` is the
+    expression of the line that notes that it was sent.
     """
 
     kind: str
@@ -76,7 +75,7 @@ class Task:
     keeps_when: list[str] = field(default_factory=list)
     keeps_vars: dict[str, Any] = field(default_factory=dict)
     noted: bool = False
-    once: Recorded | None = None
+    once: str = ""
     makes: Recorded | None = None
     # a search
     searches: Any = None
@@ -127,7 +126,6 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         checks=settings.checks(),
         dangers=[Recorded(shown(f"{step.title}: {step.danger}")) for step in journey.steps if step.danger],
         facts=settings.facts(wrote=tasks.tells_changes),
-        once=[tasks.forgets(step) for step in journey.steps if step.once],
     )
     filters = env.get_template("ansible/filters.py.j2").render(
         reconcile=functions_of(reconcile),
@@ -187,11 +185,6 @@ class _Tasks:
 
     # ---------------------------------------------------------------- steps
 
-    def forgets(self, step: Step) -> dict[str, Any]:
-        """What a teardown notes about a step that is sent once."""
-        was_sent = _WAS_SENT % self.encoder.quoted(step.once)
-        return {"name": Recorded(step.once), "was_sent": was_sent}
-
     def step(self, step: Step) -> Task:
         """The task of a step."""
         return self._call(step) if step.wanted is None else self._wanted(step, step.wanted)
@@ -205,7 +198,7 @@ class _Tasks:
             headers["Content-Type"] = Recorded()
         when = ["df_logs_in"] if self._journey.is_sign_on(step) else []
         when += ["df_wrote"] if step.only_after_changes else []
-        when += ["not " + _WAS_SENT % self.encoder.quoted(step.once)] if step.once else []
+        when += [f"not (df_created_file | df_sent('{step.once}', df_base_url, df_for))"] if step.once else []
         reads = _always_runs(step)
         when += self._when_known(variables_of_step(step)) if reads else []
         session = self._session
@@ -236,7 +229,7 @@ class _Tasks:
             keeps_when=["df_logs_in"] if keeps_given else [],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
-            once=Recorded(step.once) if step.once else None,
+            once=f"'{step.once}' | df_note_sent(df_base_url, df_for)" if step.once else "",
         )
 
     def _wanted(self, step: Step, wanted: Wanted) -> Task:

@@ -40,7 +40,8 @@ class FilterModule:
             "df_json_inside": json_inside,
             "df_letters": letters,
             "df_note": notes,
-            "df_note_once": note_once,
+            "df_note_sent": note_sent,
+            "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
             "df_record": there,
@@ -323,21 +324,29 @@ def was_sent(file: str, name: str, base_url: str, made_for: dict[str, str]) -> b
     return ["sent" in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
 
 
-def note_once(name: str, word: str, base_url: str, made_for: dict[str, str]) -> str:
-    """The line that notes that no later run shall send this ("sent"), or that the next one shall ("unsent").
+def note_sent(name: str, base_url: str, made_for: dict[str, str]) -> str:
+    """The line that notes that no later run with the same parameters shall send this."""
+    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), "sent": name}])
 
-    It has its time, so that it is another line than the one before.
-    """
+
+def note_unsent(file: str, base_url: str) -> str:
+    """The lines that note that the next run shall send what is noted as sent, whatever the parameters."""
+    last = {}
+    for note in noted(file, base_url):
+        name = note.get("sent", note.get("unsent"))
+        last[json.dumps([name, note.get("for")], sort_keys=True)] = note
+    told = [note for note in last.values() if "sent" in note]
+    return lines_of([{("unsent" if key == "sent" else key): value for key, value in note.items()} for note in told])
+
+
+def lines_of(notes: list[dict[str, Any]]) -> str:
+    """Each has its time, so that the same note is another line than before."""
     at = datetime.now(timezone.utc).isoformat()
-    given = {"for": made_for} if made_for else {}
-    return json.dumps({"base_url": base_url, **given, word: name, "at": at})
+    return "\n".join(json.dumps({**note, "at": at}) for note in notes)
 
 
 def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, makes: str = "") -> str:
-    """The lines that note what a request created or deleted; a batch that failed has created what the server says.
-
-    Each has its time, so that the same path, created again, is another line.
-    """
+    """The lines that note what a request created or deleted; a batch that failed has created what the server says."""
     lines = []
     for sent in result.get("results") or [result]:
         arguments = sent.get("invocation", {}).get("module_args", {})
@@ -357,8 +366,7 @@ def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, make
         if gone:
             paths = [f"{path}/{name}" for name in names if not path.endswith(f"/{name}")]
             lines += [{"deleted": deleted} for deleted in paths or [path]]
-    at = datetime.now(timezone.utc).isoformat()
-    return "\n".join(json.dumps({"base_url": base_url, **line, "at": at}) for line in lines)
+    return lines_of([{"base_url": base_url, **line} for line in lines])
 
 
 # ---------------------------------------------------------------- what has to be written
