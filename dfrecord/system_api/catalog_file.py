@@ -190,8 +190,8 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     which records carry the id that the server gives them. `text_ids`: ids are strings, not numbers. `filters`: lists
     take `filter=name="x"` and `fields=`; otherwise lookups read the whole list. `mask`: what stands in the place of a
     secret that the server does not show. `seeded`: records that exist on every installation, by natural key.
-    `id_endings`: a number inside `config` whose name ends so is taken for the id of such a record. `tables`: the part of
-    a path between a database service and the names of its tables.
+    `id_endings`: a number inside `config` whose name ends so is taken for the id of such a record.
+    `tables`: the part of a path between a database service and the names of its tables.
     """
 
     format: Literal["dfrecord-catalog/1"]
