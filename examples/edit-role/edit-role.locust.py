@@ -510,7 +510,7 @@ def form_of(part: str) -> str:
         rf"{backslash}{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
     )
     entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
-    form = rf"(?:{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)})|(?i:{escaped}|{entity}))"
+    form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
     return form + "{1,2}" if part == '"' else form  # twice in CSV
 
 

@@ -562,6 +562,28 @@ class DreamFactory:
         self.outcomes[outcome] += 1
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
+    def _made(self) -> list[dict[str, Any]]:
+        """The notes of what was made on this instance and not undone since, in order."""
+        return list(self.made.values())
+
+    def _note(self, **note: Any) -> None:
+        """Note in memory, and with the master, who has the file."""
+        key = note.get("key")
+        path = str(
+            note.get("created")
+            or note.get("creating")
+            or note.get("deleted")
+            or note.get("settled")
+        )
+        place = path + (json.dumps(key, sort_keys=True) if key else "")
+        self.made.pop(place, None)
+        if "created" in note or "creating" in note:
+            self.made[place] = note
+        self.note({"base_url": self.base_url, **note})
+
+    def _note_made(self, **note: Any) -> None:
+        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
     def tear_down(self) -> None:
         """Undo what runs with the same parameters noted on this instance, the newest first. Raises StepFailed."""
         own = "id"
@@ -598,28 +620,6 @@ class DreamFactory:
         self._say(
             f"- Delete {path}: {'already absent' if status == 404 else 'deleted'}"
         )
-
-    def _made(self) -> list[dict[str, Any]]:
-        """The notes of what was made on this instance and not undone since, in order."""
-        return list(self.made.values())
-
-    def _note(self, **note: Any) -> None:
-        """Note in memory, and with the master, who has the file."""
-        key = note.get("key")
-        path = str(
-            note.get("created")
-            or note.get("creating")
-            or note.get("deleted")
-            or note.get("settled")
-        )
-        place = path + (json.dumps(key, sort_keys=True) if key else "")
-        self.made.pop(place, None)
-        if "created" in note or "creating" in note:
-            self.made[place] = note
-        self.note({"base_url": self.base_url, **note})
-
-    def _note_made(self, **note: Any) -> None:
-        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
 
     def _holds_secret(self, value: Any) -> bool:
         """Whether it cannot be noted, as a secret stands in it."""
@@ -815,7 +815,7 @@ def form_of(part: str) -> str:
         rf"{backslash}{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
     )
     entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
-    form = rf"(?:{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)})|(?i:{escaped}|{entity}))"
+    form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
     return form + "{1,2}" if part == '"' else form  # twice in CSV
 
 

@@ -690,6 +690,61 @@ class DreamFactory:
             return
         self._say(f"- {title}: {outcome}{f' ({more})' if more else ''}")
 
+    def _notes(self) -> list[dict[str, Any]]:
+        """What is noted about this instance, in order."""
+        try:
+            with open(self.created_file, encoding="utf-8") as file:
+                notes = [parsed(line) for line in file]
+        except FileNotFoundError:
+            return []
+        return [
+            note
+            for note in notes
+            if isinstance(note, dict) and note.get("base_url") == self.base_url
+        ]
+
+    def _made(self) -> list[dict[str, Any]]:
+        """The notes of what was made or changed on this instance and not undone since, in order.
+
+        Sets `anew` to what a teardown that has not ended made anew: the path that each record had, and its id now.
+        """
+        self.anew: dict[str, Any] = {}
+        made: dict[str, dict[str, Any]] = {}
+        for note in self._notes():
+            words = (
+                "created",
+                "creating",
+                "changed",
+                "removing",
+                "deleted",
+                "settled",
+                "undone",
+            )
+            path = next((note[word] for word in words if word in note), None)
+            place = json.dumps(
+                [path, note.get("key") or note.get("now")], sort_keys=True
+            )
+            made.pop(place, None)
+            if not {"created", "creating", "changed", "removing"}.isdisjoint(note):
+                made[place] = note
+            elif "is" in note:
+                self._is_anew(str(path), note)
+            self.anew = self.anew if made else {}
+        return list(made.values())
+
+    def _note(self, **note: Any) -> None:
+        line = json.dumps({"base_url": self.base_url, **note})
+        try:
+            with open(self.created_file, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StepFailed(
+                f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
+            ) from None
+
+    def _note_made(self, **note: Any) -> None:
+        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
+
     def tear_down(self) -> None:
         """Undo what runs with the same parameters noted on this instance, the newest first. Raises StepFailed."""
         own = "id"
@@ -821,54 +876,6 @@ class DreamFactory:
     def _is_anew(self, path: str, ids: dict[str, Any]) -> None:
         if ids["is"] != ids["was"]:
             self.anew[f"{path}/{quote(str(ids['was']), safe='')}"] = ids["is"]
-
-    def _made(self) -> list[dict[str, Any]]:
-        """The notes of what was made or changed on this instance and not undone since, in order.
-
-        Sets `anew` to what a teardown that has not ended made anew: the path that each record had, and its id now.
-        """
-        self.anew: dict[str, Any] = {}
-        made: dict[str, dict[str, Any]] = {}
-        try:
-            with open(self.created_file, encoding="utf-8") as file:
-                notes = [parsed(line) for line in file]
-        except FileNotFoundError:
-            return []
-        for note in notes:
-            if isinstance(note, dict) and note.get("base_url") == self.base_url:
-                words = (
-                    "created",
-                    "creating",
-                    "changed",
-                    "removing",
-                    "deleted",
-                    "settled",
-                    "undone",
-                )
-                path = next((note[word] for word in words if word in note), None)
-                place = json.dumps(
-                    [path, note.get("key") or note.get("now")], sort_keys=True
-                )
-                made.pop(place, None)
-                if not {"created", "creating", "changed", "removing"}.isdisjoint(note):
-                    made[place] = note
-                elif "is" in note:
-                    self._is_anew(str(path), note)
-                self.anew = self.anew if made else {}
-        return list(made.values())
-
-    def _note(self, **note: Any) -> None:
-        line = json.dumps({"base_url": self.base_url, **note})
-        try:
-            with open(self.created_file, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise StepFailed(
-                f"{self.created_file}: {error.strerror}; this is not noted there: {line}"
-            ) from None
-
-    def _note_made(self, **note: Any) -> None:
-        self._note(**({"for": self.made_for} if self.made_for else {}), **note)
 
     def _holds_secret(self, value: Any) -> bool:
         """Whether it cannot be noted, as a secret stands in it."""
@@ -1143,7 +1150,7 @@ def form_of(part: str) -> str:
         rf"{backslash}{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
     )
     entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
-    form = rf"(?:{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)})|(?i:{escaped}|{entity}))"
+    form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
     return form + "{1,2}" if part == '"' else form  # twice in CSV
 
 

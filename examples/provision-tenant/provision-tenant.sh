@@ -964,8 +964,8 @@ without_secrets() {
         else
           (if $code < 128 then $percent + ($code | octet) else @uri | split("%") | join($percent) end) as $octets
           | ($code | units | map("\($backslash){1,4}\(.)") | join("")) as $escaped
-          | "(?:\($backslash){0,4}(?:(?i:\($octets))|\(if $code < 128 then "\\" + . else . end))"
-            + "|(?i:\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)|[a-z][a-z0-9]{1,30});))"
+          | "(?:(?i:\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)|[a-z][a-z0-9]{1,30});)"
+            + "|\($backslash){0,4}(?:(?i:\($octets))|\(if $code < 128 then "\\" + . else . end)))"
             + (if . == "\"" then "{1,2}" else "" end) # twice in CSV
         end;
     def json_forms: # of the value: as it is, and in JSON of both styles
