@@ -11,7 +11,7 @@ import pytest
 
 import dfrecord
 from dfrecord.journey.account import account
-from dfrecord.journey.upsert import SENT_ALWAYS
+from dfrecord.journey.upsert import SENT_ONCE
 from dfrecord.recording.exchange import Body, Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
@@ -120,7 +120,7 @@ def test_imported_records_are_upserted_one_by_one_and_undone(way: str, tmp_path:
         "<u><user><email>a@b.c</email></user>",
     ],
 )
-def test_xml_that_is_no_list_of_records_is_sent_by_every_run_and_told(body: str) -> None:
+def test_xml_that_is_no_list_of_records_is_sent_once_and_told(body: str) -> None:
     with DreamFactoryDouble() as df:
         s = RecordedSession(df)
         s.upload("system/user", "application/xml", body.encode())
@@ -128,4 +128,4 @@ def test_xml_that_is_no_list_of_records_is_sent_by_every_run_and_told(body: str)
         exchanges = (s.exchanges[0], replace(s.exchanges[1], response=ok))
     journey = dfrecord.plan(Recording("x.har", exchanges), upsert=True)
     assert journey.steps[-1].wanted is None
-    assert SENT_ALWAYS in [line["reason"] for line in account(journey)["residue"]]
+    assert SENT_ONCE in [line["reason"] for line in account(journey)["residue"]]

@@ -29,7 +29,7 @@ from dfrecord.journey.model import (
     Var,
     VariableKind,
 )
-from dfrecord.journey.upsert import SENT_ALWAYS
+from dfrecord.journey.upsert import SENT_ONCE
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog import load
@@ -204,7 +204,7 @@ def test_package_manifests_and_forms_follow_names() -> None:
     )
 
 
-def test_a_create_without_a_natural_key_is_sent_by_every_upsert_and_told() -> None:
+def test_a_create_without_a_natural_key_is_sent_once_and_told() -> None:
     with console() as s:
         s.create("role", {"name": "made", "description": "d"})
     create = s.exchanges[-1]
@@ -215,7 +215,7 @@ def test_a_create_without_a_natural_key_is_sent_by_every_upsert_and_told() -> No
     [step] = [step for step in journey.steps if step.resource == "role"]
     assert step.wanted is None
     assert isinstance(step.request.body, JsonBody)
-    assert [residue.reason for residue in journey.residue if residue.step == step.name] == [SENT_ALWAYS]
+    assert [residue.reason for residue in journey.residue if residue.step == step.name] == [SENT_ONCE]
 
 
 def test_tunnelled_read_names_no_recorded_id() -> None:

@@ -345,10 +345,11 @@ class Step:
     for ordinary steps. `entry` is the exchange it comes from, None when dfrecord added it.
 
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
-    upsert that is `only_after_changes` is sent when the run has changed something before it. `makes` is the path below
-    which a create's records stand, for the teardown. `not_kept` are the fields of what it creates (each with the
-    record's place in the batch) that the recording shows with another value afterwards. `named_by` are the fields that
-    name the records it creates on every instance.
+    upsert that is `only_after_changes` is sent when the run has changed something before it, and one with `once` unless
+    an earlier run noted under that name that it was sent. `makes` is the path below which a create's records stand, for
+    the teardown. `not_kept` are the fields of what it creates (each with the record's place in the batch) that the
+    recording shows with another value afterwards. `named_by` are the fields that name the records it creates on every
+    instance.
     """
 
     name: str
@@ -364,6 +365,7 @@ class Step:
     heading: Text | None = None
     wanted: Wanted | None = None
     only_after_changes: bool = False
+    once: str = ""
     makes: str = ""
     not_kept: tuple[tuple[int, str], ...] = ()
     named_by: tuple[str, ...] = ()
@@ -452,6 +454,16 @@ class Journey:
     def compares_whole(self) -> bool:
         """Whether a step wants free JSON, which is compared as a whole."""
         return any(step.wanted is not None and step.wanted.document.get("whole") for step in self.steps)
+
+    @cached_property
+    def sends_once(self) -> bool:
+        """Whether a step is left out that an earlier run noted as sent."""
+        return any(step.once for step in self.steps)
+
+    @property
+    def keeps_notes(self) -> bool:
+        """Whether runs note what they do: to be undone, or not to be done twice."""
+        return self.teardown or self.sends_once
 
     @property
     def hides_secrets(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
@@ -28,6 +29,8 @@ from dfrecord.journey.model import (
     VariableKind,
     Wanted,
     used_variables,
+    variables_of_lookup,
+    variables_of_step,
     variables_of_tree,
 )
 from dfrecord.journey.names import Namer
@@ -39,7 +42,8 @@ from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
-SENT_ALWAYS = "sent by every run: nothing tells whether it was done before"
+SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"
+SENT_ALWAYS = "sent by every run: a later step needs its answer, and nothing tells whether it was done before"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
@@ -58,6 +62,8 @@ class _Upsert:
         self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
+        self._needed = {name for step in journey.steps for name in variables_of_step(step)}
+        self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
@@ -276,16 +282,23 @@ class _Upsert:
             yield place
 
     def _other(self, step: Step, before: list[Step]) -> Step:
-        """A step that writes no record: a read is harmless, a session's step is needed, a call cannot be checked."""
+        """A step that cannot be compared: reads do no harm, sessions need their steps, what clears follows changes."""
+        if self._every_write:
+            return step
         is_session = step.kind in (StepKind.LOGIN, StepKind.LOGOUT) or self._catalog.is_session(
             path_text(step.request.target)
         )
         if is_session or step.kind is StepKind.READ:
             return step
-        after_changes = any(other.wanted for other in before) and not step.captures
-        reason = SENT_AFTER_CHANGES if after_changes else SENT_ALWAYS
+        if any(capture.variable in self._needed for capture in step.captures):
+            reason = SENT_ALWAYS
+        elif step.kind is StepKind.CALL and step.request.method == "DELETE" and any(other.wanted for other in before):
+            reason, step = SENT_AFTER_CHANGES, replace(step, captures=(), only_after_changes=True)
+        else:
+            name = f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}"
+            reason, step = SENT_ONCE, replace(step, captures=(), once=name)
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
-        return replace(step, only_after_changes=after_changes)
+        return step
 
 
 class _LaterWrites:

@@ -54,7 +54,8 @@ class Task:
     """What the playbook does for one step or lookup. `kind` is call, find, or ensure (a wanted state).
 
     Values are what `to_yaml` takes. `body` are the arguments of uri that give the body, `file` a body that is no text.
-    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes.
+    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `once` is the
+    expression of the line that notes that it was sent.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class Task:
     keeps_when: list[str] = field(default_factory=list)
     keeps_vars: dict[str, Any] = field(default_factory=dict)
     noted: bool = False
+    once: str = ""
     makes: Recorded | None = None
     # a search
     searches: Any = None
@@ -196,6 +198,7 @@ class _Tasks:
             headers["Content-Type"] = Recorded()
         when = ["df_logs_in"] if self._journey.is_sign_on(step) else []
         when += ["df_wrote"] if step.only_after_changes else []
+        when += [f"not (df_created_file | df_sent('{step.once}', df_base_url, df_for))"] if step.once else []
         reads = _always_runs(step)
         when += self._when_known(variables_of_step(step)) if reads else []
         session = self._session
@@ -226,6 +229,7 @@ class _Tasks:
             keeps_when=["df_logs_in"] if keeps_given else [],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
+            once=f"'{step.once}' | df_note_sent(df_base_url, df_for)" if step.once else "",
         )
 
     def _wanted(self, step: Step, wanted: Wanted) -> Task:

@@ -45,6 +45,7 @@ class Settings:
             rows.append(("DF_YES", "1: go ahead with the steps that need your consent"))
         if self._journey.teardown:
             rows.append(("DF_TEARDOWN", "1: delete what earlier runs created instead"))
+        if self._journey.keeps_notes:
             rows.append(
                 ("DF_CREATED", f"the file that notes what runs create (default: {self._journey.name}.created.jsonl)")
             )
@@ -56,7 +57,7 @@ class Settings:
         values: dict[str, Any] = {
             self._names[v.name]: self._encoder.tree(v.default) for v in self._given if v.default is not None
         }
-        if self._journey.teardown:
+        if self._journey.keeps_notes:
             values["df_created_file"] = Recorded(f"{self._journey.name}.created.jsonl")
         return values
 
@@ -72,7 +73,12 @@ class Settings:
             values["df_yes"] = _from_environment("DF_YES")
         if self._journey.teardown:
             values["df_teardown"] = _from_environment("DF_TEARDOWN", " == '1'")
+        if self._journey.keeps_notes:
             values["df_created_file"] = _from_environment("DF_CREATED", " | default(df_recorded.df_created_file, true)")
+        if self._journey.sends_once:
+            names = {v.env: self._names[v.name] for v in self._given if v.names_a_run}
+            pairs = ", ".join(f"'{env}': [{name}, df_recorded.{name}]" for env, name in names.items())
+            values["df_for"] = Template(f"{{{{ {{{pairs}}} | df_given_otherwise }}}}")
         return values
 
     def _definition(self, variable: Variable) -> Template:
@@ -145,7 +151,7 @@ class Settings:
             elif variable.env in self._journey.in_xml:
                 good = f"{{{{ not ({self._names[variable.name]} | df_no_xml) }}}}"
                 checks.append((variable.env, good, f"{variable.env} holds a control character, which XML cannot hold"))
-        if self._journey.teardown:
+        if self._journey.keeps_notes:
             message = "{{ df_created_file }}: cannot be written; set DF_CREATED to another file"
             checks.append(("DF_CREATED", "{{ not (df_created_file | df_unwritable) }}", message))
         return [{"name": name, "good": Template(good), "message": Template(message)} for name, good, message in checks]

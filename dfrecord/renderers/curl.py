@@ -70,7 +70,8 @@ class Taken:
 class Function:
     """One function of the script, as source fragments: `command` sends with `headers`, after `json` was made by jq or
     with `bytes` as the command that writes the body; a lookup's find goes to the variable `result`. `document` makes
-    the JSON that says what shall be true, `makes` is the path of what is created."""
+    the JSON that says what shall be true, `makes` is the path of what is created, `once` the name under which runs note
+    that it was sent, and `told_plainly` its title then."""
 
     name: str
     title: str
@@ -88,6 +89,8 @@ class Function:
     document: str = ""
     makes: str = ""
     only_after_changes: bool = False
+    once: str = ""
+    told_plainly: str = ""
 
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
@@ -163,6 +166,7 @@ class _Script:
             rows.append(("DF_YES", "1: go ahead with the steps that need your consent (or --yes)"))
         if self._journey.teardown:
             rows.append(("DF_TEARDOWN", "1: delete what earlier runs created instead (or --teardown)"))
+        if self._journey.keeps_notes:
             rows.append(
                 ("DF_CREATED", f"the file that notes what runs create (default: {self._journey.name}.created.jsonl)")
             )
@@ -224,6 +228,8 @@ class _Script:
             document=document,
             makes=quote(step.makes) if step.makes else "",
             only_after_changes=step.only_after_changes,
+            once=quote(step.once) if step.once else "",
+            told_plainly=quote(shown(step.title)) if step.once else "",
         )
 
     def _wanted_command(self, step: Step, wanted: Wanted) -> str:

@@ -7,6 +7,8 @@ master hands out the iterations, so that each row of a file is run once however 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dfrecord.journey.model import Journey
 from dfrecord.renderers.python import environment_rows, script
 from dfrecord.renderers.python_names import Names, name_variables
@@ -15,6 +17,8 @@ from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOpti
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The locustfile, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
+    steps = tuple(replace(step, once="") for step in journey.steps)  # an iteration notes no calls
+    journey = replace(journey, steps=steps)
     names = name_variables(journey)
     kinds = [step.kind.value for step in journey.steps] + [step.resource for step in journey.steps if step.resource]
     source = script(

@@ -240,7 +240,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
             "login": variable.name not in needed,
             "initial": _default_text(variable.default),
             "optional": not variable.required and not _is_made(variable),
-            **({"told": True} if variable.names_a_run and journey.teardown else {}),
+            **({"told": True} if variable.names_a_run and journey.keeps_notes else {}),
         }
         for variable in _given(journey)
     ]
@@ -263,6 +263,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         ],
         upsert=journey.upsert,
         teardown=journey.teardown,
+        keeps_notes=journey.keeps_notes,
         listed=journey.listed,
         creates_named=journey.creates_named,
         compares_whole=journey.compares_whole,
@@ -306,10 +307,8 @@ def _environment(journey: Journey) -> dict[str, Any]:
     ]
     if _dangers(journey):
         values.append({"key": "DF_YES", "value": "", "type": "default", "enabled": True})
-    if journey.teardown:
-        values += [
-            {"key": key, "value": "", "type": "default", "enabled": True} for key in ("DF_CREATED", "DF_TEARDOWN")
-        ]
+    kept = ["DF_CREATED"] * journey.keeps_notes + ["DF_TEARDOWN"] * journey.teardown
+    values += [{"key": key, "value": "", "type": "default", "enabled": True} for key in kept]
     return {
         "id": "",
         "name": clean(journey.title) or journey.name,

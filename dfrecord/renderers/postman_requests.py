@@ -96,6 +96,8 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
         before += SKIPPED_IN_TEARDOWN
     if step.only_after_changes:
         before += NEEDS_CHANGES
+    if step.once:
+        before += shop.script("once", once=step.once, base=shop.names[_base(shop)])
     body = step.request.body
     if isinstance(body, RawBody) and _is_scripted(body):
         before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
@@ -104,6 +106,8 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
         after = shop.script("keep", captures=_captures(step, shop), row_of_answer=step.wanted is not None)
     if shop.journey.teardown and (step.makes or step.kind is StepKind.DELETE):
         after += shop.script("note", makes=step.makes, base=shop.names[_base(shop)])
+    if step.once:
+        after += shop.script("sent", once=step.once, base=shop.names[_base(shop)])
     notes = [*([f"Needs DF_YES=1: {step.danger}"] if step.danger else []), *step.notes]
     request = step.request if step.wanted is None else replace(step.request, body=_wanted_body(step, step.wanted, shop))
     item = _request_item(step.title, request, before, after, shop)

@@ -128,6 +128,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
         dangers=[(step.title, step.danger) for step in journey.steps if step.danger],
+        once=[(step.once, step.title) for step in journey.steps if step.once],
         residue=residue_lines(journey.residue),
         undo_logins=[body.step(step) for step in names.undo.logins],
         undo_logouts=[body.step(step) for step in names.undo.logouts],
@@ -241,6 +242,7 @@ class _Body:
         else:
             method, arguments = self._wanted(step, wanted, title)
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
+        arguments += [f"once={string(step.once)}"] if step.once else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
         elif self._plans_calls and (acts_as := _acts_as(step)):
@@ -458,6 +460,7 @@ def environment_rows(journey: Journey, names: Names, *, options: bool = True) ->
     if journey.teardown:
         undo = "1 to delete what earlier runs created here instead"
         rows.append(("DF_TEARDOWN", "optional", told(undo, option="--teardown")))
+    if journey.keeps_notes:
         rows.append(("DF_CREATED", f"default {journey.name}.created.jsonl", "the file that notes what runs create"))
     return rows
 

@@ -8,6 +8,8 @@
     {"base_url": "https://…", "undone": "/api/v2/system/role/7", "now": {…}}                     it is as it was
     {"base_url": "https://…", "removing": "/api/v2/system/role", "key": {"name": "old"}, "id": 7, "record": {…}, …}
     {"base_url": "https://…", "undone": "/api/v2/system/role", "key": {"name": "old"}, "was": 7, "is": 12}   made anew
+    {"base_url": "https://…", "sent": "post_package 1f0c5a9b2e77"}      a call that no later run shall repeat
+    {"base_url": "https://…", "unsent": "post_package 1f0c5a9b2e77"}    a teardown: the next run shall send it again
 
 A create that stays unsettled (the run was killed, or no answer came) is looked for by its key. Only an upsert notes it,
 as it has made sure that the record was not there; and only an upsert notes changes of what it found, as it has read it
@@ -135,6 +137,22 @@ class CreatedFile:
         for path in paths:
             if path in known:
                 self._append(deleted=path)
+
+    def sent(self) -> set[str]:
+        """What runs with the same parameters noted as sent (`Step.once`)."""
+        last: dict[str, bool] = {}
+        for note in self._notes():
+            if note.get("base_url") == self.base_url and (note.get("for") or {}) == self.made_for:
+                last |= {str(note[word]): word == "sent" for word in ("sent", "unsent") if word in note}
+        return {name for name, is_sent in last.items() if is_sent}
+
+    def note_sent(self, name: str) -> None:
+        """Note that no later run shall send it. Raises WorkFailed when it cannot be noted."""
+        self._append(made={"sent": name})
+
+    def note_unsent(self, name: str) -> None:
+        """Note that the next run shall send it again."""
+        self._append(made={"unsent": name})
 
     def anew(self) -> dict[str, Any]:
         """The records that a teardown which has not ended made anew: the path that each had, and its id now."""

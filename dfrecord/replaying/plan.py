@@ -33,7 +33,7 @@ from dfrecord.normalise.select import refusal
 from dfrecord.replaying import predicted, reconcile
 from dfrecord.replaying.client import Client
 from dfrecord.replaying.planned import Action, FieldChange, Plan, Planned
-from dfrecord.replaying.run import ReplayOptions, check_first_step, left_to_undo
+from dfrecord.replaying.run import ReplayOptions, check_first_step, left_to_undo, notes_of
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     UNKNOWN,
@@ -79,6 +79,8 @@ class _Planner:
         check_given(self._journey, self._values)
         check_first_step(journey, options)
         self._first_step = options.first_step
+        notes = notes_of(self._journey, options, self._client, self._values)
+        self._sent_before: set[str] = notes.sent() if self._upserts else set()
         self._plain = {variable.name: variable for variable in journey.variables}
         numbers = {step.entry if not journey.upsert else step.name: n for n, step in enumerate(journey.steps, 1)}
         self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}
@@ -180,7 +182,7 @@ class _Planner:
         if self._catalog.is_session(filled_text(step.request.target, self._values).partition("?")[0]):
             return
         number, title = self._numbers[step.name], self._title(step)
-        if step.only_after_changes and self._upserts and not self._would_write():
+        if step.once in self._sent_before or (step.only_after_changes and self._upserts and not self._would_write()):
             self._add(Planned(number, Action.NONE, title))
         else:
             kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)

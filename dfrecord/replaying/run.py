@@ -95,6 +95,12 @@ def check_first_step(journey: Journey, options: ReplayOptions) -> None:
         raise UsageError(f"--from {options.first_step}: the journey has steps 1 to {len(journey.steps)}")
 
 
+def notes_of(journey: Journey, options: ReplayOptions, client: Client, values: Values) -> CreatedFile:
+    """The file that notes what runs with these values do on the instance."""
+    file = options.created_file or Path(f"{journey.name}.created.jsonl")
+    return CreatedFile(file, client.base_url, journey.conventions, given_otherwise(journey, values))
+
+
 @dataclass
 class _Run:
     journey: Journey
@@ -112,9 +118,7 @@ class _Run:
         self.renamings = renamings(self.journey, self.values)
         self.comparison = Comparison(self.catalog, self._renamed)
         self.numbers = {step.name: number for number, step in enumerate(self.journey.steps, 1)}
-        file = self.options.created_file or Path(f"{self.journey.name}.created.jsonl")
-        made_for = given_otherwise(self.journey, self.values)
-        self.created = CreatedFile(file, self.client.base_url, self.journey.conventions, made_for)
+        self.created = notes_of(self.journey, self.options, self.client, self.values)
         self.signed_on = is_signed_on(self.journey, self.values)
         steps, variables = self.journey.steps, self.journey.variables
         of_lookups = {name for variable in variables for name in variables_of_lookup(variable)}
@@ -168,6 +172,11 @@ class _Run:
                         self._add(result)
                     if result and result.outcome is Outcome.FAILED:
                         return self._ended(stopped_at=1)
+                for step in self.journey.steps:
+                    if step.once in self._sent:
+                        self.created.note_unsent(step.once)
+                        again = "the next run sends it again"
+                        self._add(StepResult(0, "tear_down", step.title, Outcome.SKIPPED, message=again))
                 for words, count in self.created.made_for_others().items():
                     message = f"{count} more made with {words}: give the same to delete them"
                     self._add(StepResult(0, "tear_down", "Left alone", Outcome.SKIPPED, message=message))
@@ -253,6 +262,8 @@ class _Run:
             return replace(result, message=f"before --from {self.options.first_step}")
         if step.only_after_changes and not self.sender.wrote:
             return replace(result, message="nothing has changed before it")
+        if step.once in self._sent:
+            return replace(result, message=f"sent before, as {self.created.path} notes")
         return self.make_true(step, step.wanted, result) if step.wanted else self._plain(step, result)
 
     def _plain(self, step: Step, result: StepResult) -> StepResult:
@@ -261,11 +272,18 @@ class _Run:
             self.sender.capture(step, answered.tree)
         except WorkFailed as error:
             raise Refused(answered, str(error)) from None
+        if step.once:
+            self.created.note_sent(step.once)
         differences = self.comparison.answers(step, answered)
         outcome = Outcome.DIFFERS if differences else Outcome.DONE
         return replace(result, outcome=outcome, differences=tuple(differences))
 
     # ---------------------------------------------------------------- the end
+
+    @cached_property
+    def _sent(self) -> set[str]:
+        """What an earlier run noted as sent; read before this one notes anything."""
+        return self.created.sent()
 
     @cached_property
     def _told(self) -> Journey:

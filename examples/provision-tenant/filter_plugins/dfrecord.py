@@ -33,16 +33,20 @@ class FilterModule:
             "df_noted": created,
             "df_failure": failure,
             "df_first": first,
+            "df_given_otherwise": given_otherwise,
             "df_header": header,
             "df_hits": hits,
             "df_in_list": in_list,
             "df_json_inside": json_inside,
             "df_letters": letters,
             "df_note": notes,
+            "df_note_sent": note_sent,
+            "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
             "df_record": there,
             "df_searches": searches,
+            "df_sent": was_sent,
             "df_typed": typed,
             "df_missing": unset,
             "df_unwritable": unwritable,
@@ -284,9 +288,8 @@ def readable(text: str) -> str:
 # ---------------------------------------------------------------- what runs created
 
 
-def created(file: str, base_url: str) -> list[str]:
-    """The paths of what is noted as created on this instance and not as deleted, the newest first."""
-    paths: dict[str, None] = {}
+def noted(file: str, base_url: str) -> list[dict[str, Any]]:
+    """What the file notes about this instance, in order."""
     try:
         with open(file, encoding="utf-8") as lines:
             found = [answer({"content": line}) for line in lines]
@@ -294,18 +297,56 @@ def created(file: str, base_url: str) -> list[str]:
         return []
     except (OSError, ValueError) as error:
         raise AnsibleFilterError(f"{file}: cannot be read: {error}") from None
-    for note in found:
-        if isinstance(note, dict) and note.get("base_url") == base_url:
-            paths.pop(note.get("deleted", ""), None)
-            paths |= {note["created"]: None} if "created" in note else {}
+    return [note for note in found if isinstance(note, dict) and note.get("base_url") == base_url]
+
+
+def created(file: str, base_url: str) -> list[str]:
+    """The paths of what is noted as created on this instance and not as deleted, the newest first."""
+    paths: dict[str, None] = {}
+    for note in noted(file, base_url):
+        paths.pop(note.get("deleted", ""), None)
+        paths |= {note["created"]: None} if "created" in note else {}
     return list(paths)[::-1]
 
 
-def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, makes: str = "") -> str:
-    """The lines that note what a request created or deleted; a batch that failed has created what the server says.
+def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
+    """The parameters that have another value than the recorded one, as text."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, (value, recorded) in values.items()
+        if value != recorded
+    }
 
-    Each has its time, so that the same path, created again, is another line.
-    """
+
+def was_sent(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
+    """Whether a run with the same parameters noted that it sent this."""
+    told = [note for note in noted(file, base_url) if name in (note.get("sent"), note.get("unsent"))]
+    return ["sent" in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
+
+
+def note_sent(name: str, base_url: str, made_for: dict[str, str]) -> str:
+    """The line that notes that no later run with the same parameters shall send this."""
+    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), "sent": name}])
+
+
+def note_unsent(file: str, base_url: str) -> str:
+    """The lines that note that the next run shall send what is noted as sent, whatever the parameters."""
+    last = {}
+    for note in noted(file, base_url):
+        name = note.get("sent", note.get("unsent"))
+        last[json.dumps([name, note.get("for")], sort_keys=True)] = note
+    told = [note for note in last.values() if "sent" in note]
+    return lines_of([{("unsent" if key == "sent" else key): value for key, value in note.items()} for note in told])
+
+
+def lines_of(notes: list[dict[str, Any]]) -> str:
+    """Each has its time, so that the same note is another line than before."""
+    at = datetime.now(timezone.utc).isoformat()
+    return "\n".join(json.dumps({**note, "at": at}) for note in notes)
+
+
+def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, makes: str = "") -> str:
+    """The lines that note what a request created or deleted; a batch that failed has created what the server says."""
     lines = []
     for sent in result.get("results") or [result]:
         arguments = sent.get("invocation", {}).get("module_args", {})
@@ -325,8 +366,7 @@ def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, make
         if gone:
             paths = [f"{path}/{name}" for name in names if not path.endswith(f"/{name}")]
             lines += [{"deleted": deleted} for deleted in paths or [path]]
-    at = datetime.now(timezone.utc).isoformat()
-    return "\n".join(json.dumps({"base_url": base_url, **line, "at": at}) for line in lines)
+    return lines_of([{"base_url": base_url, **line} for line in lines])
 
 
 # ---------------------------------------------------------------- what has to be written
@@ -405,32 +445,39 @@ def hidden(text: str, secrets: dict[str, str]) -> str:
 def forms_of(secret: str) -> re.Pattern[str]:
     """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
     forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
-    content = secret.encode("utf-8", "surrogatepass")
-    for shift in range(3) if len(content) > 5 else ():  # the inside of a longer text, too
-        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
-        inside = encoded[4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None]
-        if len(inside) > 7:
-            inside = re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
-            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    forms.append("".join(rf"&#(?:0{{0,3}}{ord(char)}|[xX]0{{0,3}}(?i:{ord(char):x}));" for char in secret))
+    in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    for written in sorted({secret, *in_json, *(text.replace("/", "\\/") for text in in_json)}):
+        content = written.encode("utf-8", "surrogatepass")
+        for shift in range(3) if len(content) > 5 else ():  # the inside of a longer text, too
+            encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+            inside = encoded[4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None]
+            if len(inside) > 7:
+                plus, slash, end = (rf"%(?:25){{0,2}}{octet}" for octet in ("2[Bb]", "2[Ff]", "3[Dd]"))
+                inside = re.escape(inside).replace(r"\+", f"(?:[+-]|{plus})").replace("/", rf"(?:\\?/|_|{slash})")
+                forms.append(rf"[\w+/-]{{0,4}}{inside}(?:[\w+/-]|{plus}|{slash})*(?:=|{end})*")
     return re.compile("|".join(forms))
 
 
 def form_of(part: str) -> str:
     """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
     code = ord(part[0])
+    backslash = r"(?:\\|%(?:25){0,2}5[Cc])"
     if part[0] == "\\":
-        return r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){" + f"{len(part)},{8 * len(part)}}}"
+        return rf"(?:{backslash}|&#(?:0{{0,2}}92|(?i:x0{{0,2}}5c));|&bsol;){{{len(part)},{8 * len(part)}}}"
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
         octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
-        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
+        escaped = rf"{backslash}{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})"
+        entity = "&(?:amp;){0,2}(?:#0{0,2}(?:9|1[0-3]|32|160)|#x0{0,2}(?:9|[a-d]|20|a0)|nbsp|tab|newline);"
+        return rf"(?:[\s\b]|\+|{octet}|{escaped}|(?i:{entity})){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(f"%(?:25){{0,2}}{octet:02x}" for octet in part.encode("utf-8", "surrogatepass"))
     units = part.encode("utf-16-be", "surrogatepass").hex()
-    escaped = "".join(rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(part, "")
-    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
-    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+    escaped = "".join(rf"{backslash}{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
+    form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
+    return form + "{1,2}" if part == '"' else form  # twice in CSV
 
 
 
