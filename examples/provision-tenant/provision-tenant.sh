@@ -265,7 +265,8 @@ put_back() {
                 as $values
               | if $values == {} then . else .back += [{($own): $row[$own]} + $values] end
             else . end)
-      | .back;
+      | .back
+      | map(select(has($parent))) + (map(select(has($own) and (has($parent) | not))) | reverse) + map(select(has($own) | not));
     def noted_places($note; $have):
       ($note.was | to_entries[]) as {key: $field, value: $was} | $note.now[$field] as $now | $have[$field] as $there
       | if $note.rows | has($field) then
