@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from html.entities import codepoint2name
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -384,6 +385,15 @@ def repeating(given: dict[str, str]) -> str:
         *(quote(secret).lower() for secret in secrets if secret.islower()),
         *(json.dumps(secret)[1:-1] for secret in secrets),
         *(base64.b64encode(f"{'u' * shift}{secret}".encode()).decode() for secret in secrets for shift in range(3)),
+        *(quote(base64.b64encode(f'{{"a":{json.dumps(secret)}}}'.encode()).decode()) for secret in secrets),
+        *(quote(base64.b64encode(b"\xfb\xff" + secret.encode()).decode(), safe="") for secret in secrets),
+        *(secret.replace('"', '""') for secret in secrets),
+        *(quote(json.dumps(secret)[1:-1], safe="") for secret in secrets),
+        *("".join(f"&{codepoint2name.get(ord(c), f'#{ord(c)}')};" for c in secret) for secret in secrets),
+        *(
+            "".join(f"&{codepoint2name[ord(c)]};" if ord(c) in codepoint2name else c for c in secret)
+            for secret in secrets
+        ),
     ]
     return f"you sent {' or '.join(forms)}, token TOKEN-0123456789 {STEERING}"
 

@@ -591,11 +591,15 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
 
 
 def _html_forms(value: str) -> set[str]:
-    """The text as it is, and HTML-escaped: with or without the quotes, by name or number, also the accented letters."""
+    """The text as it is, and HTML-escaped: with or without the quotes, by name or number, also the accented letters, or
+    each character."""
     quoted = html.escape(value)
     forms = {quoted.replace("&#x27;", mark) for mark in ("&#x27;", "&#039;", "&#39;", "&apos;")}
     forms |= {quoted.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"), html.escape(value, quote=False), value}
     named = "".join(f"&{codepoint2name[ord(c)]};" if ord(c) in codepoint2name else c for c in value)
+    forms |= {
+        "".join(f"&#{mark}{ord(c):{digits}};" for c in value) for mark, digits in (("", "d"), ("x", "x"), ("x", "X"))
+    }
     return forms | {named.replace("'", mark) for mark in ("'", "&#039;", "&#x27;")}
 
 
@@ -638,14 +642,20 @@ def _json_with_units(text: str) -> Iterator[str]:
             yield from (written, written.replace("/", "\\/"))
 
 
+_LONGEST_TWICE = 80  # passwords and keys; the many forms of a whole session token would cost more than they find
+
+
 def _base64_forms(value: str) -> Iterator[bytes]:
     """The value in base64, as it is or as it stands in JSON, alone and as the inside of a longer text at each of the
-    three alignments; and that in a URL or in JSON of PHP."""
+    three alignments; and that in a URL, in JSON of PHP, or in base64 again."""
     for text in {value, _json(value, False), _json(value, True)}:
         for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
             for encoded in _alignments(text.encode("utf-8", "surrogatepass"), alphabet):
                 yield from (encoded, encoded.replace(b"/", b"\\/"), encoded.replace(b"+", b"%2B"))
                 yield from _parameter_forms(encoded.decode())
+    if len(value) <= _LONGEST_TWICE:
+        for inside in set(_alignments(value.encode("utf-8", "surrogatepass"), base64.b64encode)):
+            yield from _alignments(inside, base64.b64encode)
 
 
 def _alignments(plain: bytes, alphabet: Callable[[bytes], bytes]) -> Iterator[bytes]:

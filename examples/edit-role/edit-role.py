@@ -163,7 +163,9 @@ class DreamFactory:
         acts_as: str = "",  # in a plan: "CALL" when it writes no record, or the verb it stands for
     ) -> Any:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
-        if self.planning and not signs_on and method not in ("GET", "HEAD"):
+        if self.planning and not signs_on and method in ("GET", "HEAD"):
+            return self._plan_read(title, method, target, headers)
+        if self.planning and not signs_on:
             if acts_as != "CALL":
                 sent = json
                 return self._plan_call(title, acts_as or method, target, sent, headers)
@@ -476,6 +478,26 @@ class DreamFactory:
             else value
         )
 
+    def _plan_read(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        headers: dict[str, str | None] | None,
+    ) -> Any:
+        """The answer to a read; unknown where it is about what a run would make."""
+        if Unknown.mark in target or any(
+            isinstance(value, Unknown) for value in (headers or {}).values()
+        ):
+            return Unknown("(known after the run)")
+        status, text, reason = self._send(title, method, target, None, headers)
+        self._say(f"  {method} {target} -> {status}", detail=True)
+        if status == 404:
+            return Unknown("(known after the run)")
+        if not 200 <= status < 300:
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
+        return parsed(text)
+
     def _plan_call(
         self,
         title: str,
@@ -782,33 +804,53 @@ def hidden(text: str, secrets: dict[str, str]) -> str:
 def forms_of(secret: str) -> re.Pattern[str]:
     """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
     forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
-    content = secret.encode("utf-8", "surrogatepass")
-    for shift in (
-        range(3) if len(content) > 5 else ()
-    ):  # the inside of a longer text, too
-        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
-        inside = encoded[
-            4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
-        ]
-        if len(inside) > 7:
-            inside = (
-                re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
-            )
-            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    forms.append(
+        "".join(
+            rf"&#(?:0{{0,3}}{ord(char)}|[xX]0{{0,3}}(?i:{ord(char):x}));"
+            for char in secret
+        )
+    )
+    in_json = [
+        json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        for ascii_only in (True, False)
+    ]
+    for written in sorted(
+        {secret, *in_json, *(text.replace("/", "\\/") for text in in_json)}
+    ):
+        content = written.encode("utf-8", "surrogatepass")
+        for shift in (
+            range(3) if len(content) > 5 else ()
+        ):  # the inside of a longer text, too
+            encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+            inside = encoded[
+                4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
+            ]
+            if len(inside) > 7:
+                plus, slash, end = (
+                    rf"%(?:25){{0,2}}{octet}" for octet in ("2[Bb]", "2[Ff]", "3[Dd]")
+                )
+                inside = (
+                    re.escape(inside)
+                    .replace(r"\+", f"(?:[+-]|{plus})")
+                    .replace("/", rf"(?:\\?/|_|{slash})")
+                )
+                forms.append(
+                    rf"[\w+/-]{{0,4}}{inside}(?:[\w+/-]|{plus}|{slash})*(?:=|{end})*"
+                )
     return re.compile("|".join(forms))
 
 
 def form_of(part: str) -> str:
     """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
     code = ord(part[0])
+    backslash = r"(?:\\|%(?:25){0,2}5[Cc])"
     if part[0] == "\\":
-        return (
-            r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){"
-            + f"{len(part)},{8 * len(part)}}}"
-        )
+        return rf"(?:{backslash}|&#(?:0{{0,2}}92|(?i:x0{{0,2}}5c));|&bsol;){{{len(part)},{8 * len(part)}}}"
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
         octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
-        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
+        escaped = rf"{backslash}{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})"
+        entity = "&(?:amp;){0,2}(?:#0{0,2}(?:9|1[0-3]|32|160)|#x0{0,2}(?:9|[a-d]|20|a0)|nbsp|tab|newline);"
+        return rf"(?:[\s\b]|\+|{octet}|{escaped}|(?i:{entity})){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(
@@ -816,13 +858,11 @@ def form_of(part: str) -> str:
     )
     units = part.encode("utf-16-be", "surrogatepass").hex()
     escaped = "".join(
-        rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
+        rf"{backslash}{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
     )
-    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(
-        part, ""
-    )
-    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
-    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
+    form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
+    return form + "{1,2}" if part == '"' else form  # twice in CSV
 
 
 PLAN_SIGNS = {

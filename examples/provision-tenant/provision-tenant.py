@@ -269,7 +269,9 @@ class DreamFactory:
         signs_on: bool = False,
     ) -> Any:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
-        if self.planning and not signs_on and method not in ("GET", "HEAD"):
+        if self.planning and not signs_on and method in ("GET", "HEAD"):
+            return self._plan_read(title, method, target, headers)
+        if self.planning and not signs_on:
             self._plan(title, "call")
             return Unknown("(known after the run)")
         self._say(f"- {title}")
@@ -551,6 +553,26 @@ class DreamFactory:
             if isinstance(value, str) and value and value in self.secrets.values()
             else value
         )
+
+    def _plan_read(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        headers: dict[str, str | None] | None,
+    ) -> Any:
+        """The answer to a read; unknown where it is about what a run would make."""
+        if Unknown.mark in target or any(
+            isinstance(value, Unknown) for value in (headers or {}).values()
+        ):
+            return Unknown("(known after the run)")
+        status, text, reason = self._send(title, method, target, None, headers)
+        self._say(f"  {method} {target} -> {status}", detail=True)
+        if status == 404:
+            return Unknown("(known after the run)")
+        if not 200 <= status < 300:
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
+        return parsed(text)
 
     @property
     def wrote(self) -> bool:
@@ -1097,33 +1119,53 @@ def hidden(text: str, secrets: dict[str, str]) -> str:
 def forms_of(secret: str) -> re.Pattern[str]:
     """A pattern of all that may stand for a value: itself, or escaped for JSON, HTML or a URL, or it is in base64."""
     forms = ["".join(map(form_of, re.findall(r"\\+|[\s\b]+|.", secret, re.DOTALL)))]
-    content = secret.encode("utf-8", "surrogatepass")
-    for shift in (
-        range(3) if len(content) > 5 else ()
-    ):  # the inside of a longer text, too
-        encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
-        inside = encoded[
-            4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
-        ]
-        if len(inside) > 7:
-            inside = (
-                re.escape(inside).replace(r"\+", "[+-]").replace("/", r"(?:\\?/|_)")
-            )
-            forms.append(rf"[\w+/-]{{0,4}}{inside}[\w+/-]*=*")
+    forms.append(
+        "".join(
+            rf"&#(?:0{{0,3}}{ord(char)}|[xX]0{{0,3}}(?i:{ord(char):x}));"
+            for char in secret
+        )
+    )
+    in_json = [
+        json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        for ascii_only in (True, False)
+    ]
+    for written in sorted(
+        {secret, *in_json, *(text.replace("/", "\\/") for text in in_json)}
+    ):
+        content = written.encode("utf-8", "surrogatepass")
+        for shift in (
+            range(3) if len(content) > 5 else ()
+        ):  # the inside of a longer text, too
+            encoded = base64.b64encode(b" " * shift + content).decode().rstrip("=")
+            inside = encoded[
+                4 if shift else 0 : len(encoded) // 4 * 4 if len(encoded) % 4 else None
+            ]
+            if len(inside) > 7:
+                plus, slash, end = (
+                    rf"%(?:25){{0,2}}{octet}" for octet in ("2[Bb]", "2[Ff]", "3[Dd]")
+                )
+                inside = (
+                    re.escape(inside)
+                    .replace(r"\+", f"(?:[+-]|{plus})")
+                    .replace("/", rf"(?:\\?/|_|{slash})")
+                )
+                forms.append(
+                    rf"[\w+/-]{{0,4}}{inside}(?:[\w+/-]|{plus}|{slash})*(?:=|{end})*"
+                )
     return re.compile("|".join(forms))
 
 
 def form_of(part: str) -> str:
     """A pattern of what may stand for a character of a secret, for a run of blanks, or for one of backslashes."""
     code = ord(part[0])
+    backslash = r"(?:\\|%(?:25){0,2}5[Cc])"
     if part[0] == "\\":
-        return (
-            r"(?:\\|(?i:%(?:25){0,2}5c)|&#(?:0{0,2}92|(?i:x0{0,2}5c));){"
-            + f"{len(part)},{8 * len(part)}}}"
-        )
+        return rf"(?:{backslash}|&#(?:0{{0,2}}92|(?i:x0{{0,2}}5c));|&bsol;){{{len(part)},{8 * len(part)}}}"
     if part[0].isspace() or part[0] == "\b":  # told on one line, several become one
         octet = r"%(?:25){0,2}(?:20|0[89A-Da-d]|1[C-Fc-f]|[89A-Fa-f]\w)"
-        return rf"(?:[\s\b]|\+|{octet}|\\{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})|&#\w{{1,5}};){{1,99}}"
+        escaped = rf"{backslash}{{1,4}}(?:[bfnrt]|u[0-9A-Fa-f]{{4}})"
+        entity = "&(?:amp;){0,2}(?:#0{0,2}(?:9|1[0-3]|32|160)|#x0{0,2}(?:9|[a-d]|20|a0)|nbsp|tab|newline);"
+        return rf"(?:[\s\b]|\+|{octet}|{escaped}|(?i:{entity})){{1,99}}"
     if part.isascii() and part.isalnum():
         return part
     octets = "".join(
@@ -1131,13 +1173,11 @@ def form_of(part: str) -> str:
     )
     units = part.encode("utf-16-be", "surrogatepass").hex()
     escaped = "".join(
-        rf"\\{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
+        rf"{backslash}{{1,4}}u{units[at : at + 4]}" for at in range(0, len(units), 4)
     )
-    name = {'"': "|quot", "&": "|amp", "'": "|apos", "<": "|lt", ">": "|gt"}.get(
-        part, ""
-    )
-    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}{name});"
-    return rf"(?:(?i:{octets}|{escaped}|{entity})|\\{{0,4}}{re.escape(part)})"
+    entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
+    form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
+    return form + "{1,2}" if part == '"' else form  # twice in CSV
 
 
 def upper(text: str) -> str:
@@ -1700,24 +1740,25 @@ def rows_taken_back(
 ) -> list[dict[str, Any]]:
     """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
 
-    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record.
+    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record. Added ones go
+    first, and changed ones follow backwards: a name that a row gets back is free by then.
     """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
     added = [row for row in have if row[own] not in old]
-    back = []
+    gone, changed, anew = [], [], []
     for sent in now:
         before, row = old.get(sent.get(own)), there.get(sent.get(own))
         if sent.get(own) is None:
             new = taken(added, [sent])
-            back += [{own: new[own], parent: None}] if new else []
+            gone += [{own: new[own], parent: None}] if new else []
         elif row is None:
             if (
                 before
                 and len(before) > 1
                 and all(sent[name] is None for name in sent if name != own)
             ):
-                back.append(
+                anew.append(
                     {
                         name: value
                         for name, value in before.items()
@@ -1730,8 +1771,8 @@ def rows_taken_back(
                 for name in sent
                 if name in before and differs(before[name], row.get(name))
             }
-            back += [{own: row[own], **values}] if values else []
-    return back
+            changed += [{own: row[own], **values}] if values else []
+    return gone + changed[::-1] + anew
 
 
 def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -265,7 +265,8 @@ put_back() {
                 as $values
               | if $values == {} then . else .back += [{($own): $row[$own]} + $values] end
             else . end)
-      | .back;
+      | .back
+      | map(select(has($parent))) + (map(select(has($own) and (has($parent) | not))) | reverse) + map(select(has($own) | not));
     def noted_places($note; $have):
       ($note.was | to_entries[]) as {key: $field, value: $was} | $note.now[$field] as $now | $have[$field] as $there
       | if $note.rows | has($field) then
@@ -950,26 +951,37 @@ without_secrets() {
     if [[ $value == ????* ]]; then text=${text//"$value"/($name)}; fi
   done
   printf '%s' "$text" | jq --raw-input --slurp --join-output '
-    def hex: [. / 16, . % 16] | map(floor as $digit | "0123456789abcdef"[$digit:$digit + 1]) | join("");
+    "%(?:25){0,2}" as $percent | "(?:[\\\\]|\($percent)5[cC])" as $backslash
+    | def hex: if . > 15 then (. / 16 | floor | hex) + (. % 16 | hex) else . as $digit | "0123456789abcdef"[$digit:$digit + 1] end;
+    def octet: (. / 16 | floor | hex) + (. % 16 | hex);
+    def units: # of UTF-16, as JSON writes them
+      (if . < 65536 then [.] else [55296 + ((. - 65536) / 1024 | floor), 56320 + . % 1024] end)
+      | map("u\(. / 256 | floor | octet)\(. % 256 | octet)");
     def form: # of a character, of a run of blanks or of backslashes
-      . as $part | explode[0] as $code | "%(?:25){0,2}" as $percent
+      . as $part | explode[0] as $code
       | if test("^[A-Za-z0-9]") then .
-        elif startswith("\\") then "(?:[\\\\]|(?i:\($percent)5c)){\(length),\(8 * length)}"
-        elif test("^\\s") then "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|[\\\\]{1,4}[bfnrt]){1,99}"
+        elif startswith("\\") then "(?:\($backslash)|&(?:#0{0,2}92|#[xX]0{0,2}5[cC]|bsol);){\(length),\(8 * length)}"
+        elif test("^\\s") then
+          "(?i:&(?:amp;){0,2}(?:#0{0,2}(?:9|1[0-3]|32|160)|#x0{0,2}(?:9|[a-d]|20|a0)|nbsp|tab|newline);)" as $entity
+          | "(?:\\s|[+]|\($percent)(?:20|0[89A-Da-d])|\($backslash){1,4}(?:[bfnrt]|u[0-9A-Fa-f]{4})|\($entity)){1,99}"
         else
-          (if $code < 128 then $percent + ($code | hex) else @uri | split("%") | join($percent) end) as $octets
-          | (if $code < 65536 then [$code] else [55296 + (($code - 65536) / 1024 | floor), 56320 + $code % 1024] end
-              | map("[\\\\]{1,4}u\(. / 256 | floor | hex)\(. % 256 | hex)") | join("")) as $escaped
-          | ({"\"": "|quot", "&": "|amp", "\u0027": "|apos", "<": "|lt", ">": "|gt"}[.] // "") as $name
-          | "(?:(?i:\($octets)|\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)\($name));)"
-            + "|[\\\\]{0,4}\(if $code < 128 then "\\" + . else . end))"
+          (if $code < 128 then $percent + ($code | octet) else @uri | split("%") | join($percent) end) as $octets
+          | ($code | units | map("\($backslash){1,4}\(.)") | join("")) as $escaped
+          | "(?:(?i:\($escaped)|&(?:amp;){0,2}(?:#0{0,2}\($code)|#x0{0,2}\($code | hex)|[a-z][a-z0-9]{1,30});)"
+            + "|\($backslash){0,4}(?:(?i:\($octets))|\(if $code < 128 then "\\" + . else . end)))"
+            + (if . == "\"" then "{1,2}" else "" end) # twice in CSV
         end;
+    def json_forms: # of the value: as it is, and in JSON of both styles
+      (tojson | .[1:-1]) as $json | ($json | explode | map(if . < 128 then [.] | implode else units | map("\\\(.)") | join("") end) | join(""))
+      as $ascii | [., ($json, $ascii | ., (split("/") | join("\\/")))] | unique[];
     def forms:
       ([scan("[\\\\]+|\\s+|.") | form] | join("")),
-      (select(utf8bytelength > 5) | ("", " ", "  ") as $before | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
+      (explode | map("&#(?:0{0,3}\(.)|[xX]0{0,3}(?i:\(hex)));") | join("")),
+      (json_forms | select(utf8bytelength > 5) | ("", " ", "  ") as $before
+        | ($before + . | @base64 | rtrimstr("=") | rtrimstr("="))
         | (if length % 4 == 0 then . else .[:length - length % 4] end) | if $before == "" then . else .[4:] end
-        | select(length > 7) | split("+") | join("[+-]") | split("/") | join("(?:[\\\\]?/|_)")
-        | "[\\w+/-]{0,4}\(.)[\\w+/-]*=*");
+        | select(length > 7) | split("+") | join("(?:[+-]|\($percent)2[bB])") | split("/") | join("(?:[\\\\]?/|_|\($percent)2[fF])")
+        | "[\\w+/-]{0,4}\(.)(?:[\\w+/-]|\($percent)2[bBfF])*(?:=|\($percent)3[dD])*");
     reduce ($ARGS.positional[] | {name: ., value: ($ENV[.] // "" | gsub("^\\s+|\\s+$"; ""))} | select(.value | length > 3))
       as {$name, $value} (.; gsub([$value | forms] | join("|"); "(\($name))"))' --args "${names[@]}" 2>/dev/null ||
     printf '%s' "$text"
