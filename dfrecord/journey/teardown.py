@@ -121,7 +121,7 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
     """
     secrets = [rule.path for rule in facts.secrets if rule.path not in facts.made_secrets and not rule.when]
     is_account = any("." not in path for path in secrets)
-    if is_account or facts.may_hold_secrets or not facts.numbered or not facts.natural_key:
+    if is_account or not facts.numbered or not facts.natural_key:
         return None
     made = sorted(
         {place.replace("[]", "") for place in facts.server_made | facts.made_secrets | facts.self_keys | {catalog.id}}
@@ -131,7 +131,7 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
             ("key", Array(facts.key_fields)),
             ("id", facts.id_field),
             ("made", Array(tuple(made))),
-            ("secret", catalog.looks_secret(facts) if secrets else ""),
+            ("secret", catalog.looks_secret(facts) if secrets or facts.may_hold_secrets else ""),
             ("rows", _rows(facts, catalog)),
         )
     )
