@@ -176,6 +176,42 @@ def test_names_that_change_hands_are_refused_before_anything_is_sent(goes: str, 
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_records_whose_ids_are_sent_as_text_are_found_again(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session = prepared(recorded)
+        prepared(target)
+        service, role = str(by_name(session, "service")["db"]), str(by_name(session, "role")["kept"])
+        limit = {"type": "instance.service", "rate": "10", "period": "hour", "service_id": service}
+        session.call("POST", "system/limit", {"resource": [{**limit, "name": "text"}]})
+        session.create("app", {"name": "text", "type": "0", "role_id": role, "is_active": True})
+        script = runner(way, session, tmp_path)
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        assert "unchanged" in script.run(target)
+        assert target.writes == []
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_names_that_rows_handed_on_are_put_back(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            lookups = [{"name": name, "value": name} for name in ("a", "b")]
+            RecordedSession(df).create("role", {"name": "role", "is_active": True, "lookup_by_role_id": lookups})
+        session = RecordedSession(recorded)
+        [role] = session.call("GET", "system/role?related=lookup_by_role_id")["resource"]
+        first, second = role["lookup_by_role_id"]
+        rows = [{**second, "name": "c"}, {**first, "name": "b"}, {"name": "a", "value": "new", "private": False}]
+        session.call("PUT", f"system/role/{role['id']}", {"lookup_by_role_id": rows})
+        script = runner(way, session, tmp_path)
+        before = target.state()
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        script.run(target, teardown=True)
+        assert portable(target.state()) == portable(before)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_rows_of_a_role_that_is_there_are_changed_in_place(way: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         for df, masks in ((recorded, {"files": 31, "db": 3}), (target, {"files": 1, "logs": 1})):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import Changes, kept_otherwise
@@ -42,6 +42,7 @@ from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
 from dfrecord.journey.secret_variables import SecretVariables, told_apart
+from dfrecord.journey.table_rows import TableRows
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.text_body import TextKind, settled, text_kind
 from dfrecord.journey.text_records import records_in
@@ -128,6 +129,7 @@ class _Build:
         self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
         headers = (("Accept", Text(("application/json",))), self._session_header())
         self.references = References(self.catalog, self.sightings, self.namer, headers)
+        self.rows = TableRows(self.references)
         self.changes = Changes(self.sightings, self.catalog)
         self.writes: dict[tuple[str, str], list[int]] = {}  # the updates and deletes of each record
         for exchange in self.kept:
@@ -139,6 +141,8 @@ class _Build:
         self._announce_creates(order)
         self._prepare_sessions()
         self.keys_of_user = self._keys_of_user()
+        if credentials := self._credentials():
+            self.references.lookup_headers = (self.references.lookup_headers[0], *self._texts(credentials))
         for (name, value), _ in self.keys_of_user.most_common(1):
             self.references.lookup_headers += ((name, self.variables.text(value, Encoding.PLAIN, name)),)
         step_names = Namer()
@@ -147,7 +151,8 @@ class _Build:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
                 self.steps.append(step)
-        if self._lookups_have_no_session():
+        self.steps = self.rows.without_unused(self.steps)
+        if not credentials and self._lookups_have_no_session():
             self.variables.session_token(None)
             self.steps[:0] = self._login_added(step_names)
         self._explain_decisions()
@@ -284,6 +289,21 @@ class _Build:
             if header[0].lower() == key_header and header[1] not in made
         )
 
+    def _credentials(self) -> tuple[tuple[str, str], ...]:
+        """What most calls carry that are signed on by themselves (HTTP Basic), where the journey has no session."""
+        if self.needs_login or any(self._is_login(e) or tokens_sent(e, self.catalog) for e in self.kept):
+            return ()
+        names = {"authorization", self.catalog.session.api_key_header.lower()}
+        sent = [sent_headers(exchange.request, self.catalog, as_admin=self.as_admin) for exchange in self.kept]
+        given = Counter(tuple(header for header in headers if header[0].lower() in names) for headers in sent)
+        signed_on = [
+            headers for headers, _ in given.most_common() if any(n.lower() == "authorization" for n, _ in headers)
+        ]
+        return signed_on[0] if signed_on else ()
+
+    def _texts(self, headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Text]]:
+        return ((name, self.variables.text(value, Encoding.PLAIN, name)) for name, value in headers)
+
     def _made_secrets(self, exchange: Exchange) -> Iterator[str]:
         """The secrets that the server made in the answer to a write: API keys."""
         answer = json_of(exchange.response.body)
@@ -368,7 +388,10 @@ class _Build:
             step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
         if kind is StepKind.CREATE:
             step = replace(step, named_by=self.catalog.resources[location.resource or ""].key_fields)
-        return link(step, location, entry, None if isinstance(answer, ValueError) else answer, self.references)
+        answered = None if isinstance(answer, ValueError) else answer
+        if location.resource is None:
+            return self.rows.link(step, exchange.request.decoded_path, method, answered)
+        return link(step, location, entry, answered, self.references)
 
     def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:
         """What the answer gives; of the first login the token also when its answer was not recorded."""
@@ -447,9 +470,9 @@ class _Build:
         request = exchange.request
         target = request.path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
         headers = [
-            (name, self.variables.text(value, Encoding.PLAIN, name))
-            for name, value in sent_headers(request, self.catalog, as_admin=self.as_admin)
-            if kind is not StepKind.LOGIN or name.lower() != self.catalog.session.token_header.lower()
+            header
+            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.as_admin))
+            if kind is not StepKind.LOGIN or header[0].lower() != self.catalog.session.token_header.lower()
         ]  # a login ignores the token sent with it (system-api.md section 2.1)
         if not self.options.literal:
             headers = [(n, Text(("application/json",)) if n.lower() == "accept" else v) for n, v in headers]

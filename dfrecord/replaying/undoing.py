@@ -248,21 +248,22 @@ def rows_taken_back(
 ) -> list[dict[str, Any]]:
     """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
 
-    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record.
+    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record. Added ones go
+    first, and changed ones follow backwards: a name that a row gets back is free by then.
     """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
     added = [row for row in have if row[own] not in old]
-    back = []
+    gone, changed, anew = [], [], []
     for sent in now:
         before, row = old.get(sent.get(own)), there.get(sent.get(own))
         if sent.get(own) is None:
             new = taken(added, [sent])
-            back += [{own: new[own], parent: None}] if new else []
+            gone += [{own: new[own], parent: None}] if new else []
         elif row is None:
             if before and len(before) > 1 and all(sent[name] is None for name in sent if name != own):
-                back.append({name: value for name, value in before.items() if name not in (own, parent)})
+                anew.append({name: value for name, value in before.items() if name not in (own, parent)})
         elif before and not differs(sent, row):
             values = {name: before[name] for name in sent if name in before and differs(before[name], row.get(name))}
-            back += [{own: row[own], **values}] if values else []
-    return back
+            changed += [{own: row[own], **values}] if values else []
+    return gone + changed[::-1] + anew

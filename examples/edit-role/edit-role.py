@@ -163,7 +163,9 @@ class DreamFactory:
         acts_as: str = "",  # in a plan: "CALL" when it writes no record, or the verb it stands for
     ) -> Any:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
-        if self.planning and not signs_on and method not in ("GET", "HEAD"):
+        if self.planning and not signs_on and method in ("GET", "HEAD"):
+            return self._plan_read(title, method, target, headers)
+        if self.planning and not signs_on:
             if acts_as != "CALL":
                 sent = json
                 return self._plan_call(title, acts_as or method, target, sent, headers)
@@ -475,6 +477,26 @@ class DreamFactory:
             if isinstance(value, str) and value and value in self.secrets.values()
             else value
         )
+
+    def _plan_read(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        headers: dict[str, str | None] | None,
+    ) -> Any:
+        """The answer to a read; unknown where it is about what a run would make."""
+        if Unknown.mark in target or any(
+            isinstance(value, Unknown) for value in (headers or {}).values()
+        ):
+            return Unknown("(known after the run)")
+        status, text, reason = self._send(title, method, target, None, headers)
+        self._say(f"  {method} {target} -> {status}", detail=True)
+        if status == 404:
+            return Unknown("(known after the run)")
+        if not 200 <= status < 300:
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
+        return parsed(text)
 
     def _plan_call(
         self,

@@ -269,7 +269,9 @@ class DreamFactory:
         signs_on: bool = False,
     ) -> Any:
         """Send one request; its answer, parsed if it is JSON. Raises StepFailed."""
-        if self.planning and not signs_on and method not in ("GET", "HEAD"):
+        if self.planning and not signs_on and method in ("GET", "HEAD"):
+            return self._plan_read(title, method, target, headers)
+        if self.planning and not signs_on:
             self._plan(title, "call")
             return Unknown("(known after the run)")
         self._say(f"- {title}")
@@ -551,6 +553,26 @@ class DreamFactory:
             if isinstance(value, str) and value and value in self.secrets.values()
             else value
         )
+
+    def _plan_read(
+        self,
+        title: str,
+        method: str,
+        target: str,
+        headers: dict[str, str | None] | None,
+    ) -> Any:
+        """The answer to a read; unknown where it is about what a run would make."""
+        if Unknown.mark in target or any(
+            isinstance(value, Unknown) for value in (headers or {}).values()
+        ):
+            return Unknown("(known after the run)")
+        status, text, reason = self._send(title, method, target, None, headers)
+        self._say(f"  {method} {target} -> {status}", detail=True)
+        if status == 404:
+            return Unknown("(known after the run)")
+        if not 200 <= status < 300:
+            raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
+        return parsed(text)
 
     @property
     def wrote(self) -> bool:
@@ -900,8 +922,12 @@ class DreamFactory:
             status, text, _ = self._send(
                 title, "GET", refers["path"] + related, None, headers
             )
-            answer = parsed(text) if 200 <= status < 300 else None
-            rows = answer.get("resource") if isinstance(answer, dict) else None
+            if not 200 <= status < 300:
+                continue
+            answer = parsed(text)
+            rows = answer.get("resource") if isinstance(answer, dict) else answer
+            if not isinstance(rows, list):
+                raise StepFailed(f"{title}: the answer is no list of records")
             for change in references(objects_in(rows), refers, path, removal["id"]):
                 self._note_changing(change.pop("changed"), change)
         self._note_made(removing=path, **removal)
@@ -1714,24 +1740,25 @@ def rows_taken_back(
 ) -> list[dict[str, Any]]:
     """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
 
-    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record.
+    Removed is a row of which only nulls were sent: its parent's id, or one that died with its record. Added ones go
+    first, and changed ones follow backwards: a name that a row gets back is free by then.
     """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
     added = [row for row in have if row[own] not in old]
-    back = []
+    gone, changed, anew = [], [], []
     for sent in now:
         before, row = old.get(sent.get(own)), there.get(sent.get(own))
         if sent.get(own) is None:
             new = taken(added, [sent])
-            back += [{own: new[own], parent: None}] if new else []
+            gone += [{own: new[own], parent: None}] if new else []
         elif row is None:
             if (
                 before
                 and len(before) > 1
                 and all(sent[name] is None for name in sent if name != own)
             ):
-                back.append(
+                anew.append(
                     {
                         name: value
                         for name, value in before.items()
@@ -1744,8 +1771,8 @@ def rows_taken_back(
                 for name in sent
                 if name in before and differs(before[name], row.get(name))
             }
-            back += [{own: row[own], **values}] if values else []
-    return back
+            changed += [{own: row[own], **values}] if values else []
+    return gone + changed[::-1] + anew
 
 
 def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -333,6 +334,26 @@ def test_a_script_plans_the_same(scenario: Callable[[RecordedSession], None], up
         assert told.returncode == (3 if planned.changes else 0), told.stderr
         assert told.stdout.splitlines()[-1] == planned.summary
         assert df.writes == []
+
+
+@pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
+def test_a_script_plans_past_reads_of_what_the_run_would_make(upsert: bool, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        [role] = session.create("role", {"name": "new", "is_active": True})
+        session.call("GET", f"system/role/{role}?{RELATED}")
+        session.call("GET", f"system/role?ids={role}")
+        session.call("GET", f"system/app?filter=role_id={role}&fields=*")
+        session.call("GET", f"system/role/{role}?{RELATED}")
+        session.call("PATCH", f"system/role/{role}", {"description": "in the end"})
+        journey = dfrecord.plan(Recording("reads.har", tuple(session.exchanges)), reads="all", upsert=upsert)
+        script = tmp_path / "script.py"
+        script.write_bytes(dfrecord.render(journey, "python")[0].content)
+        given = {"DF_BASE_URL": target.url, "DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        planned = run(script, "python", given, options=["--plan"])
+        assert planned.returncode == 3, planned.stderr
+        assert "Plan: 1 to create, 1 to change, 0 to delete" in planned.stdout
+        assert [call.raw_target for call in target.log if "(new" in unquote(call.raw_target)] == []
 
 
 def test_a_change_is_told_field_by_field_inside_objects_and_rows() -> None:
