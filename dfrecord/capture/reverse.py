@@ -93,10 +93,11 @@ class Outward:
         assert response is not None
         if _BROWSER not in flow.metadata:
             return
-        flow.metadata[_TARGETS] = response.headers.copy()
-        self._head(flow)
         if not response.stream:
+            flow.metadata[_TARGETS] = response.headers.copy()
+            self._head(flow)
             return
+        self._head(flow)
         renaming = _renaming(self._target.origin, flow.metadata[_BROWSER])
         decoding = _decoding(response)
         if decoding is None or self._target.is_api(flow.request.path) or not _is_text(response) or not _has_body(flow):
