@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 import dfrecord
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import Headers, Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
@@ -297,3 +299,38 @@ def test_a_teardown_leaves_the_profile_of_who_it_is_not(way: str, tmp_path: Path
         after = portable(target.state())
         script.run(target, teardown=True, DF_ADMIN_PASSWORD=PASSWORD)
         assert portable(target.state()) == after
+
+
+@pytest.mark.parametrize("way", [*WAYS_TO_UNDO, "ansible"])
+@pytest.mark.parametrize("looks_up", [True, False])
+def test_who_signs_each_call_with_a_password_needs_no_login_to_undo_it(
+    looks_up: bool, way: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            with_a_user(df)
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "new", "is_active": True})
+        if looks_up:
+            s.call("PATCH", f"system/role/{by_name(s, 'role')['ops']}", {"description": "new"})
+        signed = [("Authorization", f"Basic {b64encode(f'{recorded.email}:{recorded.password}'.encode()).decode()}")]
+        for exchange in s.exchanges:
+            kept = [header for header in exchange.request.headers if header[0] != "X-DreamFactory-Session-Token"]
+            request = replace(exchange.request, headers=Headers((*kept, *signed)))
+            s.exchanges[exchange.number] = replace(exchange, request=request)
+        del s.exchanges[0]
+        journey = dfrecord.plan(Recording("s.har", tuple(s.exchanges)))
+        assert {v.env for v in journey.variables if v.required} == {"DF_BASE_URL", "DF_BASIC_CREDENTIALS"}
+        script = runner(way, s, tmp_path)
+        before = portable(target.state())
+        own = b64encode(f"{target.email}:{target.password}".encode()).decode()
+        given: dict[str, Any] = {"DF_EMAIL": "", "DF_PASSWORD": "", "DF_BASIC_CREDENTIALS": own}
+        script.run(target, **given)
+        assert portable(target.state()) == portable(recorded.state())
+        code = {"postman": 1}.get(way, 2)
+        told = script.run(target, teardown=True, code=code, **{**given, "DF_BASIC_CREDENTIALS": ""})
+        assert "DF_BASIC_CREDENTIALS" in told
+        script.run(target, teardown=True, **given)
+        if way in WAYS_TO_UNDO:
+            assert portable(target.state()) == before
+        assert "new" not in portable(target.state())["role"]

@@ -156,6 +156,31 @@ class Administrator:
         else:
             self.s.call("DELETE", f"system/{resource}", {"resource": [{"id": own} for own in chosen]})
 
+    def import_users(self) -> None:
+        """Users by a table, which the browser sends as it is."""
+        self.made += 1
+        rows = [f"i{self.made}{n}@example.com,{PASSWORD}" for n in range(self.draw(st.integers(1, 2)))]
+        table = "\r\n".join(["email,password", *rows]).encode()
+        made = self.s.upload("system/user", "text/csv", table)["resource"]
+        self.known["user"] += [row["id"] for row in made]
+
+    def own_profile(self) -> None:
+        """The own profile, of the administrator or of one who is made here."""
+        others = self.draw(st.booleans())
+        self.made += 1
+        if others:
+            another = {"email": f"a{self.made}@example.com", "name": "A", "phone": "1", "password": PASSWORD}
+            self.s.create("admin", another)
+            self.log_in(another["email"], PASSWORD)
+        for _ in range(self.draw(st.integers(1, 2))):
+            self.s.call("PUT", "system/admin/profile", {"phone": self.draw(st.sampled_from("123")), "first_name": "F"})
+        if others:
+            self.log_in(self.s._df.email, self.s._df.password)
+
+    def log_in(self, email: str, password: str) -> None:
+        self.s._token = ""
+        assert "session_token" in self.s.call("POST", "system/admin/session", {"email": email, "password": password})
+
     def create_several(self) -> None:
         """One call with two records; the app of a role that the same moment's role create has just answered."""
         roles = [{"name": self.name(), "is_active": True, RELATION: self.rows()} for _ in range(2)]
@@ -195,14 +220,15 @@ class Administrator:
     def changed(self, rows: list[dict[str, Any]], own: int) -> list[dict[str, Any]]:
         result = []
         for row in rows:
-            fate = self.draw(st.sampled_from(["keep", "mask", "filter", "remove"]))
+            fate = self.draw(st.sampled_from(["keep", "mask", "only mask", "filter", "remove"]))
             fates: dict[str, dict[str, Any]] = {
                 "keep": {},
                 "mask": {"verb_mask": 7},
                 "filter": {"filters": self.filters()},
                 "remove": {"role_id": None},
             }
-            result.append({**row, **fates[fate]})
+            alone = fate == "only mask"
+            result.append({"id": row["id"], "verb_mask": 15} if alone else {**row, **fates[fate]})
         return result + [{**row, "role_id": own} for row in self.rows()]
 
     def delete(self) -> None:
@@ -221,7 +247,8 @@ def as_in_parallel(exchanges: list[Exchange], draw: Callable[..., Any]) -> list[
     result = list(exchanges)
     for place in range(1, len(result) - 1):  # after the login, without which nothing can be read
         write, read = result[place : place + 2]
-        if write.request.method == "POST" and read.request.method == "GET" and draw(st.booleans()):
+        is_login = write.request.decoded_path.endswith("/session")
+        if write.request.method == "POST" and not is_login and read.request.method == "GET" and draw(st.booleans()):
             result[place : place + 2] = [read, write]
     return [replace(exchange, number=number) for number, exchange in enumerate(result)]
 
@@ -254,7 +281,7 @@ def run_journey(
     """Runs the recording on the server as a script of a format, or without one; with `teardown` it is undone."""
     journey = dfrecord.plan(recording, upsert=upsert, teardown=upsert)
     environment = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password, "DF_YES": "1"}
-    environment |= {f"DF_USER_PASSWORD{suffix}": PASSWORD for suffix in ("", "_2", "_3")}
+    environment |= {f"DF_{who}_PASSWORD{suffix}": PASSWORD for who in ("USER", "ADMIN") for suffix in ("", "_2", "_3")}
     if way == "replay":
         work = tear_down if teardown else replay
         choices = ReplayOptions(df.url, environment, yes=True, created_file=folder / "created.jsonl")
@@ -303,6 +330,7 @@ def check_journey(way: str, folder: Path, data: st.DataObject, *, upsert: bool) 
         moves = [administrator.create] * 3 + [administrator.update] * 3 + [administrator.delete]
         moves += [administrator.create_several, administrator.update_several, administrator.delete_several]
         moves += [administrator.clone, administrator.script, administrator.set_up]
+        moves += [administrator.import_users, administrator.own_profile]
         for _ in range(data.draw(st.integers(3, 12))):
             data.draw(st.sampled_from(moves))()
         recording = Recording("graph.har", tuple(as_in_parallel(session.exchanges, data.draw)))

@@ -153,7 +153,12 @@ def test_access_row_without_its_id_is_a_new_one_and_the_one_like_it_is_sent_too(
     ],
 )
 def test_ids_in_filter_texts(text: str, linked: str) -> None:
-    parts = with_ids(text, load().resources["app"], "id", lambda value, targets: Var(value))
+    app = load().resources["app"]
+    parts = with_ids(
+        text,
+        lambda field: ("app",) if field == "id" else app.foreign_keys.get(field, ()),
+        lambda value, targets: Var(value),
+    )
     assert "".join(part if isinstance(part, str) else f"<{part.name}>" for part in parts) == linked
 
 

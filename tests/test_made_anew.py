@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.server import DreamFactoryDouble
+from tests.doubles.wire import Answer
 from tests.recorder import RecordedSession
 from tests.states import portable
 from tests.test_graphs import settled
@@ -139,6 +140,50 @@ def test_rows_that_went_with_what_they_pointed_to_come_back_as_they_were(way: st
         for state in (before, after):
             state["service"] = [without_rows(service) for service in state["service"]]
         assert portable(after) == portable(before)
+
+
+@pytest.mark.parametrize("wrong", [{"resource": "none"}, b"<html>"])
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_nothing_is_deleted_where_what_points_to_it_cannot_be_told(way: str, wrong: Any, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            RecordedSession(df).create("role", {"name": "gone", "is_active": True})
+        session = RecordedSession(recorded)
+        session.call("DELETE", f"system/role/{by_name(session, 'role')['gone']}")
+        script = runner(way, session, tmp_path)
+        target.reset_log()
+        whole = target.answer
+
+        def odd(method: str, path: str, *more: Any) -> Any:
+            is_list = method == "GET" and "/system/app" in path
+            return (Answer(200, wrong), method) if is_list else whole(method, path, *more)
+
+        target.answer = odd  # type: ignore[method-assign, assignment]
+        assert "the answer is no list of records" in script.run(target, DF_YES="1", code=1)
+        assert target.writes == []
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_what_points_to_it_is_told_by_a_server_that_wraps_no_lists(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            [role] = RecordedSession(df).create("role", {"name": "gone", "is_active": True})
+            RecordedSession(df).create("app", {"name": "points", "type": "0", "role_id": role})
+        session = RecordedSession(recorded)
+        session.call("DELETE", f"system/role/{by_name(session, 'role')['gone']}")
+        script = runner(way, session, tmp_path)
+        before, whole = portable(target.state()), target.answer
+
+        def bare(method: str, *more: Any) -> Any:
+            answer, verb = whole(method, *more)
+            wrapped = method == "GET" and answer.body.get("resource")
+            return (Answer(200, wrapped), verb) if isinstance(wrapped, list) else (answer, verb)
+
+        target.answer = bare  # type: ignore[method-assign, assignment]
+        script.run(target, DF_YES="1")
+        script.run(target, teardown=True)
+        target.answer = whole  # type: ignore[method-assign]
+        assert portable(target.state()) == before
 
 
 def without_rows(service: dict[str, Any]) -> dict[str, Any]:

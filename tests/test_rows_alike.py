@@ -177,3 +177,30 @@ def test_removed_rows_give_their_place_to_one_that_gives_its_own_to_another(form
         change_rows(s, "changed", {"role_id": None}, {"filters": tenant("b")}, {"filters": tenant("a")})
         assert went(s, format, True, target, tmp_path) == ""
         assert tenants_of(target) == tenants_of(recorded) == {"changed": ["a", "b"], "lessened": ["a", "a", "b"]}
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "postman", "replay"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_rows_that_trade_their_verbs_are_told_from_others_by_their_filters(
+    whole: bool, format: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        others = [(1, "x"), (3, "y")]
+        for df, masks in ((recorded, [(1, "a"), (3, "b")]), (target, [*others, (3, "b"), (1, "a")])):
+            s = RecordedSession(df)
+            services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+            rows = [{**ROW, "service_id": services["db"], "verb_mask": m, "filters": tenant(t)} for m, t in masks]
+            s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": rows})
+        s = RecordedSession(recorded)
+        s.call("GET", "system/service?fields=id,name")
+        found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
+        path = f"system/role/{found['changed']}"
+        shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")["role_service_access_by_role_id"]
+        sent = [
+            {**(row if whole else {"id": row["id"]}), "verb_mask": mask}
+            for row, mask in zip(shown, (3, 1), strict=True)
+        ]
+        s.call("PATCH", path, {"role_service_access_by_role_id": sent})
+        assert went(s, format, True, target, tmp_path) == ""
+        masks = [(row["verb_mask"], row["filters"][0]["value"]) for row in rows_of(target)["changed"]]
+        assert sorted(masks) == sorted([*others, (3, "a"), (1, "b")])

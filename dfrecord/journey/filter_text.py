@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from dfrecord.journey.model import Var
-from dfrecord.system_api.catalog import Resource
 
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
 _NUMBERS = r"(?:[\"']?\d+[\"']?(?:\s*,\s*)?)+"
@@ -18,12 +17,15 @@ _TERM = re.compile(
 
 
 def with_ids(
-    text: str, facts: Resource, id_field: str, reference: Callable[[str, Sequence[str]], Var]
+    text: str, targets_of: Callable[[str], Sequence[str]], reference: Callable[[str, Sequence[str]], Var]
 ) -> Iterator[str | Var]:
-    """The text with a variable in the place of each id. `reference` gives that of a number of these resources."""
+    """The text with a variable in the place of each id. `reference` gives that of a number of these resources.
+
+    `targets_of` a field are the resources whose ids it holds, none of any other.
+    """
     at = 0
     for term in _TERM.finditer(text):
-        targets = (facts.name,) if term["field"] == id_field else facts.foreign_keys.get(term["field"] or "")
+        targets = targets_of(term["field"] or "")
         if not targets:
             continue
         yield text[at : term.start("numbers")]

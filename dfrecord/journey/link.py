@@ -173,7 +173,10 @@ class _Linking:
         return [self._own_id(piece, "ids") if self.catalog.is_id(piece) else piece for piece in pieces]
 
     def _filter(self, text: str) -> Iterator[str | Var]:
-        return with_ids(text, self.facts, self.catalog.id, lambda value, targets: self._id(value, targets, "filter"))
+        def targets_of(field: str) -> Sequence[str]:
+            return (self.facts.name,) if field == self.catalog.id else self.facts.foreign_keys.get(field, ())
+
+        return with_ids(text, targets_of, lambda value, targets: self._id(value, targets, "filter"))
 
     # -------------------------------------------------------- body
 

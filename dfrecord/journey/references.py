@@ -224,6 +224,21 @@ class References:
             self.variables.append(parameter)
         return self._known[key]
 
+    def capture_row(self, table: str, value: Number | str) -> str:
+        """The variable for the id of a row of a table that the catalog does not know, which a create answers with."""
+        is_number = isinstance(value, Number)
+        name = self._known[(table, value.text if isinstance(value, Number) else value)] = self.namer.give(f"{table}_id")
+        about = f"id of the {label(table)}"
+        self.variables.append(
+            Variable(name, VariableKind.CAPTURE, "integer" if is_number else "string", description=about)
+        )
+        return name
+
+    def row_of_table(self, table: str, value: str, where: str) -> str | None:
+        """The variable for the id of such a row; None for a name, which is the same on every instance."""
+        known = self._known.get((table, value))
+        return known or (self._asked_for(table, value, where) if self.catalog.is_id(value) else None)
+
     # ---------------------------------------------------------------- one way each
 
     def _made_later(self, resource: str, value: str, entry: int) -> str | None:

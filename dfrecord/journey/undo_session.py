@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from dfrecord.journey.model import Journey, Step, StepKind, Text, Var, variables_of_step
@@ -31,7 +31,7 @@ class UndoSession:
 
 
 def undo_session(journey: Journey) -> UndoSession:
-    """An administrator's session, where the journey has one, as it may undo everything; else the first.
+    """An administrator's session, where the journey has one, as it may undo everything; else the first, else none.
 
     What is no administrator's carries the API key that chooses the role, too, as most of the journey's requests do
     (system-api.md section 2.2); one that is given, since at that time nothing is captured or looked up.
@@ -39,7 +39,7 @@ def undo_session(journey: Journey) -> UndoSession:
     admin = next((step for step in journey.steps if _is_admin_login(step, journey)), None)
     token = admin.captures[0].variable if admin else journey.session.name if journey.session else ""
     if not token:
-        return UndoSession()
+        return _without_session(journey)
     api = journey.conventions
     carried = (api.token_header, Text((api.token_prefix, Var(token)) if api.token_prefix else (Var(token),)))
     headers = (("Accept", Text(("application/json",))), carried, *(() if admin else _key(journey, token)))
@@ -55,6 +55,15 @@ def undo_session(journey: Journey) -> UndoSession:
     return UndoSession(logins, logouts, headers, frozenset({*sent, *to_sign_on}), frozenset({*sent, *anyway}))
 
 
+def _without_session(journey: Journey) -> UndoSession:
+    """What carries, instead of a token, the credentials that most of the journey's requests do (HTTP Basic, a key)."""
+    names = {"authorization", journey.conventions.key_header.lower()}
+    requests = (tuple(_given(step.request.headers, names, journey)) for step in journey.steps)
+    [(carried, _)] = Counter(filter(None, requests)).most_common(1) or [((), 0)]
+    sent = frozenset(var.name for _, value in carried for var in value.variables)
+    return UndoSession(headers=(("Accept", Text(("application/json",))), *carried), needed=sent, needed_signed_on=sent)
+
+
 def _is_admin_login(step: Step, journey: Journey) -> bool:
     path = (step.request.target.literal or "").partition("?")[0]
     return step.kind is StepKind.LOGIN and bool(step.captures) and path == journey.conventions.admin_path
@@ -64,12 +73,17 @@ def _key(journey: Journey, token: str) -> Headers:
     """The API key that most requests of the session carry, or if it sends none itself most of the journey's."""
     requests = [step.request.headers for step in journey.steps if step.kind not in (StepKind.LOGIN, StepKind.LOGOUT)]
     own = [headers for headers in requests if any(Var(token) in value.variables for _, value in headers)]
-    found = Counter(header for headers in own or requests for header in _keys(headers, journey))
+    found = Counter(
+        header
+        for headers in own or requests
+        for header in _given(headers, {journey.conventions.key_header.lower()}, journey)
+    )
     return tuple(header for header, _ in found.most_common(1))
 
 
-def _keys(headers: Headers, journey: Journey) -> Iterator[tuple[str, Text]]:
+def _given(headers: Headers, names: Container[str], journey: Journey) -> Iterator[tuple[str, Text]]:
+    """Those of the headers with one of the names whose values a person gives."""
     for name, value in headers:
         given = [journey.variable(var.name).env for var in value.variables]
-        if name.lower() == journey.conventions.key_header.lower() and given and all(given):
+        if name.lower() in names and given and all(given):
             yield name, value

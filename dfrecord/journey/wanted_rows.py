@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from dfrecord.journey.changes import is_equal
 from dfrecord.journey.model import Object, Tree, Var, Variable
@@ -22,12 +23,20 @@ Match = tuple[tuple[str, Tree], ...]
 class Row:
     """One row as it shall be, None when it shall not be there.
 
-    `keys` find it: the newest is what it has after a run. `own` is the variable of its id, empty when it has none.
+    `new` are the keys that it has after a run, `old` those before it, each time those that say more first. `own` is the
+    variable of its id, empty when it has none.
     """
 
-    keys: tuple[Match, ...]
+    new: tuple[Match, ...]
+    old: tuple[Match, ...]
     wanted: Object | None
     own: str = ""
+
+    @property
+    def keys(self) -> tuple[Match, ...]:
+        """What finds it; a key that says less, which others may have, too, only after all that say more."""
+        pairs = zip_longest(self.new, self.old)
+        return tuple(dict.fromkeys(key for pair in pairs for key in pair if key is not None))
 
 
 def wanted_rows(
@@ -67,19 +76,23 @@ def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[st
     names = [field for field, _ in members]
     key = _key(row, relation, child)
     if relation.parent_key in names and row.get(relation.parent_key) is None:
-        return Row(older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
+        return Row((), older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
     if older and not before:
-        return Row(older, Object(members), name)  # its id is given
-    if before:
-        known = [field for field, _ in before.match]
-        key = tuple((field, row.get(field) if field in names else value) for field, value in before.match) + tuple(
-            (field, value) for field, value in key if field in names and field not in known
-        )
-    known = [field for field, _ in key]
-    apart = [field for field in child.told_apart_by if field in names and field not in known]
-    key = (*key, *((field, row.get(field)) for field in apart))
-    newest = () if key in older else (key,)
-    return Row((*newest, *older), Object(members), name)
+        return Row((), older[:1], Object(members), name)  # its id is given
+    if not before:
+        return Row((_with(key, key, row, child),), (), Object(members), name)
+    return Row(tuple(_with(each, key, row, child) for each in older), older, Object(members), name)
+
+
+def _with(known: Match, key: Match, row: Object, child: Resource) -> Match:
+    """A key with what the row sets of it, of its own key, and of what tells it from rows with the same key."""
+    names = [field for field, _ in row.members]
+    known = tuple((field, row.get(field) if field in names else value) for field, value in known)
+    fields = [field for field, _ in known]
+    own = tuple((field, value) for field, value in key if field in names and field not in fields)
+    fields += [field for field, _ in own]
+    apart = [field for field in child.told_apart_by if field in names and field not in fields]
+    return (*known, *own, *((field, row.get(field)) for field in apart))
 
 
 def _key(row: Object, relation: Relation, child: Resource) -> Match:
@@ -103,27 +116,27 @@ def _in_place(rows: list[Row]) -> list[Row]:
             continue
         while gone.keys and (heir := _heir(result, gone, heirs)) is not None:
             heirs.add(heir)
-            newest, *older = result[heir].keys
-            result[heir] = replace(result[heir], keys=tuple(dict.fromkeys((newest, *gone.keys))))
-            gone = replace(gone, keys=tuple(older))
+            leaves = result[heir].old
+            result[heir] = replace(result[heir], old=gone.old)
+            gone = replace(gone, old=leaves)
         result[place] = gone
     return [row for row in result if row.keys]
 
 
 def _heir(rows: list[Row], gone: Row, heirs: set[int]) -> int | None:
     taking = (place for place, row in enumerate(rows) if row.wanted is not None and place not in heirs)
-    return next((place for place in taking if _holds(rows[place].keys[0], gone.keys[-1])), None)
+    return next((place for place in taking if _holds(rows[place].keys[0], gone.old[-1])), None)
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
     """The rows, each after the one that leaves its key to it."""
-    leaving = {row.keys[-1]: place for place, row in enumerate(rows) if len(row.keys) > 1}
+    leaving = {row.old[-1]: place for place, row in enumerate(rows) if len(row.keys) > 1 and row.old}
     placed: dict[int, None] = {}
     for place in range(len(rows)):
         chain: dict[int, None] = {}
         at: int | None = place
         while at is not None and at not in placed and at not in chain:
             chain[at] = None
-            at = leaving.get(rows[at].keys[0])
+            at = leaving.get(rows[at].new[-1]) if rows[at].new else None
         placed |= dict.fromkeys(reversed(chain))
     return [rows[place] for place in placed]

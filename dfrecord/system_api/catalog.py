@@ -251,6 +251,18 @@ class Catalog:
         in_query = rf"(?<=[?&])(?:{'|'.join(map(re.escape, rules.query))})=(?P<query>[^&]+)"
         return re.compile(f"{in_path}|{in_query}")
 
+    def table_in_path(self, path: str) -> re.Match[str] | None:
+        """The groups `service`, `table` and, of one row, `row` of a decoded path to the rows of a database table."""
+        return self._table.fullmatch(path.rstrip("/")) if self._facts.tables else None
+
+    @cached_property
+    def _table(self) -> re.Pattern[str]:
+        api = re.escape(self._facts.prefix.strip("/").partition("/")[0])
+        between = re.escape(self._facts.tables)
+        return re.compile(
+            rf"/{api}(?:/v[\d.]+)?/(?P<service>[^/]+)/{between}/(?P<table>[^/]+)(?:/(?P<row>[^/]+))?", re.IGNORECASE
+        )
+
     # ------------------------------------------------------------ what a field is
 
     def guessed_targets(self, field_path: str) -> tuple[str, ...]:

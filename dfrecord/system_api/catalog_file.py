@@ -191,6 +191,7 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     take `filter=name="x"` and `fields=`; otherwise lookups read the whole list. `mask`: what stands in the place of a
     secret that the server does not show. `seeded`: records that exist on every installation, by natural key.
     `id_endings`: a number inside `config` whose name ends so is taken for the id of such a record.
+    `tables`: the part of a path between a database service and the names of its tables.
     """
 
     format: Literal["dfrecord-catalog/1"]
@@ -208,6 +209,7 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     secret_words: SecretWords = SecretWords()
     id_endings: dict[str, list[str]] = {}
     names_in_paths: NamesInPaths = NamesInPaths()
+    tables: str = ""
     noise: list[NoiseFacts] = []
     dangers: list[DangerFacts] = []
     seeded: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["requests>=2.31"]
+# dependencies = ["requests>=2.32.4"]
 # ///
 # ruff: noqa: E501
 # Recorded values stay on one line each, however long they are, so that they can be searched for.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["requests>=2.31"]
+# dependencies = ["requests>=2.32.4"]
 # ///
 # ruff: noqa: E501
 # Recorded values stay on one line each, however long they are, so that they can be searched for.
@@ -922,8 +922,12 @@ class DreamFactory:
             status, text, _ = self._send(
                 title, "GET", refers["path"] + related, None, headers
             )
-            answer = parsed(text) if 200 <= status < 300 else None
-            rows = answer.get("resource") if isinstance(answer, dict) else None
+            if not 200 <= status < 300:
+                continue
+            answer = parsed(text)
+            rows = answer.get("resource") if isinstance(answer, dict) else answer
+            if not isinstance(rows, list):
+                raise StepFailed(f"{title}: the answer is no list of records")
             for change in references(objects_in(rows), refers, path, removal["id"]):
                 self._note_changing(change.pop("changed"), change)
         self._note_made(removing=path, **removal)

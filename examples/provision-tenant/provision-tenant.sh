@@ -870,6 +870,8 @@ note_removing() {
     related=$(printf '%s' "$refers" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
     fetch without_body GET "$list${related:+?related=$related}" "$@"
     case $status in 2??) ;; *) continue ;; esac
+    exact_answer | jq --exit-status 'if type == "array" then . else .resource? end | arrays' >/dev/null 2>&1 ||
+      die 1 "failed: $step: the answer is no list of records"
     while IFS= read -r note; do note_found "$note"; done < <(printf '%s\n%s\n%s' "$refers" "$removal" "$(exact_answer)" |
       jq --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg path "$path" --argjson made_for "$made_for" --argjson anew '{}' '
       def at($place; change):
@@ -883,7 +885,7 @@ note_removing() {
 
       def foreign_in($noted): with_entries(select((.key / ".") as [$top, $name] | ($noted | has($top)) and ($noted[$top] | type != "object" or has($name // ""))));
       .[0] as $refers | .[1].id as $id
-      | .[2] | (.resource? | arrays)[] | objects | . as $record
+      | .[2] | (if type == "array" then . else .resource? end | arrays)[] | objects | . as $record
       | reduce ($refers.foreign | to_entries[] | select(.value | index([$path])) | .key / ".") as [$top, $field, $deeper] ({};
           $record[$top] as $value
           | if $refers.rows | has($top) then

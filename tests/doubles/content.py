@@ -39,6 +39,7 @@ class Content:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.trees: dict[int, Tree] = {}
+        self.tables: dict[tuple[str, str], dict[int, Row]] = {}
         if files := store.by_name("service", "files"):
             self.trees[files["id"]] = Tree({".gitignore": GITIGNORE}, {".gitignore": GITIGNORE_DATE})
 
@@ -53,7 +54,7 @@ class Content:
         if group == "File":
             return self._files(service, request)
         if group in GROUPS_WITH_TABLES:
-            return self._tables(request)
+            return self._tables(service, request)
         if service["type"] == "rws":
             raise RestError(500, "CURL error: Failed to connect to the remote service.")
         if len(request.segments) == 1 and request.verb == "GET":
@@ -93,15 +94,40 @@ class Content:
             document["paths"] = {}
         return document
 
-    def _tables(self, request: Request) -> Answer:
+    def _tables(self, service: Row, request: Request) -> Answer:
         path = request.segments[1:]
         if request.verb == "GET" and not path:
             return Answer(200, {"resource": [{"name": "_schema"}, {"name": "_table"}]})
         if request.verb == "GET" and path in (["_table"], ["_schema"]):
-            return Answer(200, {"resource": []})
+            names = [{"name": table} for name, table in self.tables if name == service["name"]]
+            return Answer(200, {"resource": names})
+        table = self.tables.get((service["name"], path[1])) if len(path) > 1 else None
+        if path[:1] == ["_table"] and table is not None:
+            return self._rows(table, path[2:], request)
         if path[:1] in (["_table"], ["_schema"]) and len(path) > 1:
             raise RestError(404, f"Table '{path[1]}' does not exist in the database.")
         raise RestError(404, f"Resource '{path[0] if path else ''}' not found for service '{request.segments[0]}'.")
+
+    def _rows(self, table: dict[int, Row], path: list[str], request: Request) -> Answer:
+        """Rows with the key `id`, by their path, by `ids`, or each by the id in it."""
+        records = request.records()
+        sent = records if isinstance(records, list) else [request.record()] if request.record() else []
+        if request.verb == "POST":
+            made = [{**row, "id": max(table, default=0) + 1 + n} for n, row in enumerate(sent)]
+            table |= {row["id"]: row for row in made}
+            return Answer(201, {"resource": [{"id": row["id"]} for row in made]})
+        given = path or (request.query["ids"].split(",") if request.query.get("ids") else [])
+        ids = [int(own) for own in given] or [row["id"] for row in sent] or list(table)
+        for own in ids:
+            if own not in table:
+                raise RestError(404, f"Record with identifier '{own}' not found.")
+        for place, own in enumerate(ids) if request.verb != "GET" else ():
+            if request.verb == "DELETE":
+                del table[own]
+            else:
+                table[own] |= sent[place if len(sent) > 1 else 0]
+        shown = [table.get(own) if request.verb == "GET" else {"id": own} for own in ids]
+        return Answer(200, shown[0] if path else {"resource": shown})
 
     def _files(self, service: Row, request: Request) -> Answer:
         tree = self.trees.setdefault(service["id"], Tree())

@@ -45,7 +45,7 @@ def test_generated_python_is_clean_under_black_ruff_and_mypy(tmp_path: Path, opt
 def test_generated_python_carries_inline_metadata(tmp_path: Path) -> None:
     script = rendered(FIXTURES / "01-create-user" / "recording.har", "python", tmp_path).read_text()
     assert script.startswith("#!/usr/bin/env python3\n# /// script\n# requires-python = ")
-    assert '# dependencies = ["requests>=2.31"]\n# ///\n' in script
+    assert '# dependencies = ["requests>=2.32.4"]\n# ///\n' in script
 
 
 def test_environment_file_has_empty_secrets(tmp_path: Path) -> None:
