@@ -276,7 +276,7 @@ def named(failed: dict[str, Any], rows: list[str], number: int, shown: Callable[
         body = answer({"content": body})
     sent = listed(body, rows)
     row = sent[number] if number < len(sent) else None
-    name = next((row[key] for key in ("name", "email", "path") if key in row), "") if isinstance(row, dict) else ""
+    name = next((row[key] for key in ("email", "name", "path") if key in row), "") if isinstance(row, dict) else ""
     return f" ({shown(str(name))})" if name else ""
 
 
