@@ -220,3 +220,40 @@ def test_no_secret_of_a_deleted_service_is_noted(way: str, tmp_path: Path) -> No
         told = script.run(target, teardown=True)
         assert "Make anew" not in told
         assert not configs.keys() & by_name(RecordedSession(target), "service").keys()
+
+
+def known_by_name(s: RecordedSession) -> None:
+    for name in ("kept", "gone"):
+        s.call("DELETE", f"system/custom/{name}")
+        s.call("DELETE", f"system/event_script/db.{name}.pre_process")
+    s.call("POST", "system/custom", {"resource": [{"name": "kept", "value": {"a": 2}}]})
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_what_has_a_name_for_an_id_is_made_anew_unless_it_may_hold_a_secret(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            files = by_name(s, "service")["files"]
+            for name, value in {"kept": {"a": [1]}, "gone": f"token: {SECRET}", "a/ü": {}}.items():
+                s.call("POST", "system/custom", {"resource": [{"name": name, "value": value}]})
+            for name, content in {"kept": "event.x = 1;\n", "gone": f"password = '{SECRET}'"}.items():
+                script: dict[str, Any] = {"type": "nodejs", "content": content, "storage_service_id": files}
+                s.call("POST", f"system/event_script/db.{name}.pre_process", {**script, "is_active": True})
+        session = RecordedSession(recorded)
+        known_by_name(session)
+        session.call("DELETE", "system/custom/a%2F%C3%BC")
+        told = runner(way, session, tmp_path)
+        before = target.state()
+        told.run(target, DF_YES="1")
+        assert portable(target.state()) == portable(recorded.state())
+        notes = "".join(path.read_text() for path in tmp_path.iterdir() if path.suffix in (".jsonl", ".json"))
+        assert SECRET not in notes
+        said = told.run(target, teardown=True)
+        assert said.count("Make anew") == 3
+        for name in ("custom", "event_script"):
+            before[name] = [row for row in before[name] if "gone" not in row["name"]]
+        assert portable(target.state()) == portable(before)
+        target.reset_log()
+        told.run(target, teardown=True)
+        assert target.writes == []

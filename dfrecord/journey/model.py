@@ -302,6 +302,7 @@ class Wanted:
                      "made": ["id"],               not where its JSON matches `secret`
                      "secret": "",
                      "rows": {"lookup_by_role_id": ["id", "role_id"]},
+                     "by_name": "path",            without an id of its own: created at its own path, or in the "list"
                      "foreign": {"role_id": ["/api/v2/system/role"]},
                      "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it
 
@@ -464,6 +465,12 @@ class Journey:
     def keeps_notes(self) -> bool:
         """Whether runs note what they do: to be undone, or not to be done twice."""
         return self.teardown or self.sends_once
+
+    @cached_property
+    def remakes_named(self) -> bool:
+        """Whether a teardown may make a record anew that has no id of its own."""
+        agains = (step.wanted.document.get("again") for step in self.steps if step.wanted)
+        return any(isinstance(again, Object) and again.get("by_name") for again in agains)
 
     @property
     def hides_secrets(self) -> bool:

@@ -120,8 +120,9 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
     in an app, seen from the role).
     """
     secrets = [rule.path for rule in facts.secrets if rule.path not in facts.made_secrets and not rule.when]
-    is_account = any("." not in path for path in secrets)
-    if is_account or not facts.numbered or not facts.natural_key:
+    is_account = facts.own_account or any("." not in path for path in secrets)
+    is_named = facts.numbered or facts.id_field == facts.key_field
+    if is_account or not facts.natural_key or not is_named:
         return None
     made = sorted(
         {place.replace("[]", "") for place in facts.server_made | facts.made_secrets | facts.self_keys | {catalog.id}}
@@ -133,6 +134,7 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
             ("made", Array(tuple(made))),
             ("secret", catalog.looks_secret(facts) if secrets or facts.may_hold_secrets else ""),
             ("rows", _rows(facts, catalog)),
+            *((("by_name", "path" if facts.create_by_name else "list"),) if not facts.numbered else ()),
         )
     )
 

@@ -63,7 +63,9 @@ class Undo:
             return ("change", f"Put back {made.path}") if back else None
         if made.key is not None and made.removal is not None:
             found = self._there(made, made.key, made.removal)
-            self._remember(made.path, made.removal, as_json(found.get(self.target.conventions.id)) if found else "new")
+            if not made.removal.get("by_name"):
+                own = self.target.conventions.id
+                self._remember(made.path, made.removal, as_json(found.get(own)) if found else "new")
             return None if found else ("create", _title_anew(made, made.key))
         path = self._path(made)
         there = bool(path) and self.client.send("GET", path, self.headers).status != 404
@@ -108,21 +110,27 @@ class Undo:
     def _make_anew(self, made: Made, key: Mapping[str, Any], removal: dict[str, Any]) -> _Sent:
         """Create a record that was deleted, unless there is one."""
         there: Tree = self._there(made, key, removal)
-        sent = _Sent(Outcome.UNCHANGED)
+        sent, by_name = _Sent(Outcome.UNCHANGED), removal.get("by_name")
         if there is None:
             record = undoing.with_new_ids(removal["record"], removal.get("foreign", {}), self.anew)
-            answered = self._send("POST", made.path, {self.wrapper: [record]} if self.wrapper else record)
+            path = _own_path(made, removal) if by_name == "path" else made.path
+            wrapper = self.wrapper if by_name != "path" else ""
+            answered = self._send("POST", path, {wrapper: [record]} if wrapper else record)
             if not answered.succeeded:
                 return _refused(answered)
-            there = member(answered.tree, self.wrapper, 0) if self.wrapper else answered.tree
-            sent = _Sent(Outcome.CREATED, ANOTHER_ID)
-        id_now = as_json(member(there, self.target.conventions.id))
+            there = member(answered.tree, wrapper, 0) if wrapper else answered.tree
+            sent = _Sent(Outcome.CREATED, "" if by_name else ANOTHER_ID)
+        id_now = as_json(member(there, self.target.conventions.id)) if not by_name else None
         self._remember(made.path, removal, id_now)
         self.created.note_undone(made, id_now)
         return sent
 
     def _there(self, made: Made, key: Mapping[str, Any], removal: dict[str, Any]) -> Object | None:
         """The record that was deleted, if there is one again."""
+        if removal.get("by_name"):
+            headers = tuple((name, Text((value,))) for name, value in self.headers)
+            record = self.target.record(_own_path(made, removal), headers)
+            return record if isinstance(record, Object) else None
         return self.target.keyed(
             made.path, undoing.with_new_ids(key, removal.get("foreign", {}), self.anew), self.headers
         )
@@ -144,6 +152,10 @@ class _Sent:
 
 def _refused(answered: Answered) -> _Sent:
     return _Sent(Outcome.FAILED, f"{answered.status} {refusal(answered.tree, answered.reason)}")
+
+
+def _own_path(made: Made, removal: dict[str, Any]) -> str:
+    return f"{made.path}/{quote(str(removal['id']), safe='')}"
 
 
 def _title_anew(made: Made, key: Mapping[str, Any]) -> str:

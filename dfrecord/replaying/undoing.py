@@ -54,7 +54,7 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}.
+    """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}, and maybe by_name.
 
     `again` names the fields of its natural key and its id, the places that the server makes, `[id, parent]` of the rows
     it has, and the places of ids. Empty when it may hold a secret: its JSON matches `secret`, or something is masked.
@@ -70,7 +70,8 @@ def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
         rows = objects_in(record.pop(relation, None))
         if rows:
             record[relation] = [{name: value for name, value in row.items() if name not in own} for row in rows]
-    return {"key": key, "id": have.get(again["id"]), "record": record, "foreign": again["foreign"]}
+    by_name = {"by_name": again["by_name"]} if "by_name" in again else {}
+    return {"key": key, "id": have.get(again["id"]), "record": record, "foreign": again["foreign"], **by_name}
 
 
 def without_place(value: Any, place: list[str]) -> Any:

@@ -378,7 +378,7 @@ class Catalog:
         """A regular expression, in any case, for the JSON text of a record of this resource that may hold a secret.
 
         It finds too much rather than too little: any telling word in a name, passwords in URLs and parameters, and
-        texts that look like a token.
+        texts that look like a token; in free text any telling word, and any run of letters and digits like a token.
         """
         own = {rule.path.rpartition(".")[2].removesuffix("[]") for rule in facts.secrets if "[]" not in rule.path}
         lists = {rule.path.partition("[]")[0].rpartition(".")[2] for rule in facts.secrets if "[]" in rule.path}
@@ -387,8 +387,13 @@ class Catalog:
         rows = [f'"(?:{"|".join(map(re.escape, sorted(lists)))})":\\[[^\\]]'] if lists else []
         named = rf'"[^"]*(?:{words})[^"]*":(?!null|""|true|false|\[\]|\{{\}})'
         token = r'[:\[,]"(?=[^"]*[0-9])(?=[^"]*[a-z])[\w+=~:-]{12,}"'
+        free = [
+            rf'"{re.escape(field)}":.*(?:{found})'
+            for field in sorted(facts.may_hold_secrets)
+            for found in ("|".join(rules.last), r"(?=[\w+=~-]*[0-9])(?=[\w+=~-]*[a-z])[\w+=~-]{16,}")
+        ]
         return "|".join(
-            [named, *rows, token, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"]
+            [named, *rows, *free, token, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"]
         )
 
     @cached_property
