@@ -227,6 +227,13 @@ def known_by_name(s: RecordedSession) -> None:
         s.call("DELETE", f"system/custom/{name}")
         s.call("DELETE", f"system/event_script/db.{name}.pre_process")
     s.call("POST", "system/custom", {"resource": [{"name": "kept", "value": {"a": 2}}]})
+    s.call("GET", "system/event_script/db.changed.pre_process")
+    s.call("PUT", "system/event_script/db.changed.pre_process", {"content": "event.x = 2;"})
+    s.call("PUT", "system/event_script/db.shy.pre_process", {"content": "event.y = 2;"})
+
+
+def customs(s: RecordedSession) -> dict[str, Any]:
+    return {row["name"]: row["value"] for row in s.call("GET", "system/custom")["resource"]}
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
@@ -237,7 +244,8 @@ def test_what_has_a_name_for_an_id_is_made_anew_unless_it_may_hold_a_secret(way:
             files = by_name(s, "service")["files"]
             for name, value in {"kept": {"a": [1]}, "gone": f"token: {SECRET}", "a/ü": {}}.items():
                 s.call("POST", "system/custom", {"resource": [{"name": name, "value": value}]})
-            for name, content in {"kept": "event.x = 1;\n", "gone": f"password = '{SECRET}'"}.items():
+            contents = {"kept": "event.x = 1;\n", "gone": f"password = '{SECRET}'", "changed": "//1", "shy": f"// {SECRET}"}
+            for name, content in contents.items():
                 script: dict[str, Any] = {"type": "nodejs", "content": content, "storage_service_id": files}
                 s.call("POST", f"system/event_script/db.{name}.pre_process", {**script, "is_active": True})
         session = RecordedSession(recorded)
@@ -247,13 +255,17 @@ def test_what_has_a_name_for_an_id_is_made_anew_unless_it_may_hold_a_secret(way:
         before = target.state()
         told.run(target, DF_YES="1")
         assert portable(target.state()) == portable(recorded.state())
+        assert customs(RecordedSession(target)) == {"kept": {"a": 2}}
         notes = "".join(path.read_text() for path in tmp_path.iterdir() if path.suffix in (".jsonl", ".json"))
         assert SECRET not in notes
         said = told.run(target, teardown=True)
-        assert said.count("Make anew") == 3
-        for name in ("custom", "event_script"):
-            before[name] = [row for row in before[name] if "gone" not in row["name"]]
-        assert portable(target.state()) == portable(before)
+        assert said.count("Make anew") == 2
+        after = target.state()
+        for state in (before, after):
+            state["event_script"] = [r for r in state["event_script"] if r["name"].split(".")[1] not in ("gone", "shy")]
+        assert portable(after) == portable(before)
+        assert len(after["event_script"]) == 2
+        assert customs(RecordedSession(target)) == {"kept": {"a": [1]}, "a/ü": {}}
         target.reset_log()
         told.run(target, teardown=True)
         assert target.writes == []

@@ -158,12 +158,14 @@ def test_broken_template_of_the_users_is_told_with_file_and_line(template: str, 
 
 @pytest.fixture(scope="module")
 def journeys() -> list[Journey]:
-    """Journeys that between them take every template: upserts, one that finds a user, a plain one, a raw body."""
+    """Journeys that between them take every template: upserts, one that finds a user, a plain one, raw bodies."""
     tenant, user = (api.read(FIXTURES / case / "recording.har") for case in ("02-provision-tenant", "03-edit-role"))
     request = RequestTemplate("POST", Text(("/x",)), (), RawBody((b"\xff", Var("base_url"))))
     raw = replace(PROVISION, steps=(*PROVISION.steps, Step("raw", "raw", StepKind.CALL, request)))
+    upserted = api.plan(tenant, upsert=True, teardown=True)
     return [
-        api.plan(tenant, upsert=True, teardown=True),
+        upserted,
+        replace(upserted, steps=(*upserted.steps, Step("raw", "raw", StepKind.CALL, request, once="raw 1"))),
         api.plan(user, upsert=True, teardown=True),
         api.plan(tenant),
         raw,

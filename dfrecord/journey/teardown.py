@@ -32,9 +32,11 @@ from dfrecord.system_api.catalog import Catalog, Resource
 NOT_UNDONE = "the teardown does not undo this step"
 MADE_ANEW = "the teardown makes anew what this step deletes, with another id, and points to that what pointed to it"
 ACTS = "of several accounts, the teardown acts as the one that logs in here"
-MADE_ANEW_WITHOUT_SECRETS = f"{MADE_ANEW}; only where it holds no secret, which no run notes"
+NAMED_MADE_ANEW = "the teardown makes anew what this step deletes"
+WITHOUT_SECRETS = "; only where it holds no secret, which no run notes"
 NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
+FREE_PUT_BACK = "the teardown puts back the old value only where it, and the new one, look like no secret"
 ROW_NOT_PUT_BACK = "the teardown brings back a row that is removed here only where it holds no secret"
 OF_ANOTHER = "the teardown does not put back the old value, as it acts as another account"
 
@@ -65,18 +67,21 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
             never = _fields(step.wanted) if is_anothers else _never_noted(step.wanted, facts, catalog, variables)
             hidden = tuple(dict.fromkeys(never))
             merged = Array(tuple(sorted(facts.merged)))
-            undo = Object(
-                (("hidden", Array(hidden)), ("merged", merged), ("foreign", ids.of_wanted(facts, step.wanted)))
-            )
+            free = tuple(name for name in _fields(step.wanted) if name in facts.may_hold_secrets and name not in hidden)
+            members: list[tuple[str, Tree]] = [("hidden", Array(hidden)), ("merged", merged)]
+            members += [("free", Array(free)), ("secret", catalog.looks_secret(facts))] if free else []
+            undo = Object((*members, ("foreign", ids.of_wanted(facts, step.wanted))))
             made = replace(made, wanted=_with(step.wanted, "undo", undo))
-            if hidden and step.kind is StepKind.UPDATE:
-                reason = f"{', '.join(hidden)}: {OF_ANOTHER if is_anothers else NOT_PUT_BACK}"
-                residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
+            for fields, why in ((hidden, OF_ANOTHER if is_anothers else NOT_PUT_BACK), (free, FREE_PUT_BACK)):
+                if fields and step.kind is StepKind.UPDATE:
+                    reason = f"{', '.join(fields)}: {why}"
+                    residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
             if shy := _removed_with_secrets(step.wanted, facts, catalog):
                 reason = f"{', '.join(shy)}: {ROW_NOT_PUT_BACK}"
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         if again or _lasts(made, catalog):
-            made_anew = MADE_ANEW_WITHOUT_SECRETS if again and again.get("secret") else MADE_ANEW
+            made_anew = NAMED_MADE_ANEW if again and again.get("by_name") else MADE_ANEW
+            made_anew += WITHOUT_SECRETS if again and again.get("secret") else ""
             reason = NOT_UNDONE if step.kind is not StepKind.DELETE else made_anew if again else NOT_MADE_ANEW
             residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         steps.append(made)
@@ -229,6 +234,8 @@ def _never_noted(wanted: Wanted, facts: Resource, catalog: Catalog, variables: M
         if field in facts.merged and isinstance(value, Object):
             inside = ((field_path(field, name), item, value) for name, item in _named(value))
             yield from (place for place, item, beside in inside if rule.hides(place, item, beside, facts))
+        elif field in facts.may_hold_secrets:  # each run looks at the values
+            yield from [field] if any(variables[name].secret for name in variables_of_tree(value)) else []
         elif rule.hides(field, value, record, facts):
             yield field
     for relation, row in _rows_of(wanted):

@@ -43,7 +43,7 @@ from dfrecord.system_api.catalog import Catalog, Resource
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
 SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"
-SENT_ALWAYS = "sent by every run: a later step needs its answer, and nothing tells whether it was done before"
+SENT_ALWAYS = "sent by every run: a step needs an answer, and nothing tells whether it was done before"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
@@ -64,6 +64,7 @@ class _Upsert:
         self._residue: list[Residue] = []
         self._needed = {name for step in journey.steps for name in variables_of_step(step)}
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
+        self._always: set[str] = set()  # what calls answer that every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
@@ -290,8 +291,10 @@ class _Upsert:
         )
         if is_session or step.kind is StepKind.READ:
             return step
-        if any(capture.variable in self._needed for capture in step.captures):
+        needed = {capture.variable for capture in step.captures} & self._needed
+        if needed or not self._always.isdisjoint(variables_of_step(step)):
             reason = SENT_ALWAYS
+            self._always |= needed
         elif step.kind is StepKind.CALL and step.request.method == "DELETE" and any(other.wanted for other in before):
             reason, step = SENT_AFTER_CHANGES, replace(step, captures=(), only_after_changes=True)
         else:

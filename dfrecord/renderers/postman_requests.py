@@ -160,6 +160,7 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
             upsert=shop.journey.upsert,
             token=shop.names[shop.token] if shop.token else "",
             token_header=shop.journey.conventions.token_header,
+            listed=shop.journey.listed,
             remakes_named=shop.journey.remakes_named,
         ),
         shop.script("torn", base=base),

@@ -24,8 +24,8 @@ from dfrecord.replaying.reconcile import differs, objects_in, taken
 def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
 
-    `wanted["undo"]` names the places that are never noted, as they hold secrets, the fields that the server merges
-    member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
+    `wanted["undo"]` names the places that are never noted, as they hold secrets, the free ones that are not where they
+    match `secret`, the fields that the server merges member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
     of the others.
     """
     hidden, merged = wanted["undo"]["hidden"], wanted["undo"]["merged"]
@@ -41,7 +41,7 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
             whole_rows = [row[own] in sent and notable(row, hidden, f"{place}[]") == row for row in there]
             was[place] = [row if whole else {own: row[own]} for row, whole in zip(there, whole_rows, strict=True)]
             now[place] = [notable(row, hidden, f"{place}[]") for row in value]
-        elif place in have and place not in hidden:
+        elif place in have and place not in hidden and not is_shy(place, have[place], value, wanted["undo"]):
             old, new = have[place], value
             if place in merged and isinstance(old, dict) and isinstance(new, dict):
                 old, new = notable(old, hidden, place), notable(new, hidden, place)
@@ -51,6 +51,12 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
     merged = [place for place in merged if isinstance(was.get(place), dict) and isinstance(now[place], dict)]
     foreign = foreign_in(was, wanted["undo"]["foreign"])
     return {"was": was, "now": now, "rows": rows, "merged": merged, "foreign": foreign} if was else {}
+
+
+def is_shy(place: str, old: Any, new: Any, undo: dict[str, Any]) -> bool:
+    """Whether the old or the new value of free text, or free JSON, may hold a secret."""
+    told = json.dumps([{place: old}, {place: new}], ensure_ascii=False, separators=(",", ":"))
+    return place in undo.get("free", []) and re.search(undo["secret"], told, re.IGNORECASE) is not None
 
 
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:

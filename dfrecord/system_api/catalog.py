@@ -387,10 +387,11 @@ class Catalog:
         rows = [f'"(?:{"|".join(map(re.escape, sorted(lists)))})":\\[[^\\]]'] if lists else []
         named = rf'"[^"]*(?:{words})[^"]*":(?!null|""|true|false|\[\]|\{{\}})'
         token = r'[:\[,]"(?=[^"]*[0-9])(?=[^"]*[a-z])[\w+=~:-]{12,}"'
+        run = r"(?=[{0}]*[0-9])(?=[{0}]*[a-z])[{0}]{{12,}}"
         free = [
-            rf'"{re.escape(field)}":.*(?:{found})'
+            rf'"{re.escape(field)}":(?:{value})(?:{"|".join(rules.last)}|{run.format(characters)})'
             for field in sorted(facts.may_hold_secrets)
-            for found in ("|".join(rules.last), r"(?=[\w+=~-]*[0-9])(?=[\w+=~-]*[a-z])[\w+=~-]{16,}")
+            for value, characters in ((r'"(?:[^"\\]|\\.)*', r"\w+=~-"), (r'[^"].*', r"\w+=~"))  # a date is no token
         ]
         return "|".join(
             [named, *rows, *free, token, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"]
