@@ -510,11 +510,12 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
         if not isinstance(leaf.value, (str, Number)):
             continue
         if isinstance(leaf.value, str):
-            inside = "config." if ".config." in f".{leaf.path}" and "\n" not in leaf.value else ""  # no program
+            in_config = ".config." in f".{leaf.path}"
+            inside = "config." if in_config and "\n" not in leaf.value else ""  # no program
             if '"' in leaf.value and '":' in leaf.value.replace(" ", ""):
                 yield from _in_broken_json(leaf.value, leaf.resource, catalog, inside)
             yield from _in_text(leaf.value, catalog, inside)
-            if catalog.holds_tokens(leaf.resource, leaf.path):
+            if in_config and catalog.holds_tokens(leaf.resource, leaf.path):
                 yield from _in_free_json(leaf.value, catalog)
         key = (leaf.resource, leaf.path)
         if key not in rules:
