@@ -876,19 +876,20 @@ class DreamFactory:
                     "create",
                     [(name, None, value) for name, value in record.items()],
                 )
+
             self._is_anew(
                 path,
                 {"was": note.get("id"), "is": pick(found[0], own) if found else "new"},
             )
             return
         if found:
-            there = found[0]
+            made = found[0]
         else:
             body = to_json({"resource": [record]})
-            there = pick(
+            made = pick(
                 self._request(title, "POST", path, body, None, True), "resource", 0
             )
-        ids = {"was": note.get("id"), "is": pick(there, own)}
+        ids = {"was": note.get("id"), "is": pick(made, own)}
         self._is_anew(path, ids)
         self._note(undone=path, key=note["key"], **ids)
         self._say(
@@ -1433,8 +1434,8 @@ def remembered(
 ) -> dict[str, Any]:
     """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
 
-    `wanted["undo"]` names the places that are never noted, as they hold secrets, the fields that the server merges
-    member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
+    `wanted["undo"]` names the places that are never noted, as they hold secrets, the free ones that are not where they
+    match `secret`, the fields that the server merges member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
     of the others.
     """
     hidden, merged = wanted["undo"]["hidden"], wanted["undo"]["merged"]
@@ -1456,7 +1457,11 @@ def remembered(
                 for row, whole in zip(there, whole_rows, strict=True)
             ]
             now[place] = [notable(row, hidden, f"{place}[]") for row in value]
-        elif place in have and place not in hidden:
+        elif (
+            place in have
+            and place not in hidden
+            and not is_shy(place, have[place], value, wanted["undo"])
+        ):
             old, new = have[place], value
             if place in merged and isinstance(old, dict) and isinstance(new, dict):
                 old, new = notable(old, hidden, place), notable(new, hidden, place)
@@ -1479,8 +1484,19 @@ def remembered(
     )
 
 
+def is_shy(place: str, old: Any, new: Any, undo: dict[str, Any]) -> bool:
+    """Whether the old or the new value of free text, or free JSON, may hold a secret."""
+    told = json.dumps(
+        [{place: old}, {place: new}], ensure_ascii=False, separators=(",", ":")
+    )
+    return (
+        place in undo.get("free", [])
+        and re.search(undo["secret"], told, re.IGNORECASE) is not None
+    )
+
+
 def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}.
+    """What to note so that a record which is deleted can be made anew: {key, id, record, foreign}, and maybe by_name.
 
     `again` names the fields of its natural key and its id, the places that the server makes, `[id, parent]` of the rows
     it has, and the places of ids. Empty when it may hold a secret: its JSON matches `secret`, or something is masked.
@@ -1503,11 +1519,13 @@ def removed(have: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
                 {name: value for name, value in row.items() if name not in own}
                 for row in rows
             ]
+    by_name = {"by_name": again["by_name"]} if "by_name" in again else {}
     return {
         "key": key,
         "id": have.get(again["id"]),
         "record": record,
         "foreign": again["foreign"],
+        **by_name,
     }
 
 

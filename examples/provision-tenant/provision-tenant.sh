@@ -310,15 +310,15 @@ put_back() {
 
 # make_anew: creates a record that was deleted, unless there is one.
 make_anew() {
-  local makes='' told='already there' id
+  local makes='' told='already there' id hits='' place=$path whole='{resource: [.]}'
   step=$(printf '%s' "$key" | jq --raw-output '[.[]][0] | tostring | explode | map(if . < 32 then 32 else . end) | implode')
   step="Make anew $step in $path"
   json=$(with_new_ids .key)
   search "$path" '.resource' 'id' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
   id=${hits#1=}
   if [ -z "$hits" ]; then
-    json=$(with_new_ids .record | jq --compact-output '{resource: [.]}')
-    send with_json POST "$path" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
+    json=$(with_new_ids .record | jq --compact-output "$whole")
+    send with_json POST "$place" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
     id=$(exact_answer | jq --raw-output '(.resource[0])? // . | .id')
     told='created, with another id'
   fi
@@ -828,7 +828,9 @@ note_changing() {
     def is_masked: tostring | contains("**********");
     def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
     .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
-    | reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
+    | def is_shy($field; $old; $new): ($wanted.undo.free // [] | index([$field]))
+        and ([{($field): $old}, {($field): $new}] | tojson | test($wanted.undo.secret; "i"));
+    reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
         $have[$field] as $old
         | if $wanted.rows | has($field) then
             $wanted.rows[$field].id as $own
@@ -837,7 +839,7 @@ note_changing() {
             | .was[$field] = [$old | arrays | .[] | objects
                 | if IN(.[$own]; $sent[]) and notable($hidden; "\($field)[]") == . then . else {($own): .[$own]} end]
             | .now[$field] = [$new[] | notable($hidden; "\($field)[]")]
-          elif ($have | has($field)) and ($field | IN($hidden[]) | not) then
+          elif ($have | has($field)) and ($field | IN($hidden[]) | not) and (is_shy($field; $old; $new) | not) then
             (if ($field | IN($merged[])) and ($old | type) == "object" and ($new | type) == "object" then
                [$old, $new | notable($hidden; $field)] as [$was, $now]
                | [$was, $now | with_entries(select(.key as $key | ($was | has($key)) and ($now | has($key))))]
