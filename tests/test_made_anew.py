@@ -244,7 +244,7 @@ def test_what_has_a_name_for_an_id_is_made_anew_unless_it_may_hold_a_secret(way:
             files = by_name(s, "service")["files"]
             for name, value in {"kept": {"a": [1]}, "gone": f"token: {SECRET}", "a/ü": {}}.items():
                 s.call("POST", "system/custom", {"resource": [{"name": name, "value": value}]})
-            contents = {"kept": "event.x = 1;\n", "gone": f"password = '{SECRET}'", "changed": "//1", "shy": f"// {SECRET}"}
+            contents = {"kept": "x = 1;\n", "gone": f"password = '{SECRET}'", "changed": "//1", "shy": f"// {SECRET}"}
             for name, content in contents.items():
                 script: dict[str, Any] = {"type": "nodejs", "content": content, "storage_service_id": files}
                 s.call("POST", f"system/event_script/db.{name}.pre_process", {**script, "is_active": True})

@@ -25,8 +25,8 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
     """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
 
     `wanted["undo"]` names the places that are never noted, as they hold secrets, the free ones that are not where they
-    match `secret`, the fields that the server merges member by member, and the places of ids. Of a relation, `was` has the rows that are sent as they were, and the ids
-    of the others.
+    match `secret`, the fields that the server merges member by member, and the places of ids. Of a relation, `was` has
+    the rows that are sent as they were, and the ids of the others.
     """
     hidden, merged = wanted["undo"]["hidden"], wanted["undo"]["merged"]
     was: dict[str, Any] = {}
