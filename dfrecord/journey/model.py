@@ -296,8 +296,8 @@ class Wanted:
          "secrets": ["password"],                  not to be compared: sent along with another change
          "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, the fields that the
                      "merged": ["config"],         server merges member by member, those that are not noted where their
-                     "free": ["content"],          JSON matches `secret`, and where ids stand of records that it may make
-                     "secret": "",                 anew (`replaying.undoing`)
+                     "free": ["content"],          JSON matches `secret`, and where ids stand of records that it may
+                     "secret": "",                 make anew (`replaying.undoing`)
                      "foreign": {…}},
          "again":   {"key": ["name"],              with a teardown, of a delete: how to make the record anew, if it can
                      "id": "id",                   be: its natural key and id, what the server makes, and its rows
