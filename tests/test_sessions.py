@@ -239,3 +239,27 @@ def test_calls_to_another_instance_are_never_taken_for_calls_to_the_same() -> No
 
 def joined(exchanges: list[Exchange]) -> Recording:
     return Recording("joined.har", tuple(replace(exchange, number=number) for number, exchange in enumerate(exchanges)))
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "postman"])
+@pytest.mark.parametrize("options", [(), ("--upsert",)], ids=["plain", "upsert"])
+def test_a_new_api_key_that_the_browser_made_is_asked_for(
+    format: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The console sends one of its own to refresh a key (system-api.md section 8, 7)."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            RecordedSession(df).create("app", {"name": "portal", "type": "0", "is_active": True})
+        session = RecordedSession(recorded)
+        apps = session.call("GET", "system/app?fields=*&related=role_by_role_id")["resource"]
+        portal = next(app["id"] for app in apps if app["name"] == "portal")
+        session.call("PUT", f"system/app/{portal}", {"api_key": "0123456789abcdef" * 4})
+        session.call("GET", "system/app?fields=*&related=role_by_role_id")
+        recording = tmp_path / "session.har"
+        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(recording, format, tmp_path, *options)
+        given = {"DF_BASE_URL": target.url, "DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        done = run(script, format, {**given, "DF_API_KEY": "fedcba9876543210" * 4})
+        assert done.returncode == 0, done.stdout + done.stderr
+        keys = {app["name"]: app["api_key"] for app in target.call("GET", "/api/v2/system/app")[1]["resource"]}
+        assert keys["portal"] == "fedcba9876543210" * 4

@@ -157,6 +157,19 @@ def test_plain_batch_that_fails_is_named_and_what_it_made_is_undone(format: str,
         assert without_dates(target.state()) == without_dates(before)
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_user_that_is_refused_is_named_by_the_email(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        people = [{"email": f"u{n}@example.com", "name": "Alike", "password": PASSWORD} for n in range(2)]
+        session.create("user", *people)
+        script = scripted(session, tmp_path, format)
+        RecordedSession(target).create("user", people[1])
+        failed = run(script, format, {**environment(target), "DF_USER_PASSWORD": PASSWORD})
+        assert failed.returncode == FAILED.get(format, 1)
+        assert "record 2 (u1@example.com)" in failed.stdout + failed.stderr
+
+
 @pytest.mark.parametrize("format", EVERY_OPTION)
 def test_service_name_is_followed_into_paths_and_event_scripts(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(9, installed=INSTALLED) as target:

@@ -29,6 +29,7 @@ from dfrecord.capture.target import Target
 from dfrecord.recording.coding import decoded
 
 _BROWSER = "dfrecord_browser_origin"  # in a flow's metadata: the proxy's origin as this browser calls it
+_TARGETS = "dfrecord_target_headers"  # and there: the answer's headers as the target sent them
 _NAMING_HEADERS = (
     *("location", "content-location", "refresh", "link", "access-control-allow-origin"),
     *("content-security-policy", "content-security-policy-report-only"),
@@ -67,6 +68,15 @@ class Inward:
         if not flow.request.stream:
             _rename_body(flow.request, _renaming(flow.metadata[_BROWSER], self._target.origin))
 
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Gives the recorder the answer's head as it came."""
+        if flow.response is not None and _TARGETS in flow.metadata:
+            flow.response.headers = flow.metadata.pop(_TARGETS)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The same for an answer that was cut off."""
+        self.response(flow)
+
 
 class Outward:
     """Makes answers look as if the target were at the proxy. Stands after the recorder."""
@@ -75,10 +85,17 @@ class Outward:
         self._target = target
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Renames the head of an answer that is streamed, and sets up the renaming of its body."""
+        """Renames the head of an answer, and sets up the renaming of a body that is streamed.
+
+        Whether one is too large to keep may show after this, when the head is sent without being asked about again.
+        """
         response = flow.response
         assert response is not None
-        if not response.stream or _BROWSER not in flow.metadata:
+        if _BROWSER not in flow.metadata:
+            return
+        if not response.stream:
+            flow.metadata[_TARGETS] = response.headers.copy()
+            self._head(flow)
             return
         self._head(flow)
         renaming = _renaming(self._target.origin, flow.metadata[_BROWSER])

@@ -7,7 +7,6 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +31,6 @@ from dfrecord.journey.model import (
     StepKind,
     Text,
     Tree,
-    Var,
     Variable,
     VariableKind,
     used_variables,
@@ -42,6 +40,7 @@ from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
 from dfrecord.journey.secret_variables import SecretVariables, told_apart
+from dfrecord.journey.sessions import Sessions, passwords_changed
 from dfrecord.journey.table_rows import TableRows
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.text_body import TextKind, settled, text_kind
@@ -60,8 +59,6 @@ from dfrecord.normalise.select import (
     other_instances,
     passed_over,
     select,
-    tokens_answered,
-    tokens_sent,
 )
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog, Location, Resource
@@ -127,7 +124,8 @@ class _Build:
         order = {e.number: n for n, e in enumerate(own)}
         self.sightings = Sightings(own, self.catalog)
         self.variables = SecretVariables(self.secrets, self.catalog, self.namer, self._look_up_key)
-        headers = (("Accept", Text(("application/json",))), self._session_header())
+        self.sessions = Sessions(self.kept, self.catalog, literal=self.options.literal)
+        headers = (("Accept", Text(("application/json",))), self.sessions.header)
         self.references = References(self.catalog, self.sightings, self.namer, headers)
         self.rows = TableRows(self.references)
         self.changes = Changes(self.sightings, self.catalog)
@@ -139,14 +137,14 @@ class _Build:
         self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
         self.unchanging: set[int] = set()
         self._announce_creates(order)
-        self._prepare_sessions()
-        self.keys_of_user = self._keys_of_user()
-        if credentials := self._credentials():
+        if told := self.sessions.begin(self.variables):
+            self.residue.append(Residue(ResidueKind.UNKNOWN, told))
+        if credentials := self.sessions.credentials:
             self.references.lookup_headers = (self.references.lookup_headers[0], *self._texts(credentials))
-        for (name, value), _ in self.keys_of_user.most_common(1):
+        for (name, value), _ in self.sessions.keys_of_user.most_common(1):
             self.references.lookup_headers += ((name, self.variables.text(value, Encoding.PLAIN, name)),)
         step_names = Namer()
-        self.steps += self._login_added(step_names) if self.needs_login else []
+        self.steps += self.sessions.login_added(step_names, self.variables) if self.sessions.needs_login else []
         for exchange in self.kept:
             step = self._step(exchange, order[exchange.number], step_names)
             if step is not None:
@@ -154,7 +152,7 @@ class _Build:
         self.steps = self.rows.without_unused(self.steps)
         if not credentials and self._lookups_have_no_session():
             self.variables.session_token(None)
-            self.steps[:0] = self._login_added(step_names)
+            self.steps[:0] = self.sessions.login_added(step_names, self.variables)
         self._explain_decisions()
         self._warn()
         return self._journey()
@@ -196,121 +194,8 @@ class _Build:
 
     # ---------------------------------------------------------------- sessions
 
-    def _prepare_sessions(self) -> None:
-        """Which session each kept request uses: that of a kept login, else of a login that dfrecord adds."""
-        logins = [e for e in self.kept if self._is_login(e)]
-        of_admins = [self.catalog.is_admin_session(self._locate(e).resource) for e in logins]
-        self.as_admin = all(of_admins)
-        given = {token for exchange in self.kept for token in tokens_answered(exchange, self.catalog)}
-        strangers = [
-            (exchange, token)
-            for exchange in self.kept
-            if not self._is_login(exchange)
-            for token in tokens_sent(exchange, self.catalog)
-            if token not in given
-        ]
-        anonymous = [e for e in self.kept if self._needs_session(e)]
-        if self.options.literal:  # nothing is added: a token that no kept login gives is a secret like any other
-            strangers, anonymous = [], []
-        self.add_session_to = {e.number for e in anonymous}
-        homeless = [exchange for exchange, _ in strangers] + anonymous
-        position = {exchange.number: place for place, exchange in enumerate(self.kept)}
-        first_login = position[logins[0].number] if logins else len(self.kept)
-        self.needs_login = any(position[exchange.number] < first_login for exchange in homeless)
-        self.password_before = self._password_before(self.kept[: first_login + 1]) if self.needs_login else ""
-        self.looks_up_as_admin = self.as_admin or self.needs_login or of_admins[0]
-        for _, token in strangers:
-            self.variables.session_token(token)
-        if self.needs_login:
-            self.variables.session_token(None)
-        if self.needs_login and self.catalog.session.admin_path:
-            who = "the account that logs in later" if self.password_before else "an administrator"
-            reason = f"the recording begins after the login: the journey logs in as {who} first"
-            self.residue.append(Residue(ResidueKind.UNKNOWN, reason))
-
-    def _password_before(self, until_login: list[Exchange]) -> str:
-        """The variable of the password of who was logged in before the first login, empty when that may be another.
-
-        That is the administrator who logs in then, unless that account was made, or got its password, only before that.
-        """
-        login = json_of(until_login[-1].request.body)
-        path, identity = until_login[-1].request.decoded_path, self.catalog.session.identity_fields
-        if path != self.catalog.session.admin_path or not isinstance(login, Object):
-            return ""
-        if not isinstance(login.get(identity[0]), str) or not isinstance(
-            login.get(self.catalog.session.password_field), str
-        ):
-            return ""
-        for exchange in until_login[:-1]:
-            location, sent = self._locate(exchange), json_of(exchange.request.body)
-            records = [] if isinstance(sent, ValueError) else records_of(sent, self.catalog.wrapper)
-            changes = any("password" in str(name) for record in records for name, _ in record.members)
-            if changes and exchange.request.method != "GET" and self._is_account(location):
-                return ""
-        return self.variables.begins_as(login)
-
-    def _is_account(self, location: Location) -> bool:
-        return self.catalog.names_accounts(location.resource) or self.catalog.is_own_account(location.resource)
-
-    def _needs_session(self, exchange: Exchange) -> bool:
-        """A system call that succeeded without any credential in sight: the recording program took it away."""
-        if tokens_sent(exchange, self.catalog):
-            return False
-        location = self._locate(exchange)
-        if location.resource is None or self.catalog.resources[location.resource].public:
-            return False
-        names = {name.lower() for name, _ in sent_headers(exchange.request, self.catalog, as_admin=True)}
-        parameters = [pair.partition("=")[0] for pair in exchange.request.query.split("&")]
-        credentials = {"authorization", self.catalog.session.api_key_header.lower()}
-        return not names & credentials and not any(map(self.catalog.is_secret_parameter, parameters))
-
-    def _is_login(self, exchange: Exchange) -> bool:
-        return self.catalog.is_session(exchange.request.decoded_path) and exchange.request.method == "POST"
-
-    def _session_header(self) -> tuple[str, Text]:
-        session = self.catalog.session
-        prefix = (session.token_prefix,) if session.token_prefix else ()
-        return session.token_header, Text((*prefix, Var("session_token")))
-
-    def _keys_of_user(self) -> Counter[tuple[str, str]]:
-        """The headers with an API key, by how many calls carry each, that choose the role of who looks records up.
-
-        Empty when that is an administrator. What the recording makes is not among them.
-        """
-        if self.looks_up_as_admin or self.options.literal:
-            return Counter()
-        key_header = self.catalog.session.api_key_header.lower()
-        made = {secret for exchange in self.kept for secret in self._made_secrets(exchange)}
-        return Counter(
-            header
-            for exchange in self.kept
-            if tokens_sent(exchange, self.catalog) and not self._is_login(exchange)
-            for header in sent_headers(exchange.request, self.catalog, as_admin=False)
-            if header[0].lower() == key_header and header[1] not in made
-        )
-
-    def _credentials(self) -> tuple[tuple[str, str], ...]:
-        """What most calls carry that are signed on by themselves (HTTP Basic), where the journey has no session."""
-        if self.needs_login or any(self._is_login(e) or tokens_sent(e, self.catalog) for e in self.kept):
-            return ()
-        names = {"authorization", self.catalog.session.api_key_header.lower()}
-        sent = [sent_headers(exchange.request, self.catalog, as_admin=self.as_admin) for exchange in self.kept]
-        given = Counter(tuple(header for header in headers if header[0].lower() in names) for headers in sent)
-        signed_on = [
-            headers for headers, _ in given.most_common() if any(n.lower() == "authorization" for n, _ in headers)
-        ]
-        return signed_on[0] if signed_on else ()
-
     def _texts(self, headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Text]]:
         return ((name, self.variables.text(value, Encoding.PLAIN, name)) for name, value in headers)
-
-    def _made_secrets(self, exchange: Exchange) -> Iterator[str]:
-        """The secrets that the server made in the answer to a write: API keys."""
-        answer = json_of(exchange.response.body)
-        facts = self.catalog.resources.get(self._locate(exchange).resource or "")
-        if exchange.request.method != "GET" and facts and not isinstance(answer, ValueError):
-            values = (row.get(name) for row in records_of(answer, self.catalog.wrapper) for name in facts.made_secrets)
-            yield from (value for value in values if isinstance(value, str))
 
     def _lookups_have_no_session(self) -> bool:
         """Whether ids have to be looked up for calls that themselves went without a session, with an API key, say."""
@@ -318,30 +203,9 @@ class _Build:
         has_session = any(variable.name == "session_token" for variable in self.variables.all())
         return bool(lookups) and not has_session
 
-    def _login_added(self, names: Namer) -> list[Step]:
-        """The login that the recording lacks; none on a platform where the token is given."""
-        session = self.catalog.session
-        if not session.admin_path:
-            return []
-        account = (session.identity_fields[0], Var(self.variables.email(None)))
-        body = JsonBody(
-            Object((account, (session.password_field, Var(self.password_before or self.variables.password()))))
-        )
-        headers = (("Accept", Text(("application/json",))), ("Content-Type", Text(("application/json",))))
-        login = Step(
-            name=names.give("log_in"),
-            title="Log in as an administrator",
-            kind=StepKind.LOGIN,
-            request=RequestTemplate("POST", Text((session.admin_path,)), headers, body),
-            resource=self.catalog.locate(session.admin_path).resource,
-            captures=(Capture("session_token", (session.token_fields[0],)),),
-            notes=("added by dfrecord: the recording has no login that its calls use",),
-        )
-        return [login]
-
     def _look_up_key(self, value: str) -> str | None:
         """The variable for a secret that a read shows; none for the key that whoever looks it up has to send."""
-        is_own = any(key == value for _, key in self.keys_of_user)
+        is_own = any(key == value for _, key in self.sessions.keys_of_user)
         return None if self.options.literal or is_own else self.references.api_key(value)
 
     # ---------------------------------------------------------------- one step
@@ -471,13 +335,13 @@ class _Build:
         target = request.path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
         headers = [
             header
-            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.as_admin))
+            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.sessions.as_admin))
             if kind is not StepKind.LOGIN or header[0].lower() != self.catalog.session.token_header.lower()
         ]  # a login ignores the token sent with it (system-api.md section 2.1)
         if not self.options.literal:
             headers = [(n, Text(("application/json",)) if n.lower() == "accept" else v) for n, v in headers]
-            if exchange.number in self.add_session_to:
-                headers.append(self._session_header())
+            if exchange.number in self.sessions.without:
+                headers.append(self.sessions.header)
         return RequestTemplate(
             request.method,
             self.variables.target(target),
@@ -544,7 +408,7 @@ class _Build:
                 self.residue.append(
                     Residue(ResidueKind.RISKY, f"{step.danger}; runs only with DF_YES=1", step.entry, step.name)
                 )
-        self.residue += self._passwords_changed()
+        self.residue += passwords_changed(self.steps, self.variables.all(), self.catalog)
         origins = dict.fromkeys(e.request.origin for e in self.kept)
         for origin in list(origins)[1:]:
             reason = f"some steps were sent to {origin}, others to {next(iter(origins))}; all go to DF_BASE_URL"
@@ -559,24 +423,6 @@ class _Build:
             if step.resource and (fields := self.catalog.resources[step.resource].may_hold_secrets):
                 reason = f"{', '.join(sorted(fields))} may hold a credential that no rule finds: look at it"
                 self.residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
-
-    def _passwords_changed(self) -> Iterator[Residue]:
-        """Steps that send the password of a login and a new one in its place."""
-        settings = {v.name: v.env for v in self.variables.all() if v.kind is VariableKind.SECRET}
-        field, used = self.catalog.session.password_field, set[str]()
-        for step in self.steps:
-            body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
-            if not isinstance(body, Object) or not self.catalog.is_own_account(step.resource):
-                continue
-            given = [v.name for n, v in body.members if isinstance(v, Var) and v.name in settings and field in str(n)]
-            if step.kind is StepKind.LOGIN:
-                used.update(given)
-            elif (old := used.intersection(given)) and (new := [name for name in given if name not in old]):
-                reason = (
-                    "it changes the password of who logs in: a later run or a teardown needs the new one "
-                    f"({settings[new[0]]}) as {settings[min(old)]}"
-                )
-                yield Residue(ResidueKind.RISKY, reason, step.entry, step.name)
 
 
 def _stem(source: str) -> str:

@@ -56,7 +56,7 @@ class Sightings:
         self._answered: _Table = {}
         self._keyed: tuple[_Table, _Table, _Table] = ({}, {}, {})  # shown with all of its key, sent so, shown with some
         self._rows: dict[Parent, list[Sighting]] = {}
-        self._made_secrets: dict[str, tuple[Sighting, str]] = {}
+        self._made_secrets: dict[str, tuple[Sighting, str] | None] = {}  # None: an update gave it
         exchanges = list(exchanges)
         for entry, (exchange, heard) in enumerate(zip(exchanges, _heard(exchanges), strict=True)):
             self.add(exchange, entry, heard)
@@ -82,6 +82,19 @@ class Sightings:
             sent = json_of(exchange.request.body)
             if isinstance(sent, Object):
                 self._note(Sighting(facts.name, own, entry, sent), 1)
+                self._given_secrets(facts, own, sent)
+
+    def _given_secrets(self, facts: Resource, own: str, sent: Object) -> None:
+        """New API keys: made in the browser (system-api.md section 8, 7), no record of the target holds them.
+
+        A record that is sent as it was read has the key that the server made.
+        """
+        names = {name for name, _ in sent.members}
+        seen = self._answered.get((facts.name, own), [])
+        for name in facts.made_secrets & names:
+            value, before = sent.get(name), seen[-1].row.get(name) if seen else None
+            if isinstance(value, str) and (before not in (None, value) or facts.key_field not in names):
+                self._made_secrets.setdefault(value, None)
 
     def of(self, resource: str, identifier: str, entry: int, since: int = -1) -> Sighting | None:
         """The record as it was first seen with its natural key before `entry` (and after `since`), else soonest after.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -26,12 +26,34 @@ from dfrecord.normalise.multipart import Part, parts_of
 
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*+"(?!\s*:)', re.DOTALL)
-XML_PIECE = re.compile(
+_XML_PIECE = re.compile(
     r"<!--.*?-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|<(?P<end>/?)(?P<name>[^\s<>/!?]++)(?P<rest>[^<>]*+)>|(?P<text>[^<]++)",
     re.DOTALL,
 )
 _XML_ATTRIBUTE = re.compile(r"""(?P<name>[^\s=/"'<>]++)\s*=\s*(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)')""")
 _XML_PLACE = re.compile(r"<!--(?P<comment>.*?)-->|<!\[CDATA\[(?P<raw>.*?)\]\]>|(?P<other>[^<]++|<)", re.DOTALL)
+
+
+class XmlEvent(Enum):
+    """What an XML text goes on with."""
+
+    OPENS = "an element opens"
+    TEXT = "text, or a CDATA section"
+    CLOSES = "an element closes"
+
+
+def xml_events(text: str) -> Iterator[tuple[XmlEvent, re.Match[str]]]:
+    """What stands in the XML, one after the other; an empty element opens and closes. Comments are passed over.
+
+    The match has the groups `name` and `rest` of an element, `text` or `raw` (of a CDATA section) of text.
+    """
+    for found in _XML_PIECE.finditer(text):
+        if found["text"] or found["raw"]:
+            yield XmlEvent.TEXT, found
+        elif found["name"] and not found["end"]:
+            yield XmlEvent.OPENS, found
+        if found["end"] or (found["rest"] or "").endswith("/"):
+            yield XmlEvent.CLOSES, found
 
 
 class TextKind(Enum):
@@ -156,15 +178,14 @@ def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
     opened: list[int] = []  # how many parts there were before each of them
     parts: list[str] = []
     at = 0
-    for found in XML_PIECE.finditer(text):
-        written = found["text"] or found["raw"]
-        if written:
-            value = written.strip()
+    for event, found in xml_events(text):
+        if event is XmlEvent.TEXT:
+            value = (found["text"] or found["raw"]).strip()
             if names and value and (var := sites.named(names, value)):
                 start = text.index(value, found.start("text" if found["text"] else "raw"))
                 parts += [text[at:start], held.hold(var)]
                 at = start + len(value)
-        elif found["name"] and not found["end"]:
+        elif event is XmlEvent.OPENS:
             names.append(found["name"])
             parts.append(text[at : found.start()])
             at = found.start()
@@ -174,7 +195,7 @@ def _with_xml_ids(text: str, held: HeldText, sites: Sites) -> str:
                 if var := sites.named([*names, attribute["name"]], attribute[quotes]):
                     parts += [text[at : attribute.start(quotes)], held.hold(var)]
                     at = attribute.end(quotes)
-        if names and (found["end"] or (found["rest"] or "").endswith("/")):
+        elif names:
             before = opened.pop()
             if not sites.keeps(names):
                 del parts[before:]
@@ -229,7 +250,7 @@ def _with_values(text: str, content_type: str, rewrite: Callable[[str, TextKind 
         case TextKind.TABLE:
             return with_cells(text, lambda cell: rewrite(cell, kind))
         case TextKind.XML:
-            return XML_PIECE.sub(lambda found: _with_xml_value(found, lambda value: rewrite(value, kind)), text)
+            return _XML_PIECE.sub(lambda found: _with_xml_value(found, lambda value: rewrite(value, kind)), text)
         case TextKind.FORM:
             pairs = (pair.partition("=") for pair in text.split("&"))
             return "&".join(f"{name}{equals}{rewrite(value, kind)}" for name, equals, value in pairs)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from dfrecord.journey.held_text import HeldText, held_text
 from dfrecord.journey.model import Array, Object, RawBody, Text, Tree, Var
 from dfrecord.journey.rewrite import as_value
-from dfrecord.journey.text_body import JSON_STRING, XML_PIECE, TextKind, text_kind
+from dfrecord.journey.text_body import JSON_STRING, TextKind, XmlEvent, text_kind, xml_events
 from dfrecord.normalise.body import parse_json, records_of
 from dfrecord.normalise.multipart import parts_of
 
@@ -73,17 +73,15 @@ def _of_xml(text: str, held: HeldText) -> list[Object]:
     """The elements whose elements hold text only; none where one has attributes, or holds records and more."""
     records: list[Object] = []
     above: list[_Element] = [_Element()]
-    for found in XML_PIECE.finditer(text):
+    for event, found in xml_events(text):
         inner = above[-1]
-        if found["raw"] or found["text"]:
+        if event is XmlEvent.TEXT:
             inner.text += found["raw"] or unescape(found["text"])
-        elif found["name"] and found["rest"].strip(" \t\r\n/"):
+        elif found["rest"].strip(" \t\r\n/"):
             return []
-        elif found["name"] and found["rest"].endswith("/"):
-            inner.members.append((found["name"], ""))
-        elif found["name"] and not found["end"]:
+        elif event is XmlEvent.OPENS:
             above.append(_Element())
-        elif found["name"] and len(above) > 1:
+        elif len(above) > 1:
             outer = above[-2]
             if inner.has_records + bool(inner.members) + bool(inner.text.strip()) > 1:
                 return []

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from inspect import signature
 from typing import TYPE_CHECKING
 
 from dfrecord.recording.unpack import inflated
+from dfrecord.replaying.bounded import content_of
 
 if TYPE_CHECKING:
     from mitmproxy.http import Message
 
-LONGEST_BODY = 64 * 1024 * 1024
+LONGEST_BODY: int = signature(content_of).parameters["most"].default
 """Bytes, unpacked, that a body may have to be kept; a replay takes no longer answer either."""
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class CreatedFile:
     base_url: str
     conventions: Conventions
     made_for: Mapping[str, str] = field(default_factory=dict)
+    holds_secret: Callable[[str], bool] = lambda name: False
 
     def check(self) -> None:
         """Raises UsageError when notes cannot be added, before anything happens that is worth a note."""
@@ -90,7 +91,10 @@ class CreatedFile:
 
     def note_creating(self, path: str, key: Mapping[str, Any] | None) -> None:
         """Note before a create is sent what it will make; without a key, the path itself is the record's."""
-        self._append(made={"creating": path, "key": key} if key else {"created": path})
+        if key:
+            self._append(made={"creating": path, "key": key})
+        else:
+            self._note_created(path)
 
     def note_changing(self, path: str, change: Mapping[str, Any]) -> None:
         """Note before it is sent what a change of a found record does (`undoing.remembered`)."""
@@ -127,9 +131,15 @@ class CreatedFile:
         names = [quote(str(name), safe="") for name in own if name is not None]
         if makes:
             for name in names:
-                self._append(made={"created": f"{makes}/{name}"})
+                self._note_created(f"{makes}/{name}")
         if deletes:
             self.note_deleted(path, *(f"{path}/{name}" for name in names))
+
+    def _note_created(self, path: str) -> None:
+        """Not when a secret is part of the record's name, which stays in the path."""
+        name = path.rpartition("/")[2]
+        if name.isdigit() or not self.holds_secret(name):
+            self._append(made={"created": path})
 
     def note_deleted(self, *paths: str) -> None:
         """Note that these are gone. Raises WorkFailed when it cannot be noted."""

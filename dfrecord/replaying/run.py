@@ -98,7 +98,11 @@ def check_first_step(journey: Journey, options: ReplayOptions) -> None:
 def notes_of(journey: Journey, options: ReplayOptions, client: Client, values: Values) -> CreatedFile:
     """The file that notes what runs with these values do on the instance."""
     file = options.created_file or Path(f"{journey.name}.created.jsonl")
-    return CreatedFile(file, client.base_url, journey.conventions, given_otherwise(journey, values))
+
+    def holds_secret(name: str) -> bool:
+        return hidden(name, journey, values) != name
+
+    return CreatedFile(file, client.base_url, journey.conventions, given_otherwise(journey, values), holds_secret)
 
 
 @dataclass

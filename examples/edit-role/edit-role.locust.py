@@ -416,7 +416,7 @@ def named(sent: bytes | None, number: int) -> str:
     rows = body.get("resource") if isinstance(body, dict) else body
     row = rows[number] if isinstance(rows, list) and number < len(rows) else None
     name = (
-        next((row[key] for key in ("name", "email", "path") if key in row), "")
+        next((row[key] for key in ("email", "name", "path") if key in row), "")
         if isinstance(row, dict)
         else ""
     )

@@ -223,7 +223,7 @@ explain() {
     | [ $text | try fromjson catch null | objects | .error | objects
         | ([words] | join(" ")),
           (.context | objects | .resource | arrays | to_entries[]
-            | [($sent // [])[.key] | objects | .name, .email, .path | strings][0] as $name
+            | [($sent // [])[.key] | objects | .email, .name, .path | strings][0] as $name
             | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
         | select(. != "") ]
     | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end

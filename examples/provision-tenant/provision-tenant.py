@@ -903,6 +903,12 @@ class DreamFactory:
         """Whether it cannot be noted, as a secret stands in it."""
         return self.hidden(told := json.dumps(value)) != told
 
+    def _is_named_by_secret(self, path: str) -> bool:
+        """The same of the path of a record: ids are no secrets."""
+        return not (name := path.rpartition("/")[2]).isdigit() and self._holds_secret(
+            name
+        )
+
     def _note_changing(self, path: str, change: dict[str, Any]) -> None:
         """Note before it is sent what a change of a found record does, with what was there."""
         if change and path not in self.fresh and not self._holds_secret(change):
@@ -934,7 +940,7 @@ class DreamFactory:
 
     def _note_creating(self, path: str, key: dict[str, Any] | None) -> None:
         """Note before it is sent what a create makes: the run may be stopped before it hears the answer."""
-        if key and self._holds_secret(key):
+        if self._holds_secret(key) if key else self._is_named_by_secret(path):
             return
         self.creating = {"settled": path, "key": key} if key else {"deleted": path}
         self._note_made(
@@ -962,10 +968,12 @@ class DreamFactory:
         ]
         if makes:
             for path in paths:
-                self._note_made(created=path)
+                if not self._is_named_by_secret(path):
+                    self._note_made(created=path)
         if method == "DELETE" and succeeded:
             for path in [target.partition("?")[0], *paths]:
-                self._note(deleted=path)
+                if not self._is_named_by_secret(path):
+                    self._note(deleted=path)
         if (
             self.creating
             and status < 500
@@ -1080,7 +1088,7 @@ def named(sent: bytes | None, number: int) -> str:
     rows = body.get("resource") if isinstance(body, dict) else body
     row = rows[number] if isinstance(rows, list) and number < len(rows) else None
     name = (
-        next((row[key] for key in ("name", "email", "path") if key in row), "")
+        next((row[key] for key in ("email", "name", "path") if key in row), "")
         if isinstance(row, dict)
         else ""
     )

@@ -540,7 +540,7 @@ explain() {
     | [ $text | try fromjson catch null | objects | .error | objects
         | ([words] | join(" ")),
           (.context | objects | .resource | arrays | to_entries[]
-            | [($sent // [])[.key] | objects | .name, .email, .path | strings][0] as $name
+            | [($sent // [])[.key] | objects | .email, .name, .path | strings][0] as $name
             | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
         | select(. != "") ]
     | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
@@ -784,14 +784,25 @@ note_records() {
     | (if $made_for == {} then {} else {for: $made_for} end) as $for
     | (if $makes != "" then $own[] | {$base_url} + $for + {created: "\($makes)/\(.)"} else empty end),
       (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)
-    ' >>"$DF_CREATED" || die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
+    ' | without_secret_names >>"$DF_CREATED" ||
+    die 1 "$DF_CREATED: cannot be written; what the last step created or deleted is not noted there"
+}
+
+# without_secret_names: the notes in which no secret is part of a record's name, which ends its path; ids are none.
+without_secret_names() {
+  local note name
+  while IFS= read -r note; do
+    name=${note##*/}
+    name=${name%\"\}}
+    if [[ $name != *[!0-9]* ]] || ! is_secret "$name"; then printf '%s\n' "$note"; fi
+  done
 }
 
 is_secret() { [ -n "$1" ] && [ "$(without_secrets "$1")" != "$1" ]; }
 
 # note_creating PATH [KEY]: notes before it is sent what a create makes: the run may be stopped before it hears the answer.
 note_creating() {
-  if is_secret "${2:-}"; then # a secret names it
+  if is_secret "${2:-${1##*/}}"; then # a secret names it
     noted=''
     return
   fi

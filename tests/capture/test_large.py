@@ -73,6 +73,25 @@ def test_an_answer_too_large_to_keep_passes(name: str, tmp_path: Path) -> None:
     assert "2 calls recorded" in told
 
 
+def test_the_head_of_a_chunked_answer_too_large_to_keep_is_the_browser_s(tmp_path: Path) -> None:
+    """That it is too large shows only when most of it has come."""
+    with RawServer() as server, Recording(server.url, tmp_path / "a.har") as recording:
+        head = HEAD + b"Set-Cookie: a=1; Domain=example.com; Secure\r\n"
+        head += f"Access-Control-Allow-Origin: {server.url}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        server.answer = [head, *[CHUNK] * LONG, b"0\r\n\r\n"]
+        connection = http.client.HTTPConnection(recording.address, timeout=60)
+        connection.request("GET", "/api/v2/system/role")
+        got = connection.getresponse()
+        assert len(got.read()) == LONG * len(MEGABYTE)
+        assert got.headers["Set-Cookie"] == "a=1"
+        assert got.headers["Access-Control-Allow-Origin"] == f"http://{recording.address}"
+        recording.end()
+    (kept,) = entries(tmp_path / "a.har")
+    assert kept["response"]["content"]["_body"] == "not recorded"
+    named = {header["name"]: header["value"] for header in kept["response"]["headers"]}
+    assert named["Access-Control-Allow-Origin"] == server.url
+
+
 def test_a_request_too_large_to_keep_passes_and_is_no_step(tmp_path: Path) -> None:
     with (
         RawServer([answer(b'{"resource":[{"id":7}]}')]) as server,

@@ -276,7 +276,7 @@ def named(failed: dict[str, Any], rows: list[str], number: int, shown: Callable[
         body = answer({"content": body})
     sent = listed(body, rows)
     row = sent[number] if number < len(sent) else None
-    name = next((row[key] for key in ("name", "email", "path") if key in row), "") if isinstance(row, dict) else ""
+    name = next((row[key] for key in ("email", "name", "path") if key in row), "") if isinstance(row, dict) else ""
     return f" ({shown(str(name))})" if name else ""
 
 
@@ -345,9 +345,20 @@ def lines_of(notes: list[dict[str, Any]]) -> str:
     return "\n".join(json.dumps({**note, "at": at}) for note in notes)
 
 
-def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, makes: str = "") -> str:
-    """The lines that note what a request created or deleted; a batch that failed has created what the server says."""
+def notes(
+    result: dict[str, Any],
+    base_url: str,
+    rows: list[str],
+    own: str,
+    makes: str = "",
+    secrets: dict[str, Any] | None = None,
+) -> str:
+    """The lines that note what a request created or deleted; a batch that failed has created what the server says.
+
+    Not of records that have a secret in their name.
+    """
     lines = []
+    words = {str(value): "(a secret)" for value in (secrets or {}).values() if value}
     for sent in result.get("results") or [result]:
         arguments = sent.get("invocation", {}).get("module_args", {})
         path = str(arguments.get("url", "")).removeprefix(base_url).partition("?")[0]
@@ -366,7 +377,9 @@ def notes(result: dict[str, Any], base_url: str, rows: list[str], own: str, make
         if gone:
             paths = [f"{path}/{name}" for name in names if not path.endswith(f"/{name}")]
             lines += [{"deleted": deleted} for deleted in paths or [path]]
-    return lines_of([{"base_url": base_url, **line} for line in lines])
+    ends = [next(iter(line.values())).rpartition("/")[2] for line in lines]
+    told = [line for line, name in zip(lines, ends) if name.isdigit() or hidden(name, words) == name]
+    return lines_of([{"base_url": base_url, **line} for line in told])
 
 
 # ---------------------------------------------------------------- what has to be written
