@@ -27,7 +27,8 @@ _PROSE = re.compile(
     |\s(?:(?:is|was|of)\s)?["'`(]?([^\s"'`<>(){}\[\],;]{6,200}))""",
     re.VERBOSE,
 )
-_PROSE_PARTS = ("pass", "pwd", "secret", "cred", "key", "token")  # case-folded; no i, which the pattern takes as ı, too
+_SHORTEST = 10  # of a telling name, what stands between, and a value
+_TELLING = ("pass", "pwd", "secret", "cred", "key", "token")  # in each name of _PROSE, and without an i (ı)
 _PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
 _CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
@@ -46,11 +47,13 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
             yield "url_password", password
             if "%" in password:
                 yield "url_password", unquote_plus(password.replace("+", "%2B"))
+    if len(text) < _SHORTEST or not (words or is_uncommon(text)):
+        return
     for name, value in _values(text):
         if words or is_uncommon(value):
             yield name, value
     folded = text.casefold()
-    for name, set_apart, following in _PROSE.findall(text) if any(map(folded.__contains__, _PROSE_PARTS)) else ():
+    for name, set_apart, following in _PROSE.findall(text) if any(word in folded for word in _TELLING) else ():
         value = (set_apart or following).rstrip(".:!?")
         if is_uncommon(value):
             yield name, value
