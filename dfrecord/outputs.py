@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ def _holds_other(file: Written) -> bool:
 
 def _place_beside(path: Path) -> Path:
     place = path.resolve()
-    return place.with_name(f".{place.name}.{secrets.token_hex(8)}")
+    return place.with_name(f".{place.name}.{os.urandom(8).hex()}")
 
 
 def _fill(place: Path, file: Written) -> None:

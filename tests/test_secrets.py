@@ -29,6 +29,7 @@ from dfrecord.cli import COMMANDS
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
 from dfrecord.journey.steps import only_steps
+from dfrecord.normalise.named_values import named_values
 from dfrecord.normalise.secrets import find
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
@@ -347,6 +348,11 @@ def test_secrets_of_a_user_import_are_found_in_any_table(table: bytes) -> None:
     body = Body.recorded(table % b"Canary-Pass-0123456789")
     request = Request("POST", "http://h/api/v2/system/user", headers, body)
     assert find([Exchange(0, request, Response(201))], load()).recorded == {"Canary-Pass-0123456789"}
+
+
+@pytest.mark.parametrize("name", ["password", "PASSWORD", "pa\u017f\u017fword", "to\u212aen", "credent\u0131al"])
+def test_a_secret_in_a_sentence_is_found_in_any_case(name: str) -> None:
+    assert list(named_values(f"The {name} is Qp2!zR9x.")) == [(name, "Qp2!zR9x")]
 
 
 @pytest.mark.parametrize("safe", ["", "/", "!'()*", "!'()*;,/?:@&=+$#"])

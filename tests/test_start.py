@@ -50,6 +50,11 @@ def test_a_command_loads_nothing_heavy(arguments: list[str]) -> None:
     assert "importlib.metadata" not in modules or arguments == ["formats"]
 
 
+def test_an_import_loads_nothing_of_what_makes_scripts(tmp_path: Path) -> None:
+    modules = loaded("import", str(EXAMPLE), "-o", str(tmp_path / "small.har"))
+    assert not {name for name in modules if name.startswith("dfrecord.renderers")}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -75,7 +75,7 @@ class Lines:
         calls += f" ({self._failed} refused or failed)" if self._failed else ""
         self._say(f"{calls}, {summary.filtered_out} filtered out -> {output}")
         if summary.recorded:
-            from dfrecord.renderers.curl_command import argument, pasted_line
+            from dfrecord.pasting import argument, pasted_line
 
             har, script = argument(str(output)), argument(str(output.with_suffix(".py")))
             render = ["dfrecord", "render", har, "-f", "python", "-o", script]

@@ -19,6 +19,7 @@ from dfrecord.cli.options import (
 )
 from dfrecord.cli.talk import tell
 from dfrecord.outputs import Written, write_file, write_out
+from dfrecord.pasting import argument, pasted_line
 
 if TYPE_CHECKING:
     from dfrecord.system_api.catalog import Catalog
@@ -66,8 +67,6 @@ def command(
             tell(f"{part.source}: {part.told_losses}")
         for note in part.notes:
             tell(f"{part.source}: {note}")
-    from dfrecord.renderers.curl_command import argument, pasted_line
-
     tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")
     tell(f"next: {pasted_line(['dfrecord', 'show', argument(output)])}")
     if keep_secrets:

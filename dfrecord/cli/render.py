@@ -64,8 +64,8 @@ def command(
     The script takes its target and its secrets from the environment; the top of it lists them.
     """
     from dfrecord.journey.steps import only_steps, parse_steps
+    from dfrecord.pasting import argument, pasted_line
     from dfrecord.renderers import find
-    from dfrecord.renderers.curl_command import argument, pasted_line
 
     find(format)  # before a large input is read
     refuse_input_as_output(output, source)

@@ -86,7 +86,7 @@ def command(
     recorded; 1: something failed or differs; 2: something to set is missing. With --plan 0: nothing would change; 3:
     something would.
     """
-    from dfrecord.renderers.curl_command import argument, pasted_line
+    from dfrecord.pasting import argument, pasted_line
     from dfrecord.replaying import run, told
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.plan import plan, teardown_plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dfrecord.journey.model import Array, Number, Object, Text, Tree, Var
 from dfrecord.nesting import is_too_deep
@@ -124,8 +124,7 @@ def only_records(tree: Tree, wrapper: str, wanted: Callable[[Object], bool]) -> 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A scalar in a body.
 
     `pointer` leads to it from the body's root; `resource` and `path` say which field of which resource it is;
@@ -139,45 +138,47 @@ class Leaf:
     siblings: Mapping[str, object]
 
 
-def leaves(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[Leaf]:
+def leaves(tree: Tree, resource: str | None, catalog: Catalog) -> list[Leaf]:
     """Every scalar of a body, in order; a relation's rows belong to the resource they are records of."""
+    found: list[Leaf] = []
     pointer: tuple[str | int, ...] = ()
     if isinstance(tree, Object) and isinstance(wrapped := tree.get(catalog.wrapper), Array):
         tree, pointer = wrapped, (catalog.wrapper,)
     if isinstance(tree, Array):
         for position, item in enumerate(tree.items):
-            yield from _leaves(item, (*pointer, position), resource, "", {}, catalog)
+            _add_leaves(found, item, (*pointer, position), resource, "", {}, catalog)
     else:
-        yield from _leaves(tree, pointer, resource, "", {}, catalog)
+        _add_leaves(found, tree, pointer, resource, "", {}, catalog)
+    return found
 
 
-def _leaves(
+def _add_leaves(
+    found: list[Leaf],
     tree: Tree,
     pointer: tuple[str | int, ...],
     resource: str | None,
     path: str,
     siblings: Mapping[str, object],
     catalog: Catalog,
-) -> Iterator[Leaf]:
-    match tree:
-        case Object(members=members):
-            beside = {key: value for key, value in members if isinstance(key, str)}
-            for name, value in members:
-                if not isinstance(name, str):
-                    continue
-                relation = catalog.child(resource, name) if not path else None
-                if relation is None:
-                    yield from _leaves(value, (*pointer, name), resource, field_path(path, name), beside, catalog)
-                elif isinstance(value, Array):
-                    for position, row in enumerate(value.items):
-                        yield from _leaves(row, (*pointer, name, position), relation.resource, "", beside, catalog)
-                else:
-                    yield from _leaves(value, (*pointer, name), relation.resource, "", beside, catalog)
-        case Array(items=items):
-            for position, item in enumerate(items):
-                yield from _leaves(item, (*pointer, position), resource, f"{path}[]", siblings, catalog)
-        case _:
-            yield Leaf(pointer, resource, path, tree, siblings)
+) -> None:
+    if isinstance(tree, Object):
+        beside = {key: value for key, value in tree.members if isinstance(key, str)}
+        for name, value in tree.members:
+            if not isinstance(name, str):
+                continue
+            relation = catalog.child(resource, name) if not path else None
+            if relation is None:
+                _add_leaves(found, value, (*pointer, name), resource, field_path(path, name), beside, catalog)
+            elif isinstance(value, Array):
+                for position, row in enumerate(value.items):
+                    _add_leaves(found, row, (*pointer, name, position), relation.resource, "", beside, catalog)
+            else:
+                _add_leaves(found, value, (*pointer, name), relation.resource, "", beside, catalog)
+    elif isinstance(tree, Array):
+        for position, item in enumerate(tree.items):
+            _add_leaves(found, item, (*pointer, position), resource, f"{path}[]", siblings, catalog)
+    else:
+        found.append(Leaf(pointer, resource, path, tree, siblings))
 
 
 def field_path(path: str, name: str) -> str:

@@ -28,7 +28,7 @@ _PROSE = re.compile(
     re.VERBOSE,
 )
 _SHORTEST = 10  # of a telling name, what stands between, and a value
-_TELLING = ("pass", "pwd", "secret", "credential", "key", "token")  # one is in each name of _PROSE
+_TELLING = ("pass", "pwd", "secret", "cred", "key", "token")  # in each name of _PROSE, and without an i (ı)
 _PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
 _CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
@@ -52,8 +52,8 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
     for name, value in _values(text):
         if words or is_uncommon(value):
             yield name, value
-    lowered = text.lower()
-    for name, set_apart, following in _PROSE.findall(text) if any(word in lowered for word in _TELLING) else ():
+    folded = text.casefold()
+    for name, set_apart, following in _PROSE.findall(text) if any(word in folded for word in _TELLING) else ():
         value = (set_apart or following).rstrip(".:!?")
         if is_uncommon(value):
             yield name, value

@@ -275,8 +275,7 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     request, response = exchange.request, exchange.response
     resource = catalog.locate(request.decoded_path).resource
     for header, value in (*request.headers, *response.headers):
-        yield from _in_header(header, value, catalog)
-        yield from _in_text(value, catalog)
+        yield from _in_field(header, value, catalog)
     yield from _in_text(exchange.error, catalog)
     user_info = urlsplit(request.url).password
     if user_info:
@@ -298,14 +297,18 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     yield from _in_body(request.body, request.headers, resource, catalog)
     yield from _in_body(response.body, response.headers, resource, catalog)
     for content in (request.url.encode("utf-8", "surrogatepass"), request.body.content, response.body.content):
-        for placeholder in _PLACEHOLDER_BYTES.finditer(
-            content
-        ):  # an imported recording holds these in place of secrets
+        # An imported recording holds these in place of secrets.
+        for placeholder in _PLACEHOLDER_BYTES.finditer(content) if b"DFSECRET_" in content else ():
             yield placeholder.group(1).decode(), placeholder.group(1).decode(), placeholder.group().decode()
 
 
 _DIGIT = re.compile("[0-9]")
 _OF_A_SESSION = re.compile(r"sess|sid$|csrf|xsrf|auth", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1024)  # most headers of a recording are those of the call before
+def _in_field(header: str, value: str, catalog: Catalog) -> tuple[tuple[str, str, str], ...]:
+    return *_in_header(header, value, catalog), *_in_text(value, catalog)
 
 
 def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
@@ -348,8 +351,20 @@ def _in_named_record(path: str, body: Body, catalog: Catalog) -> Iterator[tuple[
         yield _identifier(name), "value", value
 
 
-def _in_text(text: str, catalog: Catalog, inside: str = "") -> Iterator[tuple[str, str, str]]:
+def _in_text(text: str, catalog: Catalog, inside: str = "") -> Iterable[tuple[str, str, str]]:
     """`inside`: where in a record the text stands, up to the dot: `config.`, when it is no program."""
+    return (_in_short_text if len(text) < _SHORT else _in_any_text)(text, catalog, inside)
+
+
+_SHORT = 200
+
+
+@lru_cache(maxsize=4096)  # answers list the same records again and again
+def _in_short_text(text: str, catalog: Catalog, inside: str) -> tuple[tuple[str, str, str], ...]:
+    return tuple(_in_any_text(text, catalog, inside))
+
+
+def _in_any_text(text: str, catalog: Catalog, inside: str) -> Iterator[tuple[str, str, str]]:
     for name, value in named_values(text, words=bool(inside)):
         telling = catalog.is_secret_parameter(name)
         if telling and not _DIGIT.search(value) and catalog.is_secret_name(value):  # `token = "X-Session-Token"`
@@ -505,28 +520,29 @@ class _Open:
 
 
 def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
-    rules: dict[tuple[str | None, str], SecretRule | None] = {}
     for leaf in leaves(tree, resource, catalog):
         if not isinstance(leaf.value, (str, Number)):
             continue
+        rule, holds_tokens, in_config = _known_of(leaf.resource, leaf.path, catalog)
         if isinstance(leaf.value, str):
-            in_config = ".config." in f".{leaf.path}"
             inside = "config." if in_config and "\n" not in leaf.value else ""  # no program
             if '"' in leaf.value and '":' in leaf.value.replace(" ", ""):
                 yield from _in_broken_json(leaf.value, leaf.resource, catalog, inside)
             yield from _in_text(leaf.value, catalog, inside)
-            if in_config and catalog.holds_tokens(leaf.resource, leaf.path):
+            if holds_tokens:
                 yield from _in_free_json(leaf.value, catalog)
-        key = (leaf.resource, leaf.path)
-        if key not in rules:
-            rules[key] = catalog.secret_rule(*key)
-        rule = rules[key]
         applies = rule is not None and rule.applies(leaf.siblings)
         named = "" if applies or not leaf.path.endswith("value") else _name_of_value(leaf, catalog)
         if applies or named:
             value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
             field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
             yield named or name_of_field(catalog, leaf.resource, field), field, value
+
+
+@lru_cache(maxsize=4096)  # a recording has few fields, and each many times
+def _known_of(resource: str | None, path: str, catalog: Catalog) -> tuple[SecretRule | None, bool, bool]:
+    """Of a field: its rule, whether it may hold tokens, and whether it lies in a `config`."""
+    return catalog.secret_rule(resource, path), catalog.holds_tokens(resource, path), ".config." in f".{path}"
 
 
 def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:

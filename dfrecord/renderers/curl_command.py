@@ -28,7 +28,6 @@ _FILTERS = {
     Encoding.XML: r'@html|gsub("\t";"&#9;")|gsub("\n";"&#10;")|gsub("\r";"&#13;")',
 }
 _NOTHING = Scope({})
-_PLAIN_WORD = re.compile(r"[\w./=,:+-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +138,6 @@ def pasted(parts: Iterable[str | Var], scope: Scope = _NOTHING) -> str:
             pieces.append(f"'{text}'")
             group = []
     return "".join([*pieces, word(group, scope)] if any(group) else pieces)
-
-
-def argument(path: str) -> str:
-    """A path as a command's argument: no program takes it for an option."""
-    return f"./{path}" if path.startswith("-") and path != "-" else path
-
-
-def pasted_line(words: Iterable[str]) -> str:
-    """A command of these words, to paste into an interactive shell."""
-    return " ".join(each if _PLAIN_WORD.fullmatch(each) else pasted([each]) for each in words)
 
 
 def _is_text(parts: list[bytes | str]) -> bool:

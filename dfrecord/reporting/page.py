@@ -18,9 +18,9 @@ from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
+from dfrecord.pasting import argument, pasted_line
 from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.renderers import refuse_secrets
-from dfrecord.renderers.curl_command import argument, pasted_line
 from dfrecord.renderers.fragments import Fragments, fragments
 from dfrecord.renderers.registry import built_in
 from dfrecord.renderers.templates import TEMPLATES, environment
