@@ -387,7 +387,7 @@ class Catalog:
         rows = [f'"(?:{"|".join(map(re.escape, sorted(lists)))})":\\[[^\\]]'] if lists else []
         named = rf'"[^"]*(?:{words})[^"]*":(?!null|""|true|false|\[\]|\{{\}})'
         token = r'[:\[,]"(?=[^"]*[0-9])(?=[^"]*[a-z])[\w+=~:-]{12,}"'
-        run = r"(?=[{0}]*[0-9])(?=[{0}]*[a-z])[{0}]{{12,}}"
+        run = r"(?=[{0}]{{0,40}}[0-9])(?=[{0}]{{0,40}}[a-z])[{0}]{{12,}}"
         free = [
             rf'"{re.escape(field)}":(?:{value})(?:{"|".join(rules.last)}|{run.format(characters)})'
             for field in sorted(facts.may_hold_secrets)

@@ -825,11 +825,12 @@ note_changing() {
   note_found "$(printf '%s\n%s\n%s' "$document" "$have" "$json" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "$1" --argjson made_for "$made_for" '
     def foreign_in($noted): with_entries(select((.key / ".") as [$top, $name] | ($noted | has($top)) and ($noted[$top] | type != "object" or has($name // ""))));
+    def looks_secret($pattern): try test($pattern; "i") catch true; # a text may be too long to tell
     def is_masked: tostring | contains("**********");
     def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
     .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
     | def is_shy($field; $old; $new): ($wanted.undo.free // [] | index([$field]))
-        and ([{($field): $old}, {($field): $new}] | tojson | test($wanted.undo.secret; "i"));
+        and ([{($field): $old}, {($field): $new}] | tojson | looks_secret($wanted.undo.secret));
     reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
         $have[$field] as $old
         | if $wanted.rows | has($field) then
@@ -861,6 +862,7 @@ note_removing() {
   record=$(record_of_answer)
   removal=$(printf '%s\n%s' "$document" "$record" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
     --arg path "$path" --argjson made_for "$made_for" '
+    def looks_secret($pattern): try test($pattern; "i") catch true; # a text may be too long to tell
     def without($place):
       if type == "array" then map(without($place))
       elif type != "object" or (has($place[0]) | not) then .
@@ -868,7 +870,7 @@ note_removing() {
       else .[$place[0]] |= without($place[1:]) end;
     .[0].again as $again | .[1] as $have
     | select($again and ($have | tostring
-        | (contains("**********") or ($again.secret != "" and test($again.secret; "i"))) | not))
+        | (contains("**********") or ($again.secret != "" and looks_secret($again.secret))) | not))
     | (reduce $again.made[] as $place ($have | with_entries(select(.value != null)); without($place / "."))) as $record
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {removing: $path,
         key: ($again.key | map({key: ., value: $have[.]}) | from_entries),
