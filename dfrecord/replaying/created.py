@@ -190,10 +190,8 @@ class CreatedFile:
         return list(notes.values()), anew
 
     def _notes(self) -> Iterator[dict[str, Any]]:
-        try:
-            lines = self.path.read_text("utf-8").splitlines()
-        except FileNotFoundError:
-            return
+        try:  # a device may be read without an end
+            lines = self.path.read_text("utf-8").splitlines() if self.path.is_file() else []
         except (OSError, ValueError) as error:
             raise UsageError(f"{self.path}: cannot be read: {error}; choose another with --created-file") from None
         for line in lines:

@@ -80,7 +80,7 @@ class _Planner:
         check_first_step(journey, options)
         self._first_step = options.first_step
         notes = notes_of(self._journey, options, self._client, self._values)
-        self._sent_before: set[str] = notes.sent() if self._upserts else set()
+        self._sent_before: set[str] = notes.sent() if self._journey.sends_once else set()
         self._plain = {variable.name: variable for variable in journey.variables}
         numbers = {step.entry if not journey.upsert else step.name: n for n, step in enumerate(journey.steps, 1)}
         self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}

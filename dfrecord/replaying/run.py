@@ -177,7 +177,7 @@ class _Run:
                     if result and result.outcome is Outcome.FAILED:
                         return self._ended(stopped_at=1)
                 for step in self.journey.steps:
-                    if step.once in self._sent:
+                    if step.once and step.once in self._sent:
                         self.created.note_unsent(step.once)
                         again = "the next run sends it again"
                         self._add(StepResult(0, "tear_down", step.title, Outcome.SKIPPED, message=again))
@@ -266,7 +266,7 @@ class _Run:
             return replace(result, message=f"before --from {self.options.first_step}")
         if step.only_after_changes and not self.sender.wrote:
             return replace(result, message="nothing has changed before it")
-        if step.once in self._sent:
+        if step.once and step.once in self._sent:
             return replace(result, message=f"sent before, as {self.created.path} notes")
         return self.make_true(step, step.wanted, result) if step.wanted else self._plain(step, result)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from dfrecord.replaying.reconcile import differs, objects_in, taken
 
 
 def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
+    """What to note so that sending `changed` can be taken back: {was, now, rows, merged, …}; empty when nothing can be.
 
     `wanted["undo"]` names the places that are never noted, as they hold secrets, the free ones that are not where they
     match `secret`, the fields that the server merges member by member, and the places of ids. Of a relation, `was` has
@@ -50,7 +50,8 @@ def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, 
                 was[place], now[place] = old, new
     merged = [place for place in merged if isinstance(was.get(place), dict) and isinstance(now[place], dict)]
     foreign = foreign_in(was, wanted["undo"]["foreign"])
-    return {"was": was, "now": now, "rows": rows, "merged": merged, "foreign": foreign} if was else {}
+    whole = {"whole": told} if (told := [place for place in wanted.get("whole", []) if place in was]) else {}
+    return {"was": was, "now": now, "rows": rows, "merged": merged, "foreign": foreign, **whole} if was else {}
 
 
 def is_shy(place: str, old: Any, new: Any, undo: dict[str, Any]) -> bool:
@@ -211,7 +212,7 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
             there = have.get(place)
             sent = values_taken_back(was, now, there if isinstance(there, dict) else {})
         else:
-            back |= values_taken_back({place: was}, {place: now}, have)
+            back |= values_taken_back({place: was}, {place: now}, have, note.get("whole", []))
             continue
         if sent:
             back[place] = sent
@@ -222,7 +223,12 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
 
 def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
     """Where a record is neither as the run left it nor as it was before: somebody changed it since, so it stays."""
-    told = [place for place, was, now, there in noted_places(note, have) if differs(now, there) and differs(was, there)]
+    whole = note.get("whole", [])
+    told = [
+        place
+        for place, was, now, there in noted_places(note, have)
+        if (there not in (now, was) if place in whole else differs(now, there) and differs(was, there))
+    ]
     return list(dict.fromkeys(told))
 
 
@@ -241,12 +247,16 @@ def noted_places(note: dict[str, Any], have: dict[str, Any]) -> Iterator[tuple[s
             yield place, was, now, there
 
 
-def values_taken_back(was: dict[str, Any], now: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
-    """The old values where the record still has the new ones."""
+def values_taken_back(
+    was: dict[str, Any], now: dict[str, Any], have: dict[str, Any], whole: Container[str] = ()
+) -> dict[str, Any]:
+    """The old values, as the server had them, where the record still has the new ones; `whole` fields are free JSON."""
     return {
         name: old
         for name, old in was.items()
-        if name in have and not differs(now[name], have[name]) and differs(old, have[name])
+        if name in have
+        and (now[name] == have[name] if name in whole else not differs(now[name], have[name]))
+        and old != have[name]
     }
 
 

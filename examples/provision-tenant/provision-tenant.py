@@ -41,7 +41,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -1432,7 +1432,7 @@ def plain(value: Any) -> str:
 def remembered(
     changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]
 ) -> dict[str, Any]:
-    """What to note so that sending `changed` can be taken back: {was, now, rows, merged}; empty when nothing can be.
+    """What to note so that sending `changed` can be taken back: {was, now, rows, merged, …}; empty when nothing can be.
 
     `wanted["undo"]` names the places that are never noted, as they hold secrets, the free ones that are not where they
     match `secret`, the fields that the server merges member by member, and the places of ids. Of a relation, `was` has
@@ -1477,8 +1477,20 @@ def remembered(
         if isinstance(was.get(place), dict) and isinstance(now[place], dict)
     ]
     foreign = foreign_in(was, wanted["undo"]["foreign"])
+    whole = (
+        {"whole": told}
+        if (told := [place for place in wanted.get("whole", []) if place in was])
+        else {}
+    )
     return (
-        {"was": was, "now": now, "rows": rows, "merged": merged, "foreign": foreign}
+        {
+            "was": was,
+            "now": now,
+            "rows": rows,
+            "merged": merged,
+            "foreign": foreign,
+            **whole,
+        }
         if was
         else {}
     )
@@ -1698,7 +1710,9 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
             there = have.get(place)
             sent = values_taken_back(was, now, there if isinstance(there, dict) else {})
         else:
-            back |= values_taken_back({place: was}, {place: now}, have)
+            back |= values_taken_back(
+                {place: was}, {place: now}, have, note.get("whole", [])
+            )
             continue
         if sent:
             back[place] = sent
@@ -1713,10 +1727,15 @@ def taken_back(note: dict[str, Any], have: dict[str, Any]) -> dict[str, Any]:
 
 def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
     """Where a record is neither as the run left it nor as it was before: somebody changed it since, so it stays."""
+    whole = note.get("whole", [])
     told = [
         place
         for place, was, now, there in noted_places(note, have)
-        if differs(now, there) and differs(was, there)
+        if (
+            there not in (now, was)
+            if place in whole
+            else differs(now, there) and differs(was, there)
+        )
     ]
     return list(dict.fromkeys(told))
 
@@ -1745,15 +1764,22 @@ def noted_places(
 
 
 def values_taken_back(
-    was: dict[str, Any], now: dict[str, Any], have: dict[str, Any]
+    was: dict[str, Any],
+    now: dict[str, Any],
+    have: dict[str, Any],
+    whole: Container[str] = (),
 ) -> dict[str, Any]:
-    """The old values where the record still has the new ones."""
+    """The old values, as the server had them, where the record still has the new ones; `whole` fields are free JSON."""
     return {
         name: old
         for name, old in was.items()
         if name in have
-        and not differs(now[name], have[name])
-        and differs(old, have[name])
+        and (
+            now[name] == have[name]
+            if name in whole
+            else not differs(now[name], have[name])
+        )
+        and old != have[name]
     }
 
 

@@ -245,10 +245,10 @@ put_back() {
     def with_new_ids($foreign): reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.;
       at($place | split("."); new_id($lists) // .));
 
-    def values_back($was; $now; $have):
+    def values_back($was; $now; $have; $whole):
       $was | with_entries(select(.key as $name | .value as $old
-        | ($have | has($name)) and ($now[$name] | differs($have[$name]; []; "") | not)
-          and ($old | differs($have[$name]; []; ""))));
+        | ($have | has($name)) and $old != $have[$name]
+          and if $name | IN($whole[]) then $now[$name] == $have[$name] else $now[$name] | differs($have[$name]; []; "") | not end));
     def of($rows; $own; $id): [$rows[] | select($id != null and .[$own] == $id)][0];
     def rows_back($was; $now; $have; $own; $parent):
       [$have[] | select(.[$own] | IN($was[][$own]) | not)] as $added
@@ -282,7 +282,8 @@ put_back() {
     | (reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.[1];
         at($place | split("."); if new_id($lists) then null else . end))) as $have # what is dead is null
     | [noted_places($note; $have) | .there as $there
-        | select((.now | differs($there; []; "")) and (.was | differs($there; []; ""))) | .place] as $left
+        | select(if .place | IN($note.whole // [] | .[]) then .now != $there and .was != $there
+            else (.now | differs($there; []; "")) and (.was | differs($there; []; "")) end) | .place] as $left
     | reduce ($note.was | to_entries[]) as {key: $field, value: $was} ({};
         $note.now[$field] as $now
         | (if $note.rows | has($field) then
@@ -290,9 +291,9 @@ put_back() {
              | rows_back($was; $now; [$have[$field] | arrays | .[] | objects]; $own; $parent) as $rows
              | if $rows == [] then {} else {($field): $rows} end
            elif $field | IN($note.merged[]) then
-             values_back($was; $now; $have[$field] // {}) as $values
+             values_back($was; $now; $have[$field] // {}; []) as $values
              | if $values == {} then {} else {($field): $values} end
-           else values_back({($field): $was}; {($field): $now}; $have) end) as $back
+           else values_back({($field): $was}; {($field): $now}; $have; $note.whole // []) end) as $back
         | . + $back)
     | if . == {} then . else reduce ($note.needs // [] | .[]) as $field (.; if $have[$field] == null then .[$field] //= "" else . end) end
     | ., ($left | unique | join(", "))')
@@ -851,6 +852,7 @@ note_changing() {
     | . as {$was, $now}
     | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
       + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)],
+          whole: [$wanted.whole // [] | .[] | select(in($was))],
           foreign: ($wanted.undo.foreign | foreign_in($was))}')"
 }
 
