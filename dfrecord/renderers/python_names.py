@@ -55,8 +55,8 @@ _MODULE_WORDS = (
             changed_since given_otherwise noted_places relations_of rows_with references foreign_in at_place at_ids
             with_new_ids new_id brought_up_to_date path_now without_place is_shy
             as_given within content_of OutOfBounds number boolean main annotations
-            argparse html json os re sys quote unquote Any Callable Container Iterator lru_cache requests DefaultCookiePolicy
-            asdict dataclass field ExitStack
+            argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
+            asdict dataclass field ExitStack Container
             argv environment parser arguments token needed problems missing result shown error name value
             CREATED DANGERS SETTINGS WAITING Exact Rows Setting Waiting leave note noted prepare refuse
             rows_of tls values_of work workers_of csv events logging tag task time cache repeat responses secrets
