@@ -304,7 +304,7 @@ class Wanted:
                      "made": ["id"],               not where its JSON matches `secret`
                      "secret": "",
                      "rows": {"lookup_by_role_id": ["id", "role_id"]},
-                     "by_name": "path",            for an id: made at its own path, or in the "list"
+                     "by_name": "path",            known by its name: made at its own path, or in the "list"
                      "foreign": {"role_id": ["/api/v2/system/role"]},
                      "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it
 

@@ -63,9 +63,7 @@ class Undo:
             return ("change", f"Put back {made.path}") if back else None
         if made.key is not None and made.removal is not None:
             found = self._there(made, made.key, made.removal)
-            if not made.removal.get("by_name"):
-                own = self.target.conventions.id
-                self._remember(made.path, made.removal, as_json(found.get(own)) if found else "new")
+            self._remember(made.path, made.removal, as_json(found.get(self.target.conventions.id)) if found else "new")
             return None if found else ("create", _title_anew(made, made.key))
         path = self._path(made)
         there = bool(path) and self.client.send("GET", path, self.headers).status != 404
@@ -101,9 +99,8 @@ class Undo:
     def _found(self, made: Made, change: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The change as it is to be taken back now, and the record with the rows that changed, None when absent."""
         related = f"?related={','.join(change['rows'])}" if change["rows"] else ""
-        headers = tuple((name, Text((value,))) for name, value in self.headers)
-        record = self.target.record(undoing.path_now(made.path, self.anew) + related, headers)
-        if not isinstance(record, Object):
+        record = self._record(undoing.path_now(made.path, self.anew) + related)
+        if record is None:
             return change, None
         return undoing.brought_up_to_date(change, as_json(record), self.anew)
 
@@ -128,15 +125,19 @@ class Undo:
     def _there(self, made: Made, key: Mapping[str, Any], removal: dict[str, Any]) -> Object | None:
         """The record that was deleted, if there is one again."""
         if removal.get("by_name"):
-            headers = tuple((name, Text((value,))) for name, value in self.headers)
-            record = self.target.record(_own_path(made, removal), headers)
-            return record if isinstance(record, Object) else None
+            return self._record(_own_path(made, removal))
         return self.target.keyed(
             made.path, undoing.with_new_ids(key, removal.get("foreign", {}), self.anew), self.headers
         )
 
+    def _record(self, path: str) -> Object | None:
+        headers = tuple((name, Text((value,))) for name, value in self.headers)
+        record = self.target.record(path, headers)
+        return record if isinstance(record, Object) else None
+
     def _remember(self, path: str, removal: dict[str, Any], id_now: Any) -> None:
-        if id_now is not None and id_now != removal.get("id"):
+        """Note which id a record has now; one that is known by its name keeps that."""
+        if not removal.get("by_name") and id_now is not None and id_now != removal.get("id"):
             self.anew[f"{path}/{quote(str(removal.get('id')), safe='')}"] = id_now
 
     def _send(self, method: str, path: str, content: dict[str, Any]) -> Answered:

@@ -827,12 +827,12 @@ note_changing() {
     --arg path "$1" --argjson made_for "$made_for" '
     def foreign_in($noted): with_entries(select((.key / ".") as [$top, $name] | ($noted | has($top)) and ($noted[$top] | type != "object" or has($name // ""))));
     def looks_secret($pattern): try test($pattern; "i") catch true; # a text may be too long to tell
+    def is_shy($undo; $field; $old; $new): ($undo.free // [] | index([$field]))
+      and ([{($field): $old}, {($field): $new}] | tojson | looks_secret($undo.secret));
     def is_masked: tostring | contains("**********");
     def notable($hidden; $place): with_entries(select(("\($place).\(.key)" | IN($hidden[]) | not) and (.value | is_masked | not)));
     .[0] as $wanted | .[1] as $have | .[2] as $changed | $wanted.undo.hidden as $hidden | $wanted.undo.merged as $merged
-    | def is_shy($field; $old; $new): ($wanted.undo.free // [] | index([$field]))
-        and ([{($field): $old}, {($field): $new}] | tojson | looks_secret($wanted.undo.secret));
-    reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
+    | reduce ($changed | to_entries[]) as {key: $field, value: $new} ({was: {}, now: {}, rows: {}};
         $have[$field] as $old
         | if $wanted.rows | has($field) then
             $wanted.rows[$field].id as $own
@@ -841,7 +841,7 @@ note_changing() {
             | .was[$field] = [$old | arrays | .[] | objects
                 | if IN(.[$own]; $sent[]) and notable($hidden; "\($field)[]") == . then . else {($own): .[$own]} end]
             | .now[$field] = [$new[] | notable($hidden; "\($field)[]")]
-          elif ($have | has($field)) and ($field | IN($hidden[]) | not) and (is_shy($field; $old; $new) | not) then
+          elif ($have | has($field)) and ($field | IN($hidden[]) | not) and (is_shy($wanted.undo; $field; $old; $new) | not) then
             (if ($field | IN($merged[])) and ($old | type) == "object" and ($new | type) == "object" then
                [$old, $new | notable($hidden; $field)] as [$was, $now]
                | [$was, $now | with_entries(select(.key as $key | ($was | has($key)) and ($now | has($key))))]
