@@ -47,9 +47,9 @@ class TableRows:
             return step
         table = f"{identifier(found['service'])}_{identifier(found['table'])}_row"
         linked = _Linking(self, step, table, found["row"] or "", method)
-        if method == "POST" and not found["row"]:
-            return replace(linked.run(), captures=(*step.captures, *self._captures(table, answer)))
         linked_step = linked.run()
+        if method == "POST" and not found["row"]:
+            return replace(linked_step, captures=(*step.captures, *self._captures(table, answer)))
         if method == "DELETE" and not linked_step.danger and not self._captured.issuperset(linked.about):
             return replace(linked_step, danger=NOT_CREATED_HERE)
         return linked_step
@@ -127,9 +127,11 @@ class _Linking:
             text = list(
                 with_ids(unquote_plus(value), lambda field: (self.table,) if field == own else (), self._in_filter)
             )
-        for part in text if any(isinstance(part, Var) for part in text) else [value]:
-            is_value = part == value and len(text) == 1
-            yield part if is_value else Var(part.name, Encoding.URI) if isinstance(part, Var) else quote(part)
+        if not any(isinstance(part, Var) for part in text):
+            yield value
+            return
+        for part in text:
+            yield Var(part.name, Encoding.URI) if isinstance(part, Var) else quote(part)
 
     def _in_filter(self, value: str, targets: object) -> Var:
         found = self._id(value)
