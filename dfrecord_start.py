@@ -1,0 +1,13 @@
+"""What the command `dfrecord` loads first: until dfrecord can say that it stopped, Ctrl-C ends it without a traceback."""
+
+from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal  # built in: ready at once
+
+if getsignal(SIGINT) is default_int_handler:  # not where it is ignored, as by nohup
+    signal(SIGINT, SIG_DFL)
+
+
+def main() -> None:
+    """Run the command line and exit, see `dfrecord.__main__`."""
+    from dfrecord.__main__ import main as run
+
+    run()
