@@ -194,6 +194,7 @@ BY_FORM = {
     "Amazon": "AKIAIOSFODNN7EXAMPLE",
     "Google": "AIza" + "Sy0123456789abcdefghijklmnopqrstuvw",
     "Databricks": "dapi0123456789abcdef0123456789abcdef",
+    "model": "sk-ant-api03-" + "0123456789abcdefghij",
     "Stripe": "sk_live_0123456789abcdefghij",
 }
 
@@ -210,7 +211,8 @@ def test_a_credential_is_known_by_its_form(form: str, text: str) -> None:
 
 def test_a_number_that_is_a_secret_becomes_text() -> None:
     """JSON stays JSON; a short one is replaced in its own field only, and the same digits in a text as in any."""
-    config = '{"password": 1234567890, "pin": 4711, "port": 4711, "n": [1.5, 91234567890, 1234567890], "t": "1234567890,\\"4711"}'
+    config = '{"password": 1234567890, "pin": 4711, "port": 4711, "n": [1.5, 91234567890, 1234567890], '
+    config += '"t": "1234567890,\\"4711"}'
     body = f'{{"resource": [{{"name": "x", "config": {config}}}]}}'
     found = exchange("system/service", body)
     redacted = redact_exchange(found, find([found], load()), load()).request.body.content

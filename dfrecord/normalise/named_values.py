@@ -24,7 +24,8 @@ _SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
 _QUOTED = re.compile(rf"""({_NAME})["']?\s{{0,9}}(?:=>|[:=])\s{{0,9}}(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
 _LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
 _SETTING = re.compile(
-    rf"""(?m)^[ \t]{{0,99}}(?:export[ ])?({_NAME})[ \t]{{0,9}}=[ \t]{{0,9}}([^\s,;()\[\]{{}}"'`]{{6,}})[ \t]{{0,9}}\r?$"""
+    rf"""(?m)^[ \t]{{0,99}}(?:export[ ])?({_NAME})[ \t]{{0,9}}=[ \t]{{0,9}}"""
+    r"""([^\s,;()\[\]{}"'`]{6,})[ \t]{0,9}\r?$"""
 )
 _CODE = re.compile("[(){};]")
 _INPUT = re.compile(r"""\bname=["']([^"'<>]{1,60})["'][^<>]{0,500}?\bvalue=["']([^"'<>]{6,})["']""")
@@ -33,16 +34,19 @@ _OF_A_USER = re.compile(
     r"""(?i)\bidentified\s(?:with\s\S{1,60}\s)?(?:by|as)\s(?:password\s)?['"]([^'"\s]{6,200})['"]"""
 )
 _OF_A_CALL = re.compile(  # as PHP writes it into a trace, cut after 15 characters
-    r"""(?:\('\w{2,20}:\w{2,20}=[^'\n]{1,300}'|\bldap_bind\([^,()'\n]{0,60}), '[^'\n]{0,300}', '([^'\n]{3,200}?)(?:\.\.\.)?'"""
+    r"""(?:\('\w{2,20}:\w{2,20}=[^'\n]{1,300}'|\bldap_bind\([^,()'\n]{0,60}), '[^'\n]{0,300}',[ ]"""
+    r"""'([^'\n]{3,200}?)(?:\.\.\.)?'"""
 )
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!----)){16,20000}(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----)?"
+    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!----)){16,20000}"
+    r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----)?"
 )
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
 _ISSUED = ("AIza", "AKIA", "ASIA", "dapi", "gh", "glpat-", "shp", "sk-", "sk_live_", "rk_live_", "xox", "hooks.slack")
 _ISSUED_TOKEN = re.compile(
-    r"""(?<![\w-])(?:AIza[\w-]{35}|A[KS]IA[A-Z0-9]{16}|dapi[0-9a-f]{32}|gh[oprsu]_\w{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}
-    |shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sk-[\w-]{20,}|[rs]k_live_\w{20,}|xox[abeoprs]-[\w-]{10,})
+    r"""(?<![\w-])(?:AIza[\w-]{35}|A[KS]IA[A-Z0-9]{16}|dapi[0-9a-f]{32}|gh[oprsu]_\w{36,}|github_pat_\w{22,}
+    |glpat-[\w-]{20,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sk-(?:ant|proj)-[\w-]{20,}|sk-[A-Za-z0-9]{32,}
+    |[rs]k_live_\w{20,}|xox[abeoprs]-[\w-]{10,})
     |(?<=hooks\.slack\.com/services/)[\w/-]{20,}""",
     re.VERBOSE,
 )
@@ -66,8 +70,8 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
     """Name and value of each, where the value looks like none of a program's own words: it holds a digit, or letters of
     both kinds and a sign. With `words` any value is taken, since the text is no program.
 
-    What stands before the `@` of a URL is called `url_password`, what follows `Bearer` or `Basic`, `authorization`; what
-    is a credential by its form `private_key`, `jwt`, `token` or `password`.
+    What stands before the `@` of a URL is called `url_password`, what follows `Bearer` or `Basic`, `authorization`, and
+    what is a credential by its form `private_key`, `jwt`, `token` or `password`.
     """
     if "@" in text and "://" in text:
         for password in _USER_INFO.findall(text):
@@ -90,7 +94,7 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
 
 
 def _issued(text: str) -> Iterator[tuple[str, str]]:
-    """What can be nothing but a credential, whatever it is called: keys and tokens by their form, and what a trace shows."""
+    """What can be nothing but a credential, whatever it is called: by its form, or by where it stands in a trace."""
     if "PRIVATE KEY-----" in text:
         yield from (("private_key", key) for key in _PRIVATE_KEY.findall(text))
     if "eyJ" in text:

@@ -534,15 +534,17 @@ explain() {
       reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
           ["&#x27;", "\u0027"], ["&amp;", "&"])
         as [$escaped, $char] (.; split($escaped) | join($char))
-      | explode | map(if . < 32 then 32 else . end) | implode;
+      | explode | map(if . < 32 then 32 else . end) | implode
+      # without the statement that a database refused: other records'"'"' values may stand in it
+      | sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*"; "");
     split("\u001e") as $parts
     | ($parts[:-1] | join("\u001e")) as $text
     | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
     | [ $text | try fromjson catch null | objects | .error | objects
-        | ([words] | join(" ")),
+        | ([words | plain] | join(" ")),
           (.context | objects | .resource | arrays | to_entries[]
             | [($sent // [])[.key] | objects | .email, .name, .path | strings][0] as $name
-            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
+            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words | plain] | select(. != []) | join(" "))")
         | select(. != "") ]
     | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
     | map(plain | .[:20000]) | .[:100] | join("\n  ")'
