@@ -306,7 +306,8 @@ class Wanted:
                      "rows": {"lookup_by_role_id": ["id", "role_id"]},
                      "by_name": "path",            known by its name: made at its own path, or in the "list"
                      "foreign": {"role_id": ["/api/v2/system/role"]},
-                     "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it
+                     "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it; one that
+                                                   is "optional" may be absent
 
     `record` is the variable of the record's id, empty when a name in the target takes its place.
     """

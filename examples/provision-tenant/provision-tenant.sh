@@ -859,7 +859,7 @@ note_changing() {
 # note_removing PATH [HEADER]...: notes the record of the answer before it is deleted, if it can be made anew, and before
 # that, as a teardown goes backwards, what points to it.
 note_removing() {
-  local path=${1%/*} record removal refers list related note
+  local path=${1%/*} record removal refers list related optional note
   shift
   record=$(record_of_answer)
   removal=$(printf '%s\n%s' "$document" "$record" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
@@ -886,9 +886,11 @@ note_removing() {
     list=$(printf '%s' "$refers" | jq --raw-output .path)
     related=$(printf '%s' "$refers" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
     fetch without_body GET "$list${related:+?related=$related}" "$@"
-    case $status in 2??) ;; *) continue ;; esac
+    optional=$(printf '%s' "$refers" | jq .optional)
+    if [ "$status $optional" = '404 true' ]; then continue; fi # this server has no such records
+    step="$step: $list" expect_success
     exact_answer | jq --exit-status 'if type == "array" then . else .resource? end | arrays' >/dev/null 2>&1 ||
-      die 1 "failed: $step: the answer is no list of records"
+      die 1 "failed: $step: $list: the answer is no list of records"
     while IFS= read -r note; do note_found "$note"; done < <(printf '%s\n%s\n%s' "$refers" "$removal" "$(exact_answer)" |
       jq --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg path "$path" --argjson made_for "$made_for" --argjson anew '{}' '
       def at($place; change):
