@@ -146,6 +146,7 @@ class Catalog:
             tuple((told.path, told.id) for told in facts.resources.values() if told.listed and told.path and told.id),
             facts.session.api_key_header,
             facts.session.admin_path,
+            facts.prefix.rstrip("/"),
         )
 
     def id_of(self, value: object) -> str | None:
