@@ -146,9 +146,20 @@ def test_rows_that_went_with_what_they_pointed_to_come_back_as_they_were(way: st
         assert portable(after) == portable(before)
 
 
-@pytest.mark.parametrize("wrong", [{"resource": "none"}, b"<html>"])
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (Answer(200, {"resource": "none"}), "the answer is no list of records"),
+        (Answer(200, b"<html>"), "the answer is no list of records"),
+        (Answer(403, {"error": {"code": 403, "message": "Access Forbidden."}}), "403 Access Forbidden."),
+        (Answer(404, {"error": {"code": 404, "message": "Gone."}}), "404 "),
+        (Answer(500, {"error": {"code": 500, "message": "Out of memory."}}), "500 Out of memory."),
+    ],
+)
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
-def test_nothing_is_deleted_where_what_points_to_it_cannot_be_told(way: str, wrong: Any, tmp_path: Path) -> None:
+def test_nothing_is_deleted_where_what_points_to_it_cannot_be_told(
+    way: str, wrong: Answer, why: str, tmp_path: Path
+) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         for df in (recorded, target):
             RecordedSession(df).create("role", {"name": "gone", "is_active": True})
@@ -160,10 +171,10 @@ def test_nothing_is_deleted_where_what_points_to_it_cannot_be_told(way: str, wro
 
         def odd(method: str, path: str, *more: Any) -> Any:
             is_list = method == "GET" and "/system/app" in path
-            return (Answer(200, wrong), method) if is_list else whole(method, path, *more)
+            return (wrong, method) if is_list else whole(method, path, *more)
 
         target.answer = odd  # type: ignore[method-assign, assignment]
-        assert "the answer is no list of records" in script.run(target, DF_YES="1", code=1)
+        assert f"/api/v2/system/app: {why}" in script.run(target, DF_YES="1", code=1)
         assert target.writes == []
 
 

@@ -188,7 +188,7 @@ class Conventions:
     field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
     `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
     of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
-    field that holds the last segment of a record's own path.
+    field that holds the last segment of a record's own path. Every path of the API begins with `prefix`.
     """
 
     wrapper: str = "resource"
@@ -199,6 +199,12 @@ class Conventions:
     listed: tuple[tuple[str, str], ...] = ()
     key_header: str = ""
     admin_path: str = ""
+    prefix: str = "/api/v2"
+
+    @property
+    def address_rule(self) -> str:
+        """What is told of a base URL that was copied from the console, or that ends in the API's own path."""
+        return f"must be the address of the instance alone, without {self.prefix}, ? or #"
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -306,7 +312,8 @@ class Wanted:
                      "rows": {"lookup_by_role_id": ["id", "role_id"]},
                      "by_name": "path",            known by its name: made at its own path, or in the "list"
                      "foreign": {"role_id": ["/api/v2/system/role"]},
-                     "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it
+                     "refers": [{"path": "/api/v2/system/app", …}]}}       the lists that may point to it; one that
+                                                   is "optional" may be absent
 
     `record` is the variable of the record's id, empty when a name in the target takes its place.
     """

@@ -195,7 +195,7 @@ class _Ids:
             places = [
                 member
                 for member in self._places(other).members
-                if _top(member) not in others_rows and not _beside_secrets(str(member[0]), other)
+                if _top(member) not in others_rows | other.server_made and not _beside_secrets(str(member[0]), other)
             ]
             if any(isinstance(lists, Array) and facts.path in lists.items for _, lists in places):
                 used = set(map(_top, places))
@@ -206,6 +206,7 @@ class _Ids:
                     ("merged", Array(tuple(sorted(other.merged & used)))),
                     ("needs", Array(other.needed_in_updates)),
                     ("foreign", Object(tuple(places))),
+                    *((("optional", True),) if other.optional else ()),
                 )
                 found.append(Object(members))
         return Array(tuple(found))

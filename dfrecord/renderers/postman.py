@@ -252,7 +252,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         session=session,
         dangers=_dangers(journey),
         base=base,
-        base_problem=f"{base_variable(journey).env} must begin with http:// or https://",
+        base_env=base_variable(journey).env,
         in_xml=list(journey.in_xml),
         plain=sorted(names.plain | {base}),
         encoded={key: names.encoded[key] for key in sorted(names.encoded)},

@@ -14,7 +14,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
 from dfrecord.errors import Stopped, UsageError, WorkFailed
-from dfrecord.journey.model import Tree
+from dfrecord.journey.model import Conventions, Tree
 from dfrecord.normalise.body import parse_json
 from dfrecord.outputs import plain
 from dfrecord.replaying.as_given import AsGiven
@@ -90,13 +90,21 @@ class _Retry(Retry):
             self.pause(seconds, f"{why}: asking again in {seconds:.1f} s")
 
 
+def address_of(base_url: str, conventions: Conventions) -> str:
+    """The address that paths of the API are put behind. Raises UsageError when it is none."""
+    address = base_url.rstrip("/")
+    if not address.lower().startswith(("http://", "https://")):
+        raise UsageError(f"--base-url {base_url}: must begin with http:// or https://")
+    if address.endswith(conventions.prefix) or "?" in address or "#" in address:
+        raise UsageError(f"--base-url {base_url}: {conventions.address_rule}")
+    return address
+
+
 class Client:
     """Sends requests to one instance. Raises WorkFailed when no answer comes. `say` hears why it waits."""
 
     def __init__(self, base_url: str, connection: Connection, say: Say = lambda text: None) -> None:
-        if not base_url.lower().startswith(("http://", "https://")):
-            raise UsageError(f"--base-url {base_url}: must begin with http:// or https://")
-        self.base_url = base_url.rstrip("/")
+        self.base_url = base_url
         self._say = say
         self.writing = False  # whether a request is under way that may change something
         self.cut_off = False  # whether a signal ended one, so that nobody knows what it did

@@ -31,7 +31,7 @@ from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import field_path
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import predicted, reconcile
-from dfrecord.replaying.client import Client
+from dfrecord.replaying.client import Client, address_of
 from dfrecord.replaying.planned import Action, FieldChange, Plan, Planned
 from dfrecord.replaying.run import ReplayOptions, check_first_step, left_to_undo, notes_of
 from dfrecord.replaying.target import Target, document, member
@@ -72,7 +72,7 @@ class _Planner:
         self._upserts = journey.upsert
         self._journey = journey if journey.upsert else upsert(journey, catalog, every_write=True)
         self._catalog = catalog
-        self._client = Client(options.base_url, options.connection)
+        self._client = Client(address_of(options.base_url, journey.conventions), options.connection)
         self._values: Values = starting_values(self._journey, options.base_url, options.given)
         self._target = Target(self._client, self._values, journey.conventions)
         self._signed_on = is_signed_on(self._journey, self._values)

@@ -25,7 +25,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.teardown import teardown
 from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.journey.upsert import upsert
-from dfrecord.replaying.client import Client, Connection
+from dfrecord.replaying.client import Client, Connection, address_of
 from dfrecord.replaying.compare import Comparison, Difference, shortened
 from dfrecord.replaying.created import CreatedFile
 from dfrecord.replaying.results import Outcome, Replayed, StepResult
@@ -116,7 +116,8 @@ class _Run:
     def __post_init__(self) -> None:
         if self.journey.upsert and not self.journey.teardown:  # a later run may be asked to undo this one
             self.journey = teardown(self.journey, self.catalog)
-        self.client = Client(self.options.base_url, self.options.connection, self.options.say)
+        address = address_of(self.options.base_url, self.journey.conventions)
+        self.client = Client(address, self.options.connection, self.options.say)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
         self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)

@@ -122,10 +122,20 @@ class Target:
         return self.find("", path, match, sent, self.conventions.rows, self.conventions.id)
 
     def referring(self, refers: Mapping[str, Any], headers: Headers) -> list[dict[str, Any]]:
-        """The records of a list that may point to another (`undoing.references`); none where it cannot be read."""
+        """The records of a list that may point to another (`undoing.references`). Raises WorkFailed.
+
+        Of one that not every server has, none are there where it is absent.
+        """
         related = f"?related={','.join(refers['rows'])}" if refers["rows"] else ""
         answered = self.read(refers["path"] + related, headers)
-        return list(map(as_json, _matching(answered.tree, self.conventions.rows, []))) if answered.succeeded else []
+        if answered.status == 404 and refers.get("optional"):
+            return []
+        if not answered.succeeded:
+            raise WorkFailed(f"{refers['path']}: {answered.status} {refusal(answered.tree, answered.reason)}")
+        try:
+            return list(map(as_json, _matching(answered.tree, self.conventions.rows, [])))
+        except WorkFailed as error:
+            raise WorkFailed(f"{refers['path']}: {error}") from None
 
     def existing(self, step: Step, wanted: Wanted, relations: Sequence[str] = ()) -> tuple[str, dict[str, Any] | None]:
         """The path of the record that a wanted state is about, empty when nobody knows it yet, and the record there.

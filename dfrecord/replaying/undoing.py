@@ -97,7 +97,7 @@ def references(
 ) -> Iterator[dict[str, Any]]:
     """What to note about the records of a list that point to the record `path`/`identifier`, which is deleted.
 
-    `refers` is of that list: {path, id, rows, merged, needs, foreign}, with the `[id, parent]` of rows.
+    `refers` is of that list: {path, id, rows, merged, needs, foreign, …}, with the `[id, parent]` of rows.
     """
     for record in records:
         was: dict[str, Any] = {}

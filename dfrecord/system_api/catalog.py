@@ -63,7 +63,8 @@ class Resource:
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
     and null (system-api.md section 6.1). `needed_in_updates`: fields without which the server refuses an update while
     it has no value for them (section 10). `told_apart_by`: what tells nested rows with the same natural key apart.
-    `changed_in_place`: parts of that key in which a lone row may differ and still be the one that is meant.
+    `changed_in_place`: parts of that key in which a lone row may differ and still be the one that is meant. `optional`:
+    not every server has it; its list answers 404 where it is absent (section 9).
     """
 
     name: str
@@ -100,6 +101,7 @@ class Resource:
     key_copies: frozenset[str]
     listed: bool
     whole: tuple[str, ...]
+    optional: bool
     calls: Mapping[str, str]
 
     @property
@@ -144,6 +146,7 @@ class Catalog:
             tuple((told.path, told.id) for told in facts.resources.values() if told.listed and told.path and told.id),
             facts.session.api_key_header,
             facts.session.admin_path,
+            facts.prefix.rstrip("/"),
         )
 
     def id_of(self, value: object) -> str | None:
@@ -460,6 +463,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         key_copies=frozenset(facts.key_copies),
         listed=facts.listed,
         whole=tuple(facts.whole),
+        optional=facts.optional,
         calls=facts.calls,
     )
 

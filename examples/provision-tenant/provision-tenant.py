@@ -926,15 +926,21 @@ class DreamFactory:
         """Note before it is deleted what a found record was, and before that what points to it; undone backwards."""
         for refers in again["refers"]:
             related = f"?related={','.join(refers['rows'])}" if refers["rows"] else ""
-            status, text, _ = self._send(
+            status, text, reason = self._send(
                 title, "GET", refers["path"] + related, None, headers
             )
-            if not 200 <= status < 300:
+            if status == 404 and refers.get("optional"):
                 continue
+            if not 200 <= status < 300:
+                raise StepFailed(
+                    f"{title}: {refers['path']}: {status} {explain(text, reason, self.hidden)}"
+                )
             answer = parsed(text)
             rows = answer.get("resource") if isinstance(answer, dict) else answer
             if not isinstance(rows, list):
-                raise StepFailed(f"{title}: the answer is no list of records")
+                raise StepFailed(
+                    f"{title}: {refers['path']}: the answer is no list of records"
+                )
             for change in references(objects_in(rows), refers, path, removal["id"]):
                 self._note_changing(change.pop("changed"), change)
         self._note_made(removing=path, **removal)
@@ -1566,7 +1572,7 @@ def references(
 ) -> Iterator[dict[str, Any]]:
     """What to note about the records of a list that point to the record `path`/`identifier`, which is deleted.
 
-    `refers` is of that list: {path, id, rows, merged, needs, foreign}, with the `[id, parent]` of rows.
+    `refers` is of that list: {path, id, rows, merged, needs, foreign, …}, with the `[id, parent]` of rows.
     """
     for record in records:
         was: dict[str, Any] = {}
@@ -1997,6 +2003,12 @@ def main(argv: list[str] | None = None) -> int:
         problems.append(f"set {', '.join(missing)} first")
     elif not arguments.base_url.lower().startswith(("http://", "https://")):
         problems.append("DF_BASE_URL must begin with http:// or https://")
+    elif arguments.base_url.rstrip("/").endswith("/api/v2") or {"?", "#"} & set(
+        arguments.base_url
+    ):
+        problems.append(
+            "DF_BASE_URL must be the address of the instance alone, without /api/v2, ? or #"
+        )
     for name, value in needed.items():
         if str(value).encode("utf-8", "replace").decode() != str(value):
             problems.append(f"{name} is not valid UTF-8")

@@ -445,6 +445,7 @@ check_environment() {
   DF_BASE_URL=${DF_BASE_URL%/}
   case $DF_BASE_URL in
     *[[:cntrl:][:space:]]*) die 2 'DF_BASE_URL must not hold spaces; nothing was sent' ;;
+    *[?#]* | *'/api/v2') die 2 'DF_BASE_URL must be the address of the instance alone, without /api/v2, ? or #; nothing was sent' ;;
     http://[!/]* | https://[!/]*) ;;
     *) die 2 'DF_BASE_URL must begin with http:// or https://; nothing was sent' ;;
   esac
@@ -529,24 +530,25 @@ explain() {
     answer=$(without_secrets "${answer:0:4000}") # before it is cut
   fi
   printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
-    def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
+    # the statement that a database refused is left out: values of other records may stand in it
+    def words:
+      ((.message | strings), (.context | objects | select(has("resource") | not) | .. | strings))
+      | sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*"; "");
     def plain:
       reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
           ["&#x27;", "\u0027"], ["&amp;", "&"])
         as [$escaped, $char] (.; split($escaped) | join($char))
-      | explode | map(if . < 32 then 32 else . end) | implode
-      # without the statement that a database refused: other records'"'"' values may stand in it
-      | sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*"; "");
+      | explode | map(if . < 32 then 32 else . end) | implode;
     split("\u001e") as $parts
     | ($parts[:-1] | join("\u001e")) as $text
     | [$parts[-1] | try fromjson catch null | (objects | .resource), . | arrays][0] as $sent
     | [ $text | try fromjson catch null | objects | .error | objects
-        | ([words | plain] | join(" ")),
+        | ([words] | join(" ")),
           (.context | objects | .resource | arrays | to_entries[]
             | [($sent // [])[.key] | objects | .email, .name, .path | strings][0] as $name
-            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words | plain] | select(. != []) | join(" "))")
+            | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
         | select(. != "") ]
-    | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
+    | if . == [] then [$text | split("\n")[0] // "" | sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*"; "") | .[:200]] else . end
     | map(plain | .[:20000]) | .[:100] | join("\n  ")'
 }
 
@@ -861,7 +863,7 @@ note_changing() {
 # note_removing PATH [HEADER]...: notes the record of the answer before it is deleted, if it can be made anew, and before
 # that, as a teardown goes backwards, what points to it.
 note_removing() {
-  local path=${1%/*} record removal refers list related note
+  local path=${1%/*} record removal refers list related optional note
   shift
   record=$(record_of_answer)
   removal=$(printf '%s\n%s' "$document" "$record" | jq --slurp --compact-output --arg base_url "$DF_BASE_URL" \
@@ -888,9 +890,11 @@ note_removing() {
     list=$(printf '%s' "$refers" | jq --raw-output .path)
     related=$(printf '%s' "$refers" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
     fetch without_body GET "$list${related:+?related=$related}" "$@"
-    case $status in 2??) ;; *) continue ;; esac
+    optional=$(printf '%s' "$refers" | jq .optional)
+    if [ "$status $optional" = '404 true' ]; then continue; fi # this server has no such records
+    step="$step: $list" expect_success
     exact_answer | jq --exit-status 'if type == "array" then . else .resource? end | arrays' >/dev/null 2>&1 ||
-      die 1 "failed: $step: the answer is no list of records"
+      die 1 "failed: $step: $list: the answer is no list of records"
     while IFS= read -r note; do note_found "$note"; done < <(printf '%s\n%s\n%s' "$refers" "$removal" "$(exact_answer)" |
       jq --slurp --compact-output --arg base_url "$DF_BASE_URL" --arg path "$path" --argjson made_for "$made_for" --argjson anew '{}' '
       def at($place; change):

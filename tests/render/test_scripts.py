@@ -17,6 +17,7 @@ import pytest
 import dfrecord
 from dfrecord.outputs import write_script
 from dfrecord.renderers.python_names import name_variables
+from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import HOSTILE, PROVISION
 from tests.tools import FAILED, FIXTURES, FORMATS, rendered, run
@@ -93,6 +94,18 @@ def test_given_session_token_is_used_and_neither_logged_in_nor_out(format: str, 
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert [(call.method, call.path) for call in df.log] == [("POST", "/api/v2/system/user")]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_address_of_the_api_or_the_console_is_refused(format: str, tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path)
+    rule = "must be the address of the instance alone, without /api/v2, ? or #"
+    with EchoServer() as echo:
+        for copied in ("/api/v2/", "/dreamfactory/dist/#/home"):
+            done = run(script, format, {"DF_BASE_URL": echo.url + copied, "DF_EMAIL": "a@b.c", "DF_PASSWORD": "p"})
+            assert done.returncode != 0
+            assert rule in " ".join((done.stdout + done.stderr).split())
+        assert echo.received == []
 
 
 @pytest.mark.parametrize("format", FORMATS)

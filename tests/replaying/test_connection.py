@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dfrecord.errors import WorkFailed
-from dfrecord.replaying.client import Client, Connection
+from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.journey.model import Conventions
+from dfrecord.replaying.client import Client, Connection, address_of
 from tests.capture.console import self_signed
 
 Scripted = list[tuple[int, dict[str, str]]]
@@ -146,3 +147,12 @@ def test_a_redirect_is_not_followed_and_says_where_it_leads() -> None:
     with serving([(301, {"Location": "https://elsewhere/"})]) as server:
         answered = Client(f"http://127.0.0.1:{server.port}", Connection()).send("POST", "/", body=b"{}")
     assert "https://elsewhere/" in answered.reason
+
+
+def test_address_is_that_of_the_instance_alone() -> None:
+    assert address_of("HTTPS://df.example.com/df//", Conventions()) == "HTTPS://df.example.com/df"
+    for copied in ("/api/v2", "/api/v2/", "/dreamfactory/dist/#/home", "/?x=1"):
+        with pytest.raises(UsageError, match="must be the address of the instance alone, without /api/v2"):
+            address_of(f"https://df.example.com{copied}", Conventions())
+    with pytest.raises(UsageError, match="must begin with http:// or https://"):
+        address_of("df.example.com", Conventions())
