@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ import dfrecord
 from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
+from tests.doubles.wire import Answer
 from tests.recorder import RecordedSession
 from tests.test_end_to_end import environment
 from tests.test_settled import WAYS, runner
@@ -102,3 +106,55 @@ def test_what_else_is_sent_has_another_name() -> None:
     assert len({first, again, other}) == 3
     assert names("system/cache") == [first]
     assert json.dumps(first).isascii()
+
+
+def changing_between_clears(s: RecordedSession) -> None:
+    s.create("role", {"name": "first", "is_active": True})
+    s.call("DELETE", "system/cache/files")
+    s.create("role", {"name": "second", "is_active": True})
+    s.call("DELETE", "system/cache")
+
+
+@pytest.mark.parametrize("way", NOTING)
+def test_what_a_failed_run_did_not_clear_after_its_changes_is_cleared_by_the_next(way: str, tmp_path: Path) -> None:
+    clears = [("DELETE", "/api/v2/system/cache/files"), ("DELETE", "/api/v2/system/cache")]
+    role = ("POST", "/api/v2/system/role")
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        changing_between_clears(session)
+        script = runner(way, session, tmp_path, "--parameter", "tenant=first")
+        failed = 2 if way == "ansible" else 1
+        with refused(target, clears[0]):
+            script.run(target, code=failed)
+        assert calls(target) == [role, clears[0]]
+        RecordedSession(target).create("role", {"name": "second", "is_active": True})
+        target.reset_log()
+        if way in ("python", "replay"):
+            assert "2 other calls to send" in script.run(target, plan=True, code=3)
+        with refused(target, clears[1]):
+            script.run(target, code=failed)
+        assert calls(target) == clears
+        script.run(target)  # only what is left
+        assert calls(target) == [clears[1]]
+        script.run(target)
+        assert calls(target) == []
+        script.run(target, DF_TENANT="third")  # has nothing of the other's due, and something to change
+        assert calls(target) == [role, *clears]
+        script.run(target, teardown=True)
+        calls(target)
+        script.run(target)
+        assert [call for call in calls(target) if call != role] == clears
+
+
+@contextmanager
+def refused(df: DreamFactoryDouble, call: tuple[str, str]) -> Iterator[None]:
+    whole = df.answer
+
+    def refusing(method: str, target: str, *more: Any) -> Any:
+        if (method, target.partition("?")[0]) == call:
+            return Answer(500, {"error": {"code": 500, "message": "Not now."}}), method
+        return whole(method, target, *more)
+
+    df.answer = refusing  # type: ignore[method-assign, assignment]
+    yield
+    df.answer = whole  # type: ignore[method-assign]

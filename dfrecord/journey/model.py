@@ -355,11 +355,11 @@ class Step:
     for ordinary steps. `entry` is the exchange it comes from, None when dfrecord added it.
 
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
-    upsert that is `only_after_changes` is sent when the run has changed something before it, and one with `once` unless
-    an earlier run noted under that name that it was sent. `makes` is the path below which a create's records stand, for
-    the teardown. `not_kept` are the fields of what it creates (each with the record's place in the batch) that the
-    recording shows with another value afterwards. `named_by` are the fields that name the records it creates on every
-    instance.
+    upsert that is `only_after_changes` is sent when the run has changed something before it, or when an earlier one
+    had and noted under the name `due` that it did not come so far; and one with `once` unless an earlier run noted
+    under that name that it was sent. `makes` is the path below which a create's records stand, for the teardown.
+    `not_kept` are the fields of what it creates (each with the record's place in the batch) that the recording shows
+    with another value afterwards. `named_by` are the fields that name the records it creates on every instance.
     """
 
     name: str
@@ -375,6 +375,7 @@ class Step:
     heading: Text | None = None
     wanted: Wanted | None = None
     only_after_changes: bool = False
+    due: str = ""
     once: str = ""
     makes: str = ""
     not_kept: tuple[tuple[int, str], ...] = ()
@@ -470,10 +471,15 @@ class Journey:
         """Whether a step is left out that an earlier run noted as sent."""
         return any(step.once for step in self.steps)
 
+    @cached_property
+    def dues(self) -> tuple[str, ...]:
+        """Under which names runs note the calls that follow changes, in their order."""
+        return tuple(step.due for step in self.steps if step.due)
+
     @property
     def keeps_notes(self) -> bool:
-        """Whether runs note what they do: to be undone, or not to be done twice."""
-        return self.teardown or self.sends_once
+        """Whether runs note what they do: to be undone, not to be done twice, or not to be forgotten."""
+        return self.teardown or self.sends_once or bool(self.dues)
 
     @cached_property
     def remakes_named(self) -> bool:

@@ -41,7 +41,7 @@ from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
-SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
+SENT_AFTER_CHANGES = "sent only by a run that changed something before it, or goes on after one that did and failed"
 SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"
 SENT_ALWAYS = "sent by every run: a step needs an answer, and nothing tells whether it was done before"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
@@ -296,12 +296,17 @@ class _Upsert:
             reason = SENT_ALWAYS
             self._always |= needed
         elif step.kind is StepKind.CALL and step.request.method == "DELETE" and any(other.wanted for other in before):
-            reason, step = SENT_AFTER_CHANGES, replace(step, captures=(), only_after_changes=True)
+            reason = SENT_AFTER_CHANGES
+            step = replace(step, captures=(), only_after_changes=True, due=_noted_name(step))
         else:
-            name = f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}"
-            reason, step = SENT_ONCE, replace(step, captures=(), once=name)
+            reason, step = SENT_ONCE, replace(step, captures=(), once=_noted_name(step))
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
+
+
+def _noted_name(step: Step) -> str:
+    """What names a call in the notes of runs, with other values another one."""
+    return f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}"
 
 
 class _LaterWrites:

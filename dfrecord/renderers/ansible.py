@@ -54,8 +54,8 @@ class Task:
     """What the playbook does for one step or lookup. `kind` is call, find, or ensure (a wanted state).
 
     Values are what `to_yaml` takes. `body` are the arguments of uri that give the body, `file` a body that is no text.
-    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `once` is the
-    expression of the line that notes that it was sent.
+    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `sent` is the
+    expression of the line that notes that it was sent, `due` that of what is to be sent after the first change.
     """
 
     kind: str
@@ -75,7 +75,8 @@ class Task:
     keeps_when: list[str] = field(default_factory=list)
     keeps_vars: dict[str, Any] = field(default_factory=dict)
     noted: bool = False
-    once: str = ""
+    sent: str = ""
+    due: str = ""
     makes: Recorded | None = None
     # a search
     searches: Any = None
@@ -197,7 +198,7 @@ class _Tasks:
         if adds_type:
             headers["Content-Type"] = Recorded()
         when = ["df_logs_in"] if self._journey.is_sign_on(step) else []
-        when += ["df_wrote"] if step.only_after_changes else []
+        when += [f"df_wrote or (df_created_file | df_due('{step.due}', df_base_url, df_for))"] if step.due else []
         when += [f"not (df_created_file | df_sent('{step.once}', df_base_url, df_for))"] if step.once else []
         reads = _always_runs(step)
         when += self._when_known(variables_of_step(step)) if reads else []
@@ -229,7 +230,8 @@ class _Tasks:
             keeps_when=["df_logs_in"] if keeps_given else [],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
-            once=f"'{step.once}' | df_note_sent(df_base_url, df_for)" if step.once else "",
+            sent=_note("sent", step.once) or _note("done", step.due),
+            due=self._due_after(step) if step.once else "",
         )
 
     def _wanted(self, step: Step, wanted: Wanted) -> Task:
@@ -273,8 +275,13 @@ class _Tasks:
             keeps=self._wanted_facts(step),
             vars={**variables, **self.encoder.take_texts()},
             noted=self._journey.teardown and (creates or deletes),
+            due=self._due_after(step),
             makes=Recorded(step.makes) if step.makes else None,
         )
+
+    def _due_after(self, step: Step) -> str:
+        """The expression of the lines that note what is to be sent after the first change, if it is this step's."""
+        return _note("due", *(s.due for s in self._journey.steps[self._journey.steps.index(step) + 1 :] if s.due))
 
     def _about(self, step: Step, wanted: Wanted, *, creates: bool) -> dict[str, Any]:
         """The variables that say which record a wanted state is about, and how what becomes of it is told."""
@@ -373,3 +380,9 @@ def _always_runs(step: Step) -> bool:
 
 
 RENDERER = FunctionRenderer(".yml", "ansible-core 2.19 or later", render)
+
+
+def _note(word: str, *names: str) -> str:
+    """The expression of the lines that note calls with this word; empty without a name."""
+    given = [name for name in names if name]
+    return f"{given} | df_note_calls('{word}', df_base_url, df_for)" if given else ""

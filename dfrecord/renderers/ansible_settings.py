@@ -76,7 +76,7 @@ class Settings:
             values["df_teardown"] = _from_environment("DF_TEARDOWN", " == '1'")
         if self._journey.keeps_notes:
             values["df_created_file"] = _from_environment("DF_CREATED", " | default(df_recorded.df_created_file, true)")
-        if self._journey.sends_once:
+        if self._journey.sends_once or self._journey.dues:
             names = {v.env: self._names[v.name] for v in self._given if v.names_a_run}
             pairs = ", ".join(f"'{env}': [{name}, df_recorded.{name}]" for env, name in names.items())
             values["df_for"] = Template(f"{{{{ {{{pairs}}} | df_given_otherwise }}}}")

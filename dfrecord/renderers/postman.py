@@ -264,6 +264,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         upsert=journey.upsert,
         teardown=journey.teardown,
         keeps_notes=journey.keeps_notes,
+        dues=list(journey.dues),
         listed=journey.listed,
         creates_named=journey.creates_named,
         compares_whole=journey.compares_whole,

@@ -243,6 +243,7 @@ class _Body:
             method, arguments = self._wanted(step, wanted, title)
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         arguments += [f"once={string(step.once)}"] if step.once else []
+        arguments += [f"due={string(step.due)}"] if step.due else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
         elif self._plans_calls and (acts_as := _acts_as(step)):
@@ -256,7 +257,7 @@ class _Body:
         else:
             arguments += self._changed_headers(headers, body.startswith("json="), step.kind)
         kept = [self._names.assigned(c.variable) for c in step.captures if self._journey.variable(c.variable).secret]
-        guard = self._names.guard(step) or ("df.wrote" if step.only_after_changes else "")
+        guard = self._names.guard(step) or ("df.wrote" if step.only_after_changes and not step.due else "")
         return Call(
             method=method,
             arguments=tuple(arguments),

@@ -72,7 +72,7 @@ _CLIENT_WORDS = frozenset(
         """
         base_url session_token logs_in timeout verbose http self call find ensure change remove
         tear_down undo_headers created created_file outcomes summary wrote planning planned plan_summary predicted
-        secrets hidden forget_sent
+        secrets hidden forget_sent dues
         """,
     )
 )

@@ -81,6 +81,7 @@ class _Planner:
         self._first_step = options.first_step
         notes = notes_of(self._journey, options, self._client, self._values)
         self._sent_before: set[str] = notes.sent() if self._journey.sends_once else set()
+        self._due: set[str] = notes.due() if self._journey.dues else set()
         self._plain = {variable.name: variable for variable in journey.variables}
         numbers = {step.entry if not journey.upsert else step.name: n for n, step in enumerate(journey.steps, 1)}
         self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}
@@ -182,7 +183,8 @@ class _Planner:
         if self._catalog.is_session(filled_text(step.request.target, self._values).partition("?")[0]):
             return
         number, title = self._numbers[step.name], self._title(step)
-        if step.once in self._sent_before or (step.only_after_changes and self._upserts and not self._would_write()):
+        follows_changes = step.only_after_changes and self._upserts and step.due not in self._due
+        if step.once in self._sent_before or (follows_changes and not self._would_write()):
             self._add(Planned(number, Action.NONE, title))
         else:
             kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)

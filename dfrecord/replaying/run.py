@@ -265,7 +265,7 @@ class _Run:
         if result.number < self.options.first_step and step.kind not in (StepKind.LOGIN, StepKind.READ):
             self._find_captures(step)
             return replace(result, message=f"before --from {self.options.first_step}")
-        if step.only_after_changes and not self.sender.wrote:
+        if step.only_after_changes and not self.sender.wrote and step.due not in self._due:
             return replace(result, message="nothing has changed before it")
         if step.once and step.once in self._sent:
             return replace(result, message=f"sent before, as {self.created.path} notes")
@@ -279,6 +279,8 @@ class _Run:
             raise Refused(answered, str(error)) from None
         if step.once:
             self.created.note_sent(step.once)
+        if step.due:
+            self.created.note_done(step.due)
         differences = self.comparison.answers(step, answered)
         outcome = Outcome.DIFFERS if differences else Outcome.DONE
         return replace(result, outcome=outcome, differences=tuple(differences))
@@ -289,6 +291,11 @@ class _Run:
     def _sent(self) -> set[str]:
         """What an earlier run noted as sent; read before this one notes anything."""
         return self.created.sent()
+
+    @cached_property
+    def _due(self) -> set[str]:
+        """What is to be sent after the changes of earlier runs, which did not come so far."""
+        return self.created.due()
 
     @cached_property
     def _told(self) -> Journey:

@@ -40,7 +40,8 @@ class FilterModule:
             "df_json_inside": json_inside,
             "df_letters": letters,
             "df_note": notes,
-            "df_note_sent": note_sent,
+            "df_due": is_due,
+            "df_note_calls": note_calls,
             "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
@@ -325,13 +326,23 @@ def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
 
 def was_sent(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
     """Whether a run with the same parameters noted that it sent this."""
-    told = [note for note in noted(file, base_url) if name in (note.get("sent"), note.get("unsent"))]
-    return ["sent" in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
+    return is_noted(file, "sent", "unsent", name, base_url, made_for)
 
 
-def note_sent(name: str, base_url: str, made_for: dict[str, str]) -> str:
-    """The line that notes that no later run with the same parameters shall send this."""
-    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), "sent": name}])
+def is_due(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
+    """Whether a run with the same parameters changed something before this call, and noted no more that it sent it."""
+    return is_noted(file, "due", "done", name, base_url, made_for)
+
+
+def is_noted(file: str, word: str, other: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
+    """Whether runs with the same parameters noted this call last with this word, and not with the other."""
+    told = [note for note in noted(file, base_url) if name in (note.get(word), note.get(other))]
+    return [word in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
+
+
+def note_calls(names: list[str], word: str, base_url: str, made_for: dict[str, str]) -> str:
+    """The lines that note for runs with the same parameters that these calls were sent, or are to be."""
+    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), word: name} for name in names])
 
 
 def note_unsent(file: str, base_url: str) -> str:
