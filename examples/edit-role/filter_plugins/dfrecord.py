@@ -263,13 +263,18 @@ def explain(failed: dict[str, Any], rows: list[str], shown: Callable[..., str]) 
         if 300 <= failed["status"] < 400:
             return shown(f"redirected to {failed.get('location')}, which is not followed")
         text = str(failed.get("msg", "")).rpartition("]: ")[2] if told is None else json.dumps(told, ensure_ascii=False)
-        return shown(text[:20000])[:200]
-    words = [shown(html.unescape(str(error.get("message", ""))[:20000]))]
+        return shown(without_statement(text))[:200]
+    words = [shown(without_statement(str(error.get("message", ""))))]
     for number, record in enumerate(listed(error.get("context"), rows)[:100]):
         if isinstance(record, dict) and "message" in record:
-            message = shown(html.unescape(str(record["message"])[:20000]))
+            message = shown(without_statement(str(record["message"])))
             words.append(f"record {number + 1}{named(failed, rows, number, shown)}: {message}")
     return "; ".join(words)[:20000]
+
+
+def without_statement(message: str) -> str:
+    """A server's message without the statement that its database refused: other records' values may stand in it."""
+    return re.sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*", "", html.unescape(message[:20000]))
 
 
 def named(failed: dict[str, Any], rows: list[str], number: int, shown: Callable[..., str]) -> str:
