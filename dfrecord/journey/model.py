@@ -472,6 +472,11 @@ class Journey:
         return any(step.once for step in self.steps)
 
     @cached_property
+    def keeps_answers(self) -> bool:
+        """Whether runs note what later steps need of the answer to a call that is sent once."""
+        return any(step.once and step.captures for step in self.steps)
+
+    @cached_property
     def dues(self) -> tuple[str, ...]:
         """Under which names runs note the calls that follow changes, in their order."""
         return tuple(step.due for step in self.steps if step.due)

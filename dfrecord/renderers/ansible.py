@@ -44,7 +44,7 @@ from dfrecord.renderers.python import functions_of
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import BRACKETS, environment
-from dfrecord.replaying import hiding, reconcile
+from dfrecord.replaying import hiding, kept, reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
 
@@ -130,6 +130,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     )
     filters = env.get_template("ansible/filters.py.j2").render(
         reconcile=functions_of(reconcile),
+        kept=functions_of(kept),
         hiding=functions_of(hiding),
         nesting=functions_of(nesting),
         text_escapes=functions_of(text_escapes),
@@ -207,10 +208,13 @@ class _Tasks:
         keeps_given = own_token and not when and (step.kind is StepKind.LOGIN or self._journey.literal)
         noted = self._journey.teardown and not reads
         url, variables = requests.url(request.target, self.encoder), self.encoder.take_texts()
-        keeps = self._captures(step, "df_answer | df_json")
+        answer, notes_answer = "df_answer | df_json", bool(step.once and step.captures)
+        if notes_answer:
+            answer = f"((df_created_file | df_noted_answer('{step.once}', df_base_url, df_for)) or ({answer}))"
+        keeps = self._captures(step, answer)
         body |= {"return_content": True} if keeps else {}  # whatever type the answer says it is
         if self.tells_changes and not reads:
-            keeps["df_wrote"] = True
+            keeps["df_wrote"] = Template("{{ df_wrote or df_answer is not skipped }}") if notes_answer else True
         return Task(
             kind="call",
             title=step.title,
@@ -227,10 +231,10 @@ class _Tasks:
             changes=not reads,
             always_runs=reads,
             keeps=keeps,
-            keeps_when=["df_logs_in"] if keeps_given else [],
+            keeps_when=[] if notes_answer else [*when, *(["df_logs_in"] if keeps_given else [])],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
-            sent=_note("sent", step.once) or _note("done", step.due),
+            sent=self._note_answer(step) if notes_answer else _note("sent", step.once) or _note("done", step.due),
             due=self._due_after(step) if step.once else "",
         )
 
@@ -278,6 +282,12 @@ class _Tasks:
             due=self._due_after(step),
             makes=Recorded(step.makes) if step.makes else None,
         )
+
+    def _note_answer(self, step: Step) -> str:
+        """The expression of the line that notes that a call was sent, and what later steps need of its answer."""
+        places = ", ".join(f"[{self._place(capture.pointer)}]" for capture in step.captures)
+        secrets = "df_secrets" if self.secrets() else "{}"
+        return f"df_answer | df_json | df_note_answer('{step.once}', [{places}], df_base_url, df_for, {secrets})"
 
     def _due_after(self, step: Step) -> str:
         """The expression of the lines that note what is to be sent after the first change, if it is this step's."""

@@ -90,6 +90,7 @@ class Function:
     makes: str = ""
     due: str = ""
     once: str = ""
+    places: str = ""
     told_plainly: str = ""
 
 
@@ -229,6 +230,7 @@ class _Script:
             makes=quote(step.makes) if step.makes else "",
             due=quote(step.due) if step.due else "",
             once=quote(step.once) if step.once else "",
+            places=quote(json.dumps([capture.pointer for capture in step.captures])) if step.once else "",
             told_plainly=quote(shown(step.title)) if step.once else "",
         )
 

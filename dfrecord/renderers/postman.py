@@ -101,6 +101,7 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
                     "after",
                     upsert=journey.upsert,
                     teardown=journey.teardown,
+                    keeps_answers=journey.keeps_answers,
                     secrets=_secrets(shop),
                 ),
             ),

@@ -95,7 +95,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if step.due:
         before += shop.script("if_due", due=step.due, base=base)
     if step.once:
-        before += shop.script("once", once=step.once, base=base, dues=shop.journey.dues)
+        before += shop.script("once", once=step.once, base=base, dues=shop.journey.dues, captures=_captures(step, shop))
     body = step.request.body
     if isinstance(body, RawBody) and _is_scripted(body):
         before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
@@ -105,7 +105,7 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if shop.journey.teardown and (step.makes or step.kind is StepKind.DELETE):
         after += shop.script("note", makes=step.makes, base=base)
     if step.once:
-        after += shop.script("sent", once=step.once, base=base)
+        after += shop.script("sent", once=step.once, base=base, captures=_captures(step, shop))
     if step.due:
         after += shop.script("done", due=step.due, base=base)
     notes = [*([f"Needs DF_YES=1: {step.danger}"] if step.danger else []), *step.notes]

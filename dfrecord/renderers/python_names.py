@@ -53,7 +53,7 @@ _MODULE_WORDS = (
             items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
             rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
             changed_since given_otherwise noted_places relations_of rows_with references foreign_in at_place at_ids
-            with_new_ids new_id brought_up_to_date path_now without_place is_shy
+            with_new_ids new_id brought_up_to_date path_now without_place is_shy kept
             as_given within content_of OutOfBounds number boolean main annotations
             argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
             asdict dataclass field ExitStack Container

@@ -41,7 +41,9 @@ class FilterModule:
             "df_letters": letters,
             "df_note": notes,
             "df_due": is_due,
+            "df_note_answer": note_answer,
             "df_note_calls": note_calls,
+            "df_noted_answer": noted_answer,
             "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
@@ -326,18 +328,43 @@ def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
 
 def was_sent(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
     """Whether a run with the same parameters noted that it sent this."""
-    return is_noted(file, "sent", "unsent", name, base_url, made_for)
+    return bool(noted_as(file, "sent", "unsent", name, base_url, made_for))
+
+
+def noted_answer(file: str, name: str, base_url: str, made_for: dict[str, str]) -> Any:
+    """What such a run noted of the answer; None where no run did."""
+    return noted_as(file, "sent", "unsent", name, base_url, made_for).get("answer")
 
 
 def is_due(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
     """Whether a run with the same parameters changed something before this call, and noted no more that it sent it."""
-    return is_noted(file, "due", "done", name, base_url, made_for)
+    return bool(noted_as(file, "due", "done", name, base_url, made_for))
 
 
-def is_noted(file: str, word: str, other: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
-    """Whether runs with the same parameters noted this call last with this word, and not with the other."""
+def noted_as(file: str, word: str, other: str, name: str, base_url: str, made_for: dict[str, str]) -> dict[str, Any]:
+    """The last note of runs with the same parameters about this call; {} where it has the other word."""
     told = [note for note in noted(file, base_url) if name in (note.get(word), note.get(other))]
-    return [word in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
+    last = [note for note in told if (note.get("for") or {}) == made_for][-1:]
+    return last[0] if last and word in last[0] else {}
+
+
+def note_answer(
+    answer: Any,
+    name: str,
+    places: list[list[str | int]],
+    base_url: str,
+    made_for: dict[str, str],
+    secrets: dict[str, Any],
+) -> str:
+    """The line that notes that this was sent, with what later steps need of the answer.
+
+    Empty where that holds a secret: then the next run has to ask again.
+    """
+    note = {"sent": name, "answer": kept(answer, [tuple(place) for place in places])}
+    told = json.dumps(note)
+    if note["answer"] is None or hidden(told, {str(value): "(a secret)" for value in secrets.values() if value}) != told:
+        return ""
+    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), **note}])
 
 
 def note_calls(names: list[str], word: str, base_url: str, made_for: dict[str, str]) -> str:
@@ -664,4 +691,20 @@ def items_of(value: Any) -> list[Any]:
 def plain(value: Any) -> str:
     """A scalar as text, in which 1, "1" and true are the same."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def kept(answer: Any, places: list[tuple[str | int, ...]]) -> Any:
+    """The answer with nothing but what stands at these places (keys and positions); None where one has no value."""
+    if () in places:
+        return answer
+    parts = {}
+    for key in dict.fromkeys(place[0] for place in places):
+        try:
+            part = kept(answer[key], [place[1:] for place in places if place[0] == key])
+        except (KeyError, IndexError, TypeError):
+            part = None
+        if part is None:
+            return None
+        parts[key] = part
+    return [parts.get(position) for position in range(len(answer))] if isinstance(answer, list) else parts
 
