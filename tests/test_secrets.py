@@ -572,3 +572,38 @@ def test_a_plan_shows_no_secret(format: str, raw: Path, tmp_path: Path) -> None:
         for env, secret in given.items():
             if secret.startswith("GIVEN"):
                 assert not shows(secret, done.stdout + done.stderr), (env, done.stdout)
+
+
+def test_no_message_tells_the_password_of_an_address(tmp_path: Path) -> None:
+    """Neither a recorded one, where two instances were recorded, nor one that the person gave."""
+    entries = [
+        exchange_at(f"http://admin:S3cret-Pass-99@{host}/api/v2/system/role", number)
+        for number, host in enumerate(("one.example.com", "two.example.com"))
+    ]
+    (tmp_path / "two.har").write_bytes(b"".join(har_chunks(entries)))
+    for command in (
+        ["show", str(tmp_path / "two.har")],
+        ["record", "http://admin:S3cret-Pass-99@h:99999x", "-o", str(tmp_path / "x.har")],
+        ["record", "http://admin:S3cret-Pass-99@[h", "-o", str(tmp_path / "x.har")],
+        [
+            "replay",
+            str(FIXTURES / "02-provision-tenant" / "recording.har"),
+            "--base-url",
+            "http://admin:S3cret-Pass-99@127.0.0.1:9",
+        ],
+        [
+            "replay",
+            str(FIXTURES / "02-provision-tenant" / "recording.har"),
+            "--base-url",
+            "http://127.0.0.1:9?token=S3cret-Pass-99",
+        ],
+    ):
+        done = subprocess.run([sys.executable, "-m", "dfrecord", *command], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 2
+        assert done.stderr.startswith("dfrecord: ")
+        assert "S3cret-Pass-99" not in done.stdout + done.stderr
+
+
+def exchange_at(url: str, number: int) -> Exchange:
+    body = Body.recorded(b'{"resource": [{"name": "r"}]}')
+    return Exchange(number, Request("POST", url, Headers((("Content-Type", "application/json"),)), body), Response(201))

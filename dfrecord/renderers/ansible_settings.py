@@ -139,7 +139,7 @@ class Settings:
         if any(v.env == "DF_BASE_URL" for v in self._given):
             good = r"{{ df_base_url is match('https?://[^\s/]+') and df_base_url is not search('[\s]|/$') }}"
             checks.append(("DF_BASE_URL", good, "DF_BASE_URL must begin with http:// or https:// and hold no spaces"))
-            alone = f"{{{{ df_base_url is not search('[?#]|{re.escape(self._journey.conventions.prefix)}/*$') }}}}"
+            alone = f"{{{{ df_base_url is not search('[?#@]|{re.escape(self._journey.conventions.prefix)}/*$') }}}}"
             checks.append(("DF_BASE_URL", alone, f"DF_BASE_URL {self._journey.conventions.address_rule}"))
         for variable in self._given:
             if variable.type != "string" and variable.kind is not VariableKind.CAPTURE:

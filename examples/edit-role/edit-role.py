@@ -1244,11 +1244,11 @@ def main(argv: list[str] | None = None) -> int:
         problems.append(f"set {', '.join(missing)} first")
     elif not arguments.base_url.lower().startswith(("http://", "https://")):
         problems.append("DF_BASE_URL must begin with http:// or https://")
-    elif arguments.base_url.rstrip("/").endswith("/api/v2") or {"?", "#"} & set(
+    elif arguments.base_url.rstrip("/").endswith("/api/v2") or {*"?#@"} & set(
         arguments.base_url
     ):
         problems.append(
-            "DF_BASE_URL must be the address of the instance alone, without /api/v2, ? or #"
+            "DF_BASE_URL must be the address of the instance alone, without /api/v2, ?, # or @"
         )
     for name, value in needed.items():
         if str(value).encode("utf-8", "replace").decode() != str(value):

@@ -128,7 +128,7 @@ check_environment() {
   DF_BASE_URL=${DF_BASE_URL%/}
   case $DF_BASE_URL in
     *[[:cntrl:][:space:]]*) die 2 'DF_BASE_URL must not hold spaces; nothing was sent' ;;
-    *[?#]* | *'/api/v2') die 2 'DF_BASE_URL must be the address of the instance alone, without /api/v2, ? or #; nothing was sent' ;;
+    *[?#@]* | *'/api/v2') die 2 'DF_BASE_URL must be the address of the instance alone, without /api/v2, ?, # or @; nothing was sent' ;;
     http://[!/]* | https://[!/]*) ;;
     *) die 2 'DF_BASE_URL must begin with http:// or https://; nothing was sent' ;;
   esac

@@ -1396,9 +1396,9 @@ def prepare(environment: Any, **more: Any) -> None:
         found.append(
             "set DF_BASE_URL (or --host) to an address that begins with http:// or https://"
         )
-    elif host.rstrip("/").endswith("/api/v2") or {"?", "#"} & set(host):
+    elif host.rstrip("/").endswith("/api/v2") or {*"?#@"} & set(host):
         found.append(
-            "DF_BASE_URL (or --host) must be the address of the instance alone, without /api/v2, ? or #"
+            "DF_BASE_URL (or --host) must be the address of the instance alone, without /api/v2, ?, # or @"
         )
     try:
         float(os.environ.get("DF_WAIT") or 0)
