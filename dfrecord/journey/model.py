@@ -203,7 +203,7 @@ class Conventions:
 
     @property
     def address_rule(self) -> str:
-        """What is told of a base URL that was copied from the console, ends in the API's own path, or holds a password."""
+        """What is told of a base URL that was copied from the console, ends in the API's path, or holds a password."""
         return f"must be the address of the instance alone, without {self.prefix}, ?, # or @"
 
     @property
