@@ -30,7 +30,7 @@ test: $(VENV)/.ready-dev $(NODE_TOOLS)
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/black --check -q .
-	$(BIN)/mypy dfrecord tests
+	$(BIN)/mypy dfrecord dfrecord_start.py tests
 
 docs: $(VENV)/.ready-dev
 	$(BIN)/python docs/generate.py

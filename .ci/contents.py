@@ -18,7 +18,7 @@ def main(dist: Path) -> int:
     tracked = set(subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines())
     facts = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     info = {f"{name}.dist-info/{file}" for file in facts}
-    program = {file for file in tracked if file.startswith("dfrecord/")}
+    program = {file for file in tracked if file.startswith("dfrecord/")} | {"dfrecord_start.py"}
     templates = {f"dfrecord/{file}" for file in tracked if file.startswith("templates/")}
     pages = {f"{name}.data/data/share/man/man1/{Path(file).name}" for file in tracked if file.startswith("docs/man/")}
     wrong = differing(wheel, set(zipfile.ZipFile(wheel).namelist()), program | templates | pages | info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from dfrecord.errors import stop_code
@@ -14,6 +15,8 @@ def main() -> None:
     if sys.stderr is None:  # closed (`2>&-`): nobody hears, the work is done all the same
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # until now, see `dfrecord_start`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         from dfrecord.cli import main as run
 
         run()

@@ -151,8 +151,91 @@ PLACES: dict[str, Exchange] = {
     "element in an element": exchange("system/user", f"<password>\n<value>\n{SECRET}\n</value>\n</password>", XML),
     "XML cut off": exchange("system/user", f"<user><name>a</name><password>{SECRET}", XML),
     "cookie without a sense": exchange(f"system/role?x={SECRET}", sent=(("Cookie", f"a={SECRET}"),)),
+    "header of a SOAP service": service({"headers": [{"type": "wsse", "name": "password", "data": SECRET}]}),
+    "ticket of a SOAP service": service({"headers": [{"type": "generic", "name": "Ticket", "data": SECRET}]}),
+    "header of a custom tool": service({"custom_tools": [{"name": "t", "headers": {"X-Acme": SECRET}}]}),
+    "parameter of a custom tool": service(
+        {"custom_tools": [{"name": "t", "parameters": [{"name": "api_key", "type": "string", "default": SECRET}]}]}
+    ),
+    "header of a language model": service({"extra_headers": {"X-Acme": SECRET}}),
+    "headers of a language model as text": service({"extra_headers": json.dumps({"X-Acme": SECRET})}),
+    "parameter of a language model": service({"extra_params": {"acme": SECRET}}),
+    "option of a driver": service({"driver_options": {"context": SECRET}}),
+    "raw secret of a warehouse": service({"oauth_client_secret_raw": SECRET, "oauth_token_expires_at": "x12345678"}),
+    "statement of a database": service({"statements": [f"ALTER USER x IDENTIFIED BY '{SECRET}'"]}),
+    "password of a directory": service({"bindpw": SECRET}),
+    "shared key": service({"psk": SECRET, "token_endpoint": "https://idp.example.com/oauth2/v12345678"}),
+    "code of a single sign-on": exchange("user/session", json.dumps({"service": "g", "params": {"code": SECRET}})),
+    "state of a single sign-on": exchange("user/session", json.dumps({"service": "g", "params": {"state": SECRET}})),
+    "header of a key": exchange(sent=(("X-Acme-Key", SECRET),)),
+    "fragment": exchange(f"system/role#access_token={SECRET}"),
+    "second line of settings": exchange("system/package", f"A=1\nDB_PASSWORD={SECRET}\n", "text/plain"),
+    "line of settings": exchange("system/package", f"[db]\npassword = {SECRET}\n", "text/plain"),
+    "URL in XML": exchange("system/user", f"<user><url>https://u:{SECRET}@h/</url></user>", XML),
+    "trace": exchange(
+        response=answered(
+            json.dumps(
+                {"error": {"trace": [f"#0 x.php(70): PDO->__construct('mysql:host=h', 'root', '{SECRET}', [])"]}}
+            ),
+            JSON,
+            500,
+        )
+    ),
+    "trace of a directory": refused(f"#1 x.php: ldap_bind(Resource id #5, 'cn=admin,dc=x', '{SECRET}...')"),
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
+
+
+BY_FORM = {
+    "private key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx7\nq8u+/==\n-----END RSA PRIVATE KEY-----",
+    "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2lnbmF0dXJl",
+    "GitHub": "ghp_0123456789abcdefghij0123456789abcdef",
+    "Slack": "xoxb-123456789012-abcdefghij",
+    "Amazon": "AKIAIOSFODNN7EXAMPLE",
+    "Google": "AIza" + "Sy0123456789abcdefghijklmnopqrstuvw",
+    "Databricks": "dapi0123456789abcdef0123456789abcdef",
+    "model": "sk-ant-api03-" + "0123456789abcdefghij",
+    "Stripe": "sk_live_0123456789abcdefghij",
+}
+
+
+@pytest.mark.parametrize("form", BY_FORM)
+@pytest.mark.parametrize("text", ["const x = `{}`;", "see {}, please", "{}"])
+def test_a_credential_is_known_by_its_form(form: str, text: str) -> None:
+    found = exchange(body=json.dumps({"name": "r", "description": text.format(BY_FORM[form])}))
+    redacted = written(found)
+    assert b"DFSECRET" in redacted
+    assert BY_FORM[form].encode() not in redacted
+    assert BY_FORM[form][-12:].encode() not in redacted
+
+
+def test_a_number_that_is_a_secret_becomes_text() -> None:
+    """JSON stays JSON; a short one is replaced in its own field only, and the same digits in a text as in any."""
+    config = '{"password": 1234567890, "pin": 4711, "port": 4711, "n": [1.5, 91234567890, 1234567890], '
+    config += '"t": "1234567890,\\"4711"}'
+    body = f'{{"resource": [{{"name": "x", "config": {config}}}]}}'
+    found = exchange("system/service", body)
+    redacted = redact_exchange(found, find([found], load()), load()).request.body.content
+    assert json.loads(redacted)["resource"][0]["config"] == {
+        "password": "DFSECRET_service_password_1",
+        "pin": "DFSECRET_service_pin_1",
+        "port": 4711,
+        "n": [1.5, "9DFSECRET_service_password_1", "DFSECRET_service_password_1"],
+        "t": 'DFSECRET_service_password_1,"4711',
+    }
+
+
+@pytest.mark.parametrize("format", formats())
+def test_a_number_that_is_a_secret_is_asked_for(format: str, tmp_path: Path) -> None:
+    body = json.dumps({"resource": [{"name": "x", "type": "x", "config": {"password": 1234567890, "pin": 4711}}]})
+    found = exchange("system/service", body, response=answered('{"resource":[{"id":7}]}', JSON, 201))
+    (tmp_path / "raw.har").write_bytes(b"".join(har_chunks([found])))
+    files = api.render(api.plan(api.read(tmp_path / "raw.har")), format)
+    content = b"".join(file.content for file in files)
+    assert b"DF_SERVICE_PASSWORD" in content
+    assert b"DF_SERVICE_PIN" in content
+    assert b"1234567890" not in content
+    assert b"4711" not in content
 
 
 def written(found: Exchange) -> bytes:
@@ -210,6 +293,19 @@ def test_no_script_holds_them(format: str, upsert: bool, raw: Path) -> None:
         assert SECRET.encode() not in output
 
 
+LONGER: dict[str, Exchange] = {  # what is found is more than the secret
+    "password with an at sign": service({"dsn": f"mongodb://u:p@{SECRET}@h:27017/db"}),
+    "password with a slash": service({"dsn": f"postgres://u:ab/{SECRET}@h:5432/db"}),
+    "webhook": service({"url": f"https://hooks.slack.com/services/T00000000/B00000000/{SECRET}"}),
+}
+
+
+@pytest.mark.parametrize("place", LONGER)
+def test_a_secret_is_found_with_what_belongs_to_it(place: str) -> None:
+    assert SECRET.encode() in content_of(LONGER[place])
+    assert SECRET.encode() not in written(LONGER[place])
+
+
 WORDS = "Sesam-Oeffne-Dich"
 WITHOUT_A_DIGIT: dict[str, Exchange] = {
     "curl option": service({"options": {"10005": f"user:{WORDS}"}}),
@@ -256,6 +352,13 @@ ORDINARY = [
     exchange(body=json.dumps({"value": "12345678", "name": "timeout_ms"})),
     refused('(SQL: insert into "role" ("name", "created_date") values (r12345678, 2026-11-23 23:09:33))'),
     exchange("system/role?filter=" + quote('name="tenant-12345678"')),
+    service({"oauth_token_expires_at": "2026-11-29 10:00:00", "token_lifetime": "3600000"}),
+    service({"token_endpoint": "https://idp.example.com/oauth2/v12345678/token"}),
+    service({"base_url": "http://h.example.com:8080/path12345678/x@y", "image": "oci://h:5000/a12345678@sha256"}),
+    script("password = password1234\ntoken = token1234\nprint(password, token)\n"),
+    script("call('abc12345:x', 'y12345678', 'z12345678')"),
+    exchange(sent=(("X-Cache-Key", "roles"), ("X-Acme-Key-Id", "k7Qp2Zr9k7Qp2Zr9"))),
+    exchange("system/role#/roles/12345678?page=12345678"),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
 ]
 

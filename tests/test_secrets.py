@@ -488,6 +488,36 @@ def test_a_script_shows_no_secret_that_the_server_repeats(format: str, in_json: 
         assert not shows(secret, output), output
 
 
+@pytest.mark.parametrize("in_batch", [True, False])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_script_shows_no_statement_of_a_database(format: str, in_batch: bool, tmp_path: Path) -> None:
+    """The values of other records may stand in it, as in what `dfrecord show` and a replay leave out, too."""
+    values = "(STATED, &#039;STATED (2)&#039;, 2026-11-23 23:09:33))"
+    refused = f"SQLSTATE[23000]: taken (name) (Connection: mysql, SQL: insert into &quot;user&quot; values {values}"
+    inner = {"context": {"error": [0], "resource": [{"code": "23000", "message": refused}]}}
+    error = {"code": 1000, "message": "Batch Error", **inner} if in_batch else {"code": 500, "message": refused}
+    script = rendered(FIXTURES / "01-create-user" / "recording.har", format, tmp_path)
+    with EchoServer(LOGIN, default=(500, json.dumps({"error": error}))) as echo:
+        done = run(script, format, {**SECRETIVE, "DF_BASE_URL": echo.url})
+        command = [sys.executable, "-m", "dfrecord", "replay", str(FIXTURES / "01-create-user" / "recording.har")]
+        notes = ["--created-file", str(tmp_path / "notes.jsonl")]
+        replay = subprocess.run(
+            [*command, "--base-url", echo.url, *notes],
+            env={**os.environ, **SECRETIVE},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+    assert done.returncode == FAILED.get(format, 1), done.stdout + done.stderr
+    output = " ".join((done.stdout + done.stderr).split())
+    if format == "http":
+        output = output.partition("requests processed")[0]
+    for told in (output, " ".join(replay.stderr.split())):
+        assert "SQLSTATE[23000]: taken (name)" in told
+        assert "STATED" not in told
+        assert "SQL:" not in told
+
+
 @pytest.mark.parametrize("options", [["--upsert", "--teardown"], ["--teardown"]], ids=["upsert", "plain"])
 @pytest.mark.parametrize("format", EVERY_OPTION)
 def test_a_name_that_holds_a_secret_is_not_noted(format: str, options: list[str], tmp_path: Path) -> None:
@@ -561,3 +591,38 @@ def test_a_plan_shows_no_secret(format: str, raw: Path, tmp_path: Path) -> None:
         for env, secret in given.items():
             if secret.startswith("GIVEN"):
                 assert not shows(secret, done.stdout + done.stderr), (env, done.stdout)
+
+
+def test_no_message_tells_the_password_of_an_address(tmp_path: Path) -> None:
+    """Neither a recorded one, where two instances were recorded, nor one that the person gave."""
+    entries = [
+        exchange_at(f"http://admin:S3cret-Pass-99@{host}/api/v2/system/role", number)
+        for number, host in enumerate(("one.example.com", "two.example.com"))
+    ]
+    (tmp_path / "two.har").write_bytes(b"".join(har_chunks(entries)))
+    for command in (
+        ["show", str(tmp_path / "two.har")],
+        ["record", "http://admin:S3cret-Pass-99@h:99999x", "-o", str(tmp_path / "x.har")],
+        ["record", "http://admin:S3cret-Pass-99@[h", "-o", str(tmp_path / "x.har")],
+        [
+            "replay",
+            str(FIXTURES / "02-provision-tenant" / "recording.har"),
+            "--base-url",
+            "http://admin:S3cret-Pass-99@127.0.0.1:9",
+        ],
+        [
+            "replay",
+            str(FIXTURES / "02-provision-tenant" / "recording.har"),
+            "--base-url",
+            "http://127.0.0.1:9?token=S3cret-Pass-99",
+        ],
+    ):
+        done = subprocess.run([sys.executable, "-m", "dfrecord", *command], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 2
+        assert done.stderr.startswith("dfrecord: ")
+        assert "S3cret-Pass-99" not in done.stdout + done.stderr
+
+
+def exchange_at(url: str, number: int) -> Exchange:
+    body = Body.recorded(b'{"resource": [{"name": "r"}]}')
+    return Exchange(number, Request("POST", url, Headers((("Content-Type", "application/json"),)), body), Response(201))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ import dfrecord
 from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
+from tests.doubles.wire import Answer
 from tests.recorder import RecordedSession
 from tests.test_end_to_end import environment
 from tests.test_settled import WAYS, runner
@@ -102,3 +106,112 @@ def test_what_else_is_sent_has_another_name() -> None:
     assert len({first, again, other}) == 3
     assert names("system/cache") == [first]
     assert json.dumps(first).isascii()
+
+
+def changing_between_clears(s: RecordedSession) -> None:
+    s.create("role", {"name": "first", "is_active": True})
+    s.call("DELETE", "system/cache/files")
+    s.create("role", {"name": "second", "is_active": True})
+    s.call("DELETE", "system/cache")
+
+
+@pytest.mark.parametrize("way", NOTING)
+def test_what_a_failed_run_did_not_clear_after_its_changes_is_cleared_by_the_next(way: str, tmp_path: Path) -> None:
+    clears = [("DELETE", "/api/v2/system/cache/files"), ("DELETE", "/api/v2/system/cache")]
+    role = ("POST", "/api/v2/system/role")
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        changing_between_clears(session)
+        script = runner(way, session, tmp_path, "--parameter", "tenant=first")
+        failed = 2 if way == "ansible" else 1
+        with refused(target, clears[0]):
+            script.run(target, code=failed)
+        assert calls(target) == [role, clears[0]]
+        RecordedSession(target).create("role", {"name": "second", "is_active": True})
+        target.reset_log()
+        if way in ("python", "replay"):
+            assert "2 other calls to send" in script.run(target, plan=True, code=3)
+        with refused(target, clears[1]):
+            script.run(target, code=failed)
+        assert calls(target) == clears
+        script.run(target)  # only what is left
+        assert calls(target) == [clears[1]]
+        script.run(target)
+        assert calls(target) == []
+        script.run(target, DF_TENANT="third")  # has nothing of the other's due, and something to change
+        assert calls(target) == [role, *clears]
+        script.run(target, teardown=True)
+        calls(target)
+        script.run(target)
+        assert [call for call in calls(target) if call != role] == clears
+
+
+@contextmanager
+def refused(df: DreamFactoryDouble, call: tuple[str, str]) -> Iterator[None]:
+    whole = df.answer
+
+    def refusing(method: str, target: str, *more: Any) -> Any:
+        if (method, target.partition("?")[0]) == call:
+            return Answer(500, {"error": {"code": 500, "message": "Not now."}}), method
+        return whole(method, target, *more)
+
+    df.answer = refusing  # type: ignore[method-assign, assignment]
+    yield
+    df.answer = whole  # type: ignore[method-assign]
+
+
+def answers_that_later_calls_need(s: RecordedSession) -> None:
+    [row] = s.call("POST", "db/_table/todo", {"resource": [{"title": "made"}]})["resource"]
+    s.call("PATCH", f"db/_table/todo/{row['id']}", {"title": "changed"})
+    s.create("role", {"name": "acme-role", "description": f"for row {row['id']}", "is_active": True})
+    s.call("DELETE", "system/cache")
+
+
+@pytest.mark.parametrize("way", NOTING)
+def test_what_a_call_answered_is_noted_for_those_that_need_it(way: str, tmp_path: Path) -> None:
+    todo = "/api/v2/db/_table/todo"
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        recorded.content.tables["db", "todo"] = {}
+        target.content.tables["db", "todo"] = {own: {"id": own, "title": "old"} for own in range(1, 41)}
+        session = RecordedSession(recorded)
+        answers_that_later_calls_need(session)
+        script = runner(way, session, tmp_path, "--filter", "api/v2", "--parameter", "tenant=acme")
+        with refused(target, ("PATCH", f"{todo}/41")):
+            script.run(target, code=2 if way == "ansible" else 1)
+        assert calls(target) == [("POST", todo), ("PATCH", f"{todo}/41")]
+        if way in ("python", "replay"):
+            assert "1 to create" in script.run(target, plan=True, code=3)
+        script.run(target)
+        rest = [("POST", "/api/v2/system/role"), ("DELETE", "/api/v2/system/cache")]
+        assert calls(target) == [("PATCH", f"{todo}/41"), *rest]
+        script.run(target)
+        assert calls(target) == []
+        script.run(target, DF_TENANT="globex")
+        assert calls(target) == [("POST", todo), ("PATCH", f"{todo}/42"), *rest]
+        assert [row["title"] for own, row in target.content.tables["db", "todo"].items() if own > 40] == ["changed"] * 2
+
+
+@pytest.mark.parametrize("way", NOTING)
+def test_no_secret_of_an_answer_is_noted_and_the_call_is_sent_again(way: str, tmp_path: Path) -> None:
+    secret = "4711471147"
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700, password=secret) as target:
+        for df in (recorded, target):
+            df.content.tables["db", "todo"] = {}
+        session = RecordedSession(recorded)
+        answers_that_later_calls_need(session)
+        script = runner(way, session, tmp_path, "--filter", "api/v2")
+        whole = target.answer
+
+        def telling(method: str, path: str, *more: Any) -> Any:
+            answer, verb = whole(method, path.replace(secret, "1"), *more)
+            if method == "POST" and "_table" in path:
+                answer = Answer(answer.status, {"resource": [{"id": int(secret)}]})
+            return answer, verb
+
+        target.answer = telling  # type: ignore[method-assign, assignment]
+        for _ in range(2):
+            script.run(target)
+            assert ("POST", "/api/v2/db/_table/todo") in calls(target)
+        kept = [json.loads(path.read_text()) for path in tmp_path.glob("*.postman_environment.json")]
+        notes = [value["value"] for each in kept for value in each["values"] if value["key"] == "DF_CREATED"]
+        assert secret not in "".join([*notes, *(path.read_text() for path in tmp_path.glob("*.jsonl"))])

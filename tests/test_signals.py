@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,39 @@ def test_a_signal_after_the_work_changes_nothing(number: int, tmp_path: Path) ->
     with DreamFactoryDouble(id_offset=9) as double:
         done = struck(COMMANDS["plan"], tmp_path / "out", double, start=start)
     assert (done.code, done.error) == (3, "")
+
+
+@pytest.mark.parametrize("module", ["dfrecord", "dfrecord.errors", "dfrecord.__main__", "dfrecord.cli", "click"])
+def test_ctrl_c_while_the_command_loads_prints_no_traceback(module: str) -> None:
+    """From the first module of ours on; before it, it is the interpreter's affair."""
+    [command] = entry_points(group="console_scripts", name="dfrecord")
+    start = f"""
+import os, signal, sys
+class Loading:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Loading())
+sys.argv = ["dfrecord", "formats"]
+from {command.module} import {command.attr}
+{command.attr}()
+"""
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+    assert done.returncode in (-signal.SIGINT, 130)
+    assert done.stdout == ""
+    assert done.stderr in ("", "dfrecord: stopped\n")
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    """As in what `nohup` or a shell script puts into the background."""
+    start = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.argv = ["dfrecord", "formats"]
+from dfrecord_start import main
+os.kill(os.getpid(), signal.SIGINT)
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "curl" in done.stdout

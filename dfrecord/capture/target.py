@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -48,6 +49,8 @@ class Target:
 
 def target_of(url: str, what: str = "URL") -> Target:
     """The target that a URL names. Raises UsageError unless it is http or https with a host and without credentials."""
+    if "@" in re.split("[/?#]", url.partition("://")[2] or url)[0]:
+        raise UsageError(f"{what}: must not hold a user name or password; log in in the browser")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -55,8 +58,6 @@ def target_of(url: str, what: str = "URL") -> Target:
         raise UsageError(f"{what} {url!r}: {error}; write it like https://df.example.com") from None
     if parts.scheme not in _PORTS or not parts.hostname:
         raise UsageError(f"{what} {url!r}: is not an http or https URL; write it like https://df.example.com")
-    if parts.username is not None:
-        raise UsageError(f"{what}: must not hold a user name or password; log in in the browser")
     start = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     start += f"#{parts.fragment}" if parts.fragment else ""
     try:

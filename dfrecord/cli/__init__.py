@@ -101,6 +101,8 @@ def _run() -> int:
         return _say(str(error), 2)
     except BrokenPipeError:
         return _broken_pipe()
+    except MemoryError:
+        return _say("there is not enough memory for what is in the input or in an answer", 1)
     except RecursionError:
         return _say("something in the input or in an answer is nested too deeply", 1)
     except OSError as error:

@@ -7,7 +7,7 @@ renderers and the replay turn it into requests. Recorded values appear only as t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cached_property
@@ -203,8 +203,8 @@ class Conventions:
 
     @property
     def address_rule(self) -> str:
-        """What is told of a base URL that was copied from the console, or that ends in the API's own path."""
-        return f"must be the address of the instance alone, without {self.prefix}, ? or #"
+        """What is told of a base URL that was copied from the console, ends in the API's path, or holds a password."""
+        return f"must be the address of the instance alone, without {self.prefix}, ?, # or @"
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -355,11 +355,11 @@ class Step:
     for ordinary steps. `entry` is the exchange it comes from, None when dfrecord added it.
 
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
-    upsert that is `only_after_changes` is sent when the run has changed something before it, and one with `once` unless
-    an earlier run noted under that name that it was sent. `makes` is the path below which a create's records stand, for
-    the teardown. `not_kept` are the fields of what it creates (each with the record's place in the batch) that the
-    recording shows with another value afterwards. `named_by` are the fields that name the records it creates on every
-    instance.
+    upsert that is `only_after_changes` is sent when the run has changed something before it, or when an earlier one
+    had and noted under the name `due` that it did not come so far; and one with `once` unless an earlier run noted
+    under that name that it was sent. `makes` is the path below which a create's records stand, for the teardown.
+    `not_kept` are the fields of what it creates (each with the record's place in the batch) that the recording shows
+    with another value afterwards. `named_by` are the fields that name the records it creates on every instance.
     """
 
     name: str
@@ -375,6 +375,7 @@ class Step:
     heading: Text | None = None
     wanted: Wanted | None = None
     only_after_changes: bool = False
+    due: str = ""
     once: str = ""
     makes: str = ""
     not_kept: tuple[tuple[int, str], ...] = ()
@@ -410,6 +411,8 @@ class Journey:
     """What the administrator did: steps in the order they run, the variables between them, and the residue.
 
     `offered_stem` is a word that the keys of several created records share: a person may want it as a parameter.
+    `gives` are, with a teardown, the lists with records that give rows to others (a role, a user's role in an app): by
+    the relation, which field of such a row is its id, and which one points to the record.
     `secrets` holds every recorded secret that must not stand in any output; it never leaves the process.
     """
 
@@ -424,6 +427,7 @@ class Journey:
     upsert: bool = False
     teardown: bool = False
     offered_stem: str = ""
+    gives: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     conventions: Conventions = Conventions()
 
@@ -470,10 +474,20 @@ class Journey:
         """Whether a step is left out that an earlier run noted as sent."""
         return any(step.once for step in self.steps)
 
+    @cached_property
+    def keeps_answers(self) -> bool:
+        """Whether runs note what later steps need of the answer to a call that is sent once."""
+        return any(step.once and step.captures for step in self.steps)
+
+    @cached_property
+    def dues(self) -> tuple[str, ...]:
+        """Under which names runs note the calls that follow changes, in their order."""
+        return tuple(step.due for step in self.steps if step.due)
+
     @property
     def keeps_notes(self) -> bool:
-        """Whether runs note what they do: to be undone, or not to be done twice."""
-        return self.teardown or self.sends_once
+        """Whether runs note what they do: to be undone, not to be done twice, or not to be forgotten."""
+        return self.teardown or self.sends_once or bool(self.dues)
 
     @cached_property
     def remakes_named(self) -> bool:

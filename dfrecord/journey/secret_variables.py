@@ -282,10 +282,10 @@ class SecretVariables:
             if path == self._catalog.session.password_field and not self._catalog.is_own_account(resource):
                 made = [account for account in self._accounts(siblings) if account in self._made]
                 self._made |= dict.fromkeys(made, (text, name))
-            return Var(name) if isinstance(leaf, str) else leaf
-        if isinstance(leaf, Number):
+            return Var(name)
+        if isinstance(leaf, Number) and not self._secrets.may_be_numbers:
             return leaf
-        parts = tuple(self._strings(leaf, Encoding.PLAIN))
+        parts = tuple(self._strings(text, Encoding.PLAIN))
         if not any(isinstance(part, Var) for part in parts):
             return leaf
         return (

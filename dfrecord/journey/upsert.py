@@ -16,6 +16,7 @@ from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
     Array,
+    Capture,
     Journey,
     Number,
     Object,
@@ -41,9 +42,9 @@ from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
-SENT_AFTER_CHANGES = "sent only by a run that changed something before it"
+SENT_AFTER_CHANGES = "sent only by a run that changed something before it, or goes on after one that did and failed"
 SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"
-SENT_ALWAYS = "sent by every run: a step needs an answer, and nothing tells whether it was done before"
+SENT_ALWAYS = "sent by every run: a step needs an answer that holds a secret, which no run notes"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
@@ -64,7 +65,7 @@ class _Upsert:
         self._residue: list[Residue] = []
         self._needed = {name for step in journey.steps for name in variables_of_step(step)}
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
-        self._always: set[str] = set()  # what calls answer that every run sends
+        self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
@@ -289,17 +290,25 @@ class _Upsert:
         )
         if is_session or step.kind is StepKind.READ:
             return step
-        needed = {capture.variable for capture in step.captures} & self._needed
-        if needed or not self._always.isdisjoint(variables_of_step(step)):
+        needed = tuple(capture for capture in step.captures if capture.variable in self._needed)
+        secret = any(self._variables[capture.variable].secret for capture in needed)
+        clears = step.kind is StepKind.CALL and step.request.method == "DELETE" and not needed
+        if secret or self._always.intersection(variables_of_step(step)):
             reason = SENT_ALWAYS
-            self._always |= needed
-        elif step.kind is StepKind.CALL and step.request.method == "DELETE" and any(other.wanted for other in before):
-            reason, step = SENT_AFTER_CHANGES, replace(step, captures=(), only_after_changes=True)
+            self._always |= {capture.variable for capture in needed}
+        elif clears and any(other.wanted for other in before):
+            reason = SENT_AFTER_CHANGES
+            step = replace(step, captures=(), only_after_changes=True, due=_noted_name(step))
         else:
-            name = f"{step.name} {sha256(repr(step.request).encode()).hexdigest()[:12]}"
-            reason, step = SENT_ONCE, replace(step, captures=(), once=name)
+            reason, step = SENT_ONCE, replace(step, captures=needed, once=_noted_name(step, needed))
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
+
+
+def _noted_name(step: Step, needed: tuple[Capture, ...] = ()) -> str:
+    """What names a call in the notes of runs, with other values another one, and with others needed of its answer."""
+    told = repr((step.request, [capture.pointer for capture in needed]))
+    return f"{step.name} {sha256(told.encode()).hexdigest()[:12]}"
 
 
 class _LaterWrites:

@@ -1,6 +1,7 @@
 """Values that stand beside a name inside free text: URLs, forms, connection strings, headers, code, YAML, HTML, SQL.
 
-It says what is written there, not what is secret; that the catalog judges by the names.
+It says what is written there, not what is secret; that the catalog judges by the names. What can be nothing but a
+credential gets a telling name.
 """
 
 from __future__ import annotations
@@ -14,12 +15,41 @@ _DIGIT = re.compile("[0-9]")
 _SCHEMES = re.compile("[Bb](?:earer|asic)|B(?:EARER|ASIC)")
 _NAME = r"[A-Za-z_][\w.-]{0,60}"
 _USER_INFO = re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/@"'<>\\]{3,200})@""")
+_USER_INFO_SIGNS = (  # that URLs do not allow there, and people write
+    re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/"'<>\\]{3,200})@"""),
+    re.compile(r"""://[^\s/:@"'<>\\]{0,200}:(?!\d{1,5}[/?#]|\$?\{)(?=[^\s/@]{0,200}/)([^\s@"'<>\\?#]{3,200})@"""),
+)
 _PARAMETER = re.compile(r"""(?:^|[?&#;])\s{0,9}([\w.\[\]%-]{1,60})=([\w.~+/=%@!*,:|-]{6,})(?=[&;#\s"'<>\\)]|$)""")
 _SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
 _QUOTED = re.compile(rf"""({_NAME})["']?\s{{0,9}}(?:=>|[:=])\s{{0,9}}(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
 _LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
+_SETTING = re.compile(
+    rf"""(?m)^[ \t]{{0,99}}(?:export[ ])?({_NAME})[ \t]{{0,9}}=[ \t]{{0,9}}"""
+    r"""([^\s,;()\[\]{}"'`]{6,})[ \t]{0,9}\r?$"""
+)
+_CODE = re.compile("[(){};]")
 _INPUT = re.compile(r"""\bname=["']([^"'<>]{1,60})["'][^<>]{0,500}?\bvalue=["']([^"'<>]{6,})["']""")
 _INSERT = re.compile(r"(?i)\binsert into \S{1,200} \(([^()]{1,4000})\) values \(([^\r\n]{1,20000})")
+_OF_A_USER = re.compile(
+    r"""(?i)\bidentified\s(?:with\s\S{1,60}\s)?(?:by|as)\s(?:password\s)?['"]([^'"\s]{6,200})['"]"""
+)
+_OF_A_CALL = re.compile(  # as PHP writes it into a trace, cut after 15 characters
+    r"""(?:\('\w{2,20}:\w{2,20}=[^'\n]{1,300}'|\bldap_bind\([^,()'\n]{0,60}), '[^'\n]{0,300}',[ ]"""
+    r"""'([^'\n]{3,200}?)(?:\.\.\.)?'"""
+)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!----)){16,20000}"
+    r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----)?"
+)
+_JWT = re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
+_ISSUED = ("AIza", "AKIA", "ASIA", "dapi", "gh", "glpat-", "shp", "sk-", "sk_live_", "rk_live_", "xox", "hooks.slack")
+_ISSUED_TOKEN = re.compile(
+    r"""(?<![\w-])(?:AIza[\w-]{35}|A[KS]IA[A-Z0-9]{16}|dapi[0-9a-f]{32}|gh[oprsu]_\w{36,}|github_pat_\w{22,}
+    |glpat-[\w-]{20,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sk-(?:ant|proj)-[\w-]{20,}|sk-[A-Za-z0-9]{32,}
+    |[rs]k_live_\w{20,}|xox[abeoprs]-[\w-]{10,})
+    |(?<=hooks\.slack\.com/services/)[\w/-]{20,}""",
+    re.VERBOSE,
+)
 _SET = re.compile(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
 _PROSE = re.compile(
     r"""(?i)(?<![.\w])(pass(?:word|wd|phrase|code)|pwd|secret|credentials?|(?:(?:api|access)[ _-]?)?(?:key|token))s?
@@ -40,13 +70,17 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
     """Name and value of each, where the value looks like none of a program's own words: it holds a digit, or letters of
     both kinds and a sign. With `words` any value is taken, since the text is no program.
 
-    What stands before the `@` of a URL is called `url_password`, what follows `Bearer` or `Basic`, `authorization`.
+    What stands before the `@` of a URL is called `url_password`, what follows `Bearer` or `Basic`, `authorization`, and
+    what is a credential by its form `private_key`, `jwt`, `token` or `password`.
     """
     if "@" in text and "://" in text:
         for password in _USER_INFO.findall(text):
             yield "url_password", password
             if "%" in password:
                 yield "url_password", unquote_plus(password.replace("+", "%2B"))
+        for written in _USER_INFO_SIGNS:
+            yield from (("url_password", password) for password in written.findall(text))
+    yield from _issued(text)
     if len(text) < _SHORTEST or not (words or is_uncommon(text)):
         return
     for name, value in _values(text):
@@ -57,6 +91,18 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
         value = (set_apart or following).rstrip(".:!?")
         if is_uncommon(value):
             yield name, value
+
+
+def _issued(text: str) -> Iterator[tuple[str, str]]:
+    """What can be nothing but a credential, whatever it is called: by its form, or by where it stands in a trace."""
+    if "PRIVATE KEY-----" in text:
+        yield from (("private_key", key) for key in _PRIVATE_KEY.findall(text))
+    if "eyJ" in text:
+        yield from (("jwt", token) for token in _JWT.findall(text))
+    if any(beginning in text for beginning in _ISSUED):
+        yield from (("token", token) for token in _ISSUED_TOKEN.findall(text))
+    if "', '" in text:
+        yield from (("password", password) for password in _OF_A_CALL.findall(text))
 
 
 def is_uncommon(value: str) -> bool:
@@ -94,6 +140,13 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
             yield name, double or single
     if ": " in text or ":\t" in text:
         yield from _LINE.findall(text)
+    if "=" in text:
+        is_code = _CODE.search(text) is not None
+        for name, value in _SETTING.findall(text):
+            if not (is_code and value.isidentifier()) or looks_made_up(value):  # the name of another variable
+                yield name, value
+    if "dentified" in text or "DENTIFIED" in text:
+        yield from (("password", value) for value in _OF_A_USER.findall(text))
     if "<" in text:
         for name, value in _INPUT.findall(text):
             yield name, html.unescape(value)

@@ -34,6 +34,8 @@ from dfrecord.system_api.catalog import Catalog, SecretRule
 PLACEHOLDER = re.compile(r"DFSECRET_([a-z0-9_]+)_[0-9]+")
 _PLACEHOLDER_BYTES = re.compile(PLACEHOLDER.pattern.encode())
 SHORTEST_FOUND_EVERYWHERE = 6
+_OF_NUMBERS = re.compile(r"-?[0-9][0-9.eE+-]*")
+_JSON_TOKEN = re.compile(rb'"(?P<text>(?:[^"\\]|\\.)*+)"(?P<colon>\s*:)?|-?[0-9][0-9.eE+-]*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,36 @@ class Secrets:
             yield Found(match.start(group), match.end(group), secret, is_base64, escaped)
 
     def redact(self, content: bytes) -> bytes:
-        """The bytes with every secret replaced by its placeholder."""
+        """The bytes with every secret replaced by its placeholder; JSON stays JSON."""
+        if self.may_be_numbers and content.lstrip()[:1] in (b"{", b"["):
+            content = self._numbers_as_text(content)
+        return self._redact(content)
+
+    @cached_property
+    def may_be_numbers(self) -> bool:
+        """Whether one of the secrets may stand in a number of JSON."""
+        return any(_OF_NUMBERS.fullmatch(value) for value in self.by_value)
+
+    def _numbers_as_text(self, content: bytes) -> bytes:
+        """JSON with a placeholder in quotes for each number that is or holds a secret; other bytes as they are."""
+        if isinstance(json_of(Body.recorded(content)), ValueError):
+            return content
+        pieces, at, field = [], 0, b""
+        for token in _JSON_TOKEN.finditer(content):
+            written = token[0]
+            if written[:1] == b'"':
+                field = token["text"] if token["colon"] else b""
+                continue
+            known = self.by_value.get(written.decode())
+            is_own = known is not None and field.decode("utf-8", "replace") in known.fields
+            redacted = known.placeholder.encode() if known and (known.everywhere or is_own) else self._redact(written)
+            field = b""
+            if redacted != written:
+                pieces += [content[at : token.start()], b'"', redacted, b'"']
+                at = token.end()
+        return b"".join([*pieces, content[at:]])
+
+    def _redact(self, content: bytes) -> bytes:
         pieces, at = [], 0
         for found in self.in_text(content):
             placeholder = found.secret.placeholder.encode()
@@ -282,6 +313,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     user_info = urlsplit(request.url).password
     if user_info:
         yield "password", "password", user_info
+    if "#" in request.url:
+        yield from _in_text(f"#{urlsplit(request.url).fragment}", catalog)
     for pair in request.query.split("&"):
         for name, value in parse_qsl(pair):
             if catalog.is_secret_parameter(name):
@@ -338,7 +371,7 @@ def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str,
             yield name, header, credentials or scheme
     elif lowered == catalog.session.api_key_header.lower():
         yield "console_api_key" if is_console_key(value, catalog) else "api_key", header, value
-    elif catalog.is_secret_header(header):
+    elif catalog.is_secret_header(header) or (looks_made_up(value) and catalog.is_secret_name(f"config.{header}")):
         yield _identifier(re.sub(r"^x-(dreamfactory-)?", "", lowered)), header, value
 
 
@@ -392,7 +425,9 @@ def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalo
         yield from _in_parts(body.content, headers.get("Content-Type") or "", resource, catalog)
         return
     if any(word in kind for word in ("csv", "xml", "separated", "excel")):
-        yield from _in_table(body.content.decode("utf-8-sig", "replace"), resource, catalog)
+        text = body.content.decode("utf-8-sig", "replace")
+        yield from _in_table(text, resource, catalog)
+        yield from _in_text(text, catalog)
         return
     tree = json_of(body)
     if not isinstance(tree, ValueError):
@@ -526,6 +561,12 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
         if not isinstance(leaf.value, (str, Number)):
             continue
         rule, holds_tokens, in_config = _known_of(leaf.resource, leaf.path, catalog)
+        applies = rule is not None and rule.applies(leaf.siblings)
+        named = "" if applies or not leaf.path.endswith(_VALUES) else _name_of_value(leaf, catalog)
+        if applies or named:
+            value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
+            field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
+            yield named or name_of_field(catalog, leaf.resource, field), field, value
         if isinstance(leaf.value, str):
             inside = "config." if in_config and "\n" not in leaf.value else ""  # no program
             if '"' in leaf.value and '":' in leaf.value.replace(" ", ""):
@@ -533,12 +574,9 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
             yield from _in_text(leaf.value, catalog, inside)
             if holds_tokens:
                 yield from _in_free_json(leaf.value, catalog)
-        applies = rule is not None and rule.applies(leaf.siblings)
-        named = "" if applies or not leaf.path.endswith("value") else _name_of_value(leaf, catalog)
-        if applies or named:
-            value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
-            field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
-            yield named or name_of_field(catalog, leaf.resource, field), field, value
+
+
+_VALUES = ("value", "default", "data")  # fields that hold what a `name` beside them tells
 
 
 @lru_cache(maxsize=4096)  # a recording has few fields, and each many times
@@ -548,13 +586,13 @@ def _known_of(resource: str | None, path: str, catalog: Catalog) -> tuple[Secret
 
 
 def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:
-    """What a field `value` is a secret of, by the name beside it or above it; empty when of none.
+    """What a field such as `value` is a secret of, by the name beside it or above it; empty when of none.
 
     `{"name": "stripe_secret_key", "value": "…"}`, `"credentials": {"user": "u", "value": "…"}`.
     """
     above, _, field = leaf.path.rpartition(".")
     name = leaf.siblings.get("name")
-    names = [name, above] if field == "value" else []
+    names = [name, above] if field in _VALUES else []
     return next(
         (
             _identifier(each.rpartition(".")[2])

@@ -26,8 +26,9 @@ SHOWN_LATER = "a later read shows what it made"
 DEFAULT_FILTER = "api/v2/system"
 LONGEST_MESSAGE = 20_000
 """Characters of what a server says that are told."""
-_STATEMENT = re.compile(r"\s*\((Connection: [^()]*, )?SQL: .*\)$", re.DOTALL)
-"""What a database's error ends with: the reason stands before it; in it the ids and values of one instance."""
+STATEMENT = r"\s?\((?:Connection: [^()]*, )?SQL: [\s\S]*"
+"""What a database's error ends with: the reason stands before it; in it the ids and values of one instance. Scripts
+leave it out, too: Python, jq and JavaScript read it alike."""
 
 
 class Reads(Enum):
@@ -271,7 +272,7 @@ def refusal(answer: Tree, reason: str, sent: Sequence[str] = ()) -> str:
 
 def _message(error: Object) -> str:
     message = error.get("message")
-    return _STATEMENT.sub("", html.unescape(message)) if isinstance(message, str) else "no message"
+    return re.sub(STATEMENT, "", html.unescape(message)) if isinstance(message, str) else "no message"
 
 
 def _outside_reason(url: str) -> str:

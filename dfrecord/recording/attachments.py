@@ -22,7 +22,7 @@ from typing import TypeAlias
 Attachments: TypeAlias = Callable[[str], bytes]
 
 # A body larger than this is no body of an admin session, and would have to fit into memory.
-LARGEST_BODY = 512 * 1024 * 1024
+LARGEST_BODY = 64 * 1024 * 1024
 
 # What zipfile raises on damaged and hostile archives.
 ARCHIVE_ERRORS = (

@@ -74,9 +74,9 @@ class Request:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, e.g. `http://127.0.0.1:8093`."""
+        """Scheme, host and port, e.g. `http://127.0.0.1:8093`; not what stands before an `@`, which may be a secret."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @property
     def path(self) -> str:

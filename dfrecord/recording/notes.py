@@ -20,7 +20,9 @@ class Notes:
             line = "other entries could not be read or had to be repaired"
         self._counts[line] = self._counts.get(line, 0) + 1
         numbers = self._entries.setdefault(line, [])
-        if number is not None and len(numbers) < _MOST_PER_SENTENCE:
+        if number in numbers:  # its request and its answer
+            self._counts[line] -= 1
+        elif number is not None and len(numbers) < _MOST_PER_SENTENCE:
             numbers.append(number)
 
     def sentences(self) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ from dfrecord.recording.unpack import CHUNK, BufferReader, inflated, limit_of, r
 _MOST_WRAPPINGS = 4
 
 _HEAD = 4096  # bytes that tell what it is
+_BLANK = b" \t\r\n"
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
 
 READ_AT_ONCE = 8 * 1024 * 1024
 """Files up to this size are read, larger ones mapped."""
@@ -156,6 +158,8 @@ def _stream(stream: BinaryIO, name: str) -> memoryview:
 def _kind(buffer: memoryview, name: str) -> str:
     """What the bytes are: har, flow, or a wrapping; raises UnreadableInput when it is none of them."""
     head = bytes(buffer[:_HEAD])
+    if not head.strip(_BLANK) and (blank := _BLANKS.match(buffer)):
+        head = bytes(buffer[blank.end() : blank.end() + _HEAD])
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if head.startswith(b"\x1f\x8b"):
@@ -169,7 +173,7 @@ def _kind(buffer: memoryview, name: str) -> str:
             return encoding
     if _FLOW.match(head):
         return "flow"
-    if head.lstrip(b" \t\r\n").startswith(b"{"):
+    if head.lstrip(_BLANK).startswith(b"{"):
         return "har"
     if not head.strip():
         raise UnreadableInput(f"{name}: holds only white space; there is nothing to read")

@@ -44,7 +44,7 @@ from dfrecord.renderers.python import functions_of
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import BRACKETS, environment
-from dfrecord.replaying import hiding, reconcile
+from dfrecord.replaying import hiding, kept, reconcile
 
 PLUGIN = "filter_plugins/dfrecord.py"
 
@@ -54,8 +54,8 @@ class Task:
     """What the playbook does for one step or lookup. `kind` is call, find, or ensure (a wanted state).
 
     Values are what `to_yaml` takes. `body` are the arguments of uri that give the body, `file` a body that is no text.
-    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `once` is the
-    expression of the line that notes that it was sent.
+    `keeps` are facts to set from the answer; `noted` says that the run notes what it creates and deletes, `sent` is the
+    expression of the line that notes that it was sent, `due` that of what is to be sent after the first change.
     """
 
     kind: str
@@ -75,7 +75,8 @@ class Task:
     keeps_when: list[str] = field(default_factory=list)
     keeps_vars: dict[str, Any] = field(default_factory=dict)
     noted: bool = False
-    once: str = ""
+    sent: str = ""
+    due: str = ""
     makes: Recorded | None = None
     # a search
     searches: Any = None
@@ -111,6 +112,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         logins=[tasks.step(step) for step in undo.logins],
         logouts=[tasks.step(step) for step in undo.logouts],
         teardown_headers=requests.headers(undo.headers, tasks.encoder),
+        gives={path: {name: list(own) for name, own in given.items()} for path, given in journey.gives.items()},
         residue=residue_lines(journey.residue),
         secrets=tasks.secrets(),
         made=tasks.made(),
@@ -129,6 +131,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     )
     filters = env.get_template("ansible/filters.py.j2").render(
         reconcile=functions_of(reconcile),
+        kept=functions_of(kept),
         hiding=functions_of(hiding),
         nesting=functions_of(nesting),
         text_escapes=functions_of(text_escapes),
@@ -197,7 +200,7 @@ class _Tasks:
         if adds_type:
             headers["Content-Type"] = Recorded()
         when = ["df_logs_in"] if self._journey.is_sign_on(step) else []
-        when += ["df_wrote"] if step.only_after_changes else []
+        when += [f"df_wrote or (df_created_file | df_due('{step.due}', df_base_url, df_for))"] if step.due else []
         when += [f"not (df_created_file | df_sent('{step.once}', df_base_url, df_for))"] if step.once else []
         reads = _always_runs(step)
         when += self._when_known(variables_of_step(step)) if reads else []
@@ -206,10 +209,13 @@ class _Tasks:
         keeps_given = own_token and not when and (step.kind is StepKind.LOGIN or self._journey.literal)
         noted = self._journey.teardown and not reads
         url, variables = requests.url(request.target, self.encoder), self.encoder.take_texts()
-        keeps = self._captures(step, "df_answer | df_json")
+        answer, notes_answer = "df_answer | df_json", bool(step.once and step.captures)
+        if notes_answer:
+            answer = f"((df_created_file | df_noted_answer('{step.once}', df_base_url, df_for)) or ({answer}))"
+        keeps = self._captures(step, answer)
         body |= {"return_content": True} if keeps else {}  # whatever type the answer says it is
         if self.tells_changes and not reads:
-            keeps["df_wrote"] = True
+            keeps["df_wrote"] = Template("{{ df_wrote or df_answer is not skipped }}") if notes_answer else True
         return Task(
             kind="call",
             title=step.title,
@@ -226,10 +232,11 @@ class _Tasks:
             changes=not reads,
             always_runs=reads,
             keeps=keeps,
-            keeps_when=["df_logs_in"] if keeps_given else [],
+            keeps_when=[] if notes_answer else [*when, *(["df_logs_in"] if keeps_given else [])],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
-            once=f"'{step.once}' | df_note_sent(df_base_url, df_for)" if step.once else "",
+            sent=self._note_answer(step) if notes_answer else _note("sent", step.once) or _note("done", step.due),
+            due=self._due_after(step) if step.once else "",
         )
 
     def _wanted(self, step: Step, wanted: Wanted) -> Task:
@@ -273,8 +280,19 @@ class _Tasks:
             keeps=self._wanted_facts(step),
             vars={**variables, **self.encoder.take_texts()},
             noted=self._journey.teardown and (creates or deletes),
+            due=self._due_after(step),
             makes=Recorded(step.makes) if step.makes else None,
         )
+
+    def _note_answer(self, step: Step) -> str:
+        """The expression of the line that notes that a call was sent, and what later steps need of its answer."""
+        places = ", ".join(f"[{self._place(capture.pointer)}]" for capture in step.captures)
+        secrets = "df_secrets" if self.secrets() else "{}"
+        return f"df_answer | df_json | df_note_answer('{step.once}', [{places}], df_base_url, df_for, {secrets})"
+
+    def _due_after(self, step: Step) -> str:
+        """The expression of the lines that note what is to be sent after the first change, if it is this step's."""
+        return _note("due", *(s.due for s in self._journey.steps[self._journey.steps.index(step) + 1 :] if s.due))
 
     def _about(self, step: Step, wanted: Wanted, *, creates: bool) -> dict[str, Any]:
         """The variables that say which record a wanted state is about, and how what becomes of it is told."""
@@ -373,3 +391,9 @@ def _always_runs(step: Step) -> bool:
 
 
 RENDERER = FunctionRenderer(".yml", "ansible-core 2.19 or later", render)
+
+
+def _note(word: str, *names: str) -> str:
+    """The expression of the lines that note calls with this word; empty without a name."""
+    given = [name for name in names if name]
+    return f"{given} | df_note_calls('{word}', df_base_url, df_for)" if given else ""

@@ -76,7 +76,7 @@ class Settings:
             values["df_teardown"] = _from_environment("DF_TEARDOWN", " == '1'")
         if self._journey.keeps_notes:
             values["df_created_file"] = _from_environment("DF_CREATED", " | default(df_recorded.df_created_file, true)")
-        if self._journey.sends_once:
+        if self._journey.sends_once or self._journey.dues:
             names = {v.env: self._names[v.name] for v in self._given if v.names_a_run}
             pairs = ", ".join(f"'{env}': [{name}, df_recorded.{name}]" for env, name in names.items())
             values["df_for"] = Template(f"{{{{ {{{pairs}}} | df_given_otherwise }}}}")
@@ -139,7 +139,7 @@ class Settings:
         if any(v.env == "DF_BASE_URL" for v in self._given):
             good = r"{{ df_base_url is match('https?://[^\s/]+') and df_base_url is not search('[\s]|/$') }}"
             checks.append(("DF_BASE_URL", good, "DF_BASE_URL must begin with http:// or https:// and hold no spaces"))
-            alone = f"{{{{ df_base_url is not search('[?#]|{re.escape(self._journey.conventions.prefix)}/*$') }}}}"
+            alone = f"{{{{ df_base_url is not search('[?#@]|{re.escape(self._journey.conventions.prefix)}/*$') }}}}"
             checks.append(("DF_BASE_URL", alone, f"DF_BASE_URL {self._journey.conventions.address_rule}"))
         for variable in self._given:
             if variable.type != "string" and variable.kind is not VariableKind.CAPTURE:

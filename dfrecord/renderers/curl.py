@@ -88,8 +88,9 @@ class Function:
     exported: bool = False
     document: str = ""
     makes: str = ""
-    only_after_changes: bool = False
+    due: str = ""
     once: str = ""
+    places: str = ""
     told_plainly: str = ""
 
 
@@ -227,8 +228,9 @@ class _Script:
             captures=tuple(self._capture(c.variable, c.pointer) for c in step.captures),
             document=document,
             makes=quote(step.makes) if step.makes else "",
-            only_after_changes=step.only_after_changes,
+            due=quote(step.due) if step.due else "",
             once=quote(step.once) if step.once else "",
+            places=quote(json.dumps([capture.pointer for capture in step.captures])) if step.once else "",
             told_plainly=quote(shown(step.title)) if step.once else "",
         )
 

@@ -17,7 +17,7 @@ from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOpti
 
 def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
     """The locustfile, as UTF-8. Raises UsageError when a user's template does not make valid Python."""
-    steps = tuple(replace(step, once="") for step in journey.steps)  # an iteration notes no calls
+    steps = tuple(replace(step, once="", due="") for step in journey.steps)  # an iteration notes no calls
     journey = replace(journey, steps=steps)
     names = name_variables(journey)
     kinds = [step.kind.value for step in journey.steps] + [step.resource for step in journey.steps if step.resource]

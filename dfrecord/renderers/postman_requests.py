@@ -53,9 +53,6 @@ if TYPE_CHECKING:
 UNFILTERABLE = frozenset('"\\(){},')
 """Characters that the value of a server-side filter cannot hold (system-api.md section 10)."""
 SKIPPED_IN_TEARDOWN = ['if (pm.variables.get("dfrecord_tearing_down")) pm.execution.skipRequest();']
-NEEDS_CHANGES = [
-    'if (!pm.variables.get("dfrecord_wrote")) pm.execution.skipRequest(); // nothing has changed before it'
-]
 
 
 @dataclass(frozen=True)
@@ -94,10 +91,11 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
         before += shop.script("session")
     if shop.journey.teardown and (step.name not in shop.undo.signs or _signs_off_midway(step, shop.journey)):
         before += SKIPPED_IN_TEARDOWN
-    if step.only_after_changes:
-        before += NEEDS_CHANGES
+    base = shop.names[_base(shop)]
+    if step.due:
+        before += shop.script("if_due", due=step.due, base=base)
     if step.once:
-        before += shop.script("once", once=step.once, base=shop.names[_base(shop)])
+        before += shop.script("once", once=step.once, base=base, dues=shop.journey.dues, captures=_captures(step, shop))
     body = step.request.body
     if isinstance(body, RawBody) and _is_scripted(body):
         before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
@@ -105,9 +103,11 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if step.captures:
         after = shop.script("keep", captures=_captures(step, shop), row_of_answer=step.wanted is not None)
     if shop.journey.teardown and (step.makes or step.kind is StepKind.DELETE):
-        after += shop.script("note", makes=step.makes, base=shop.names[_base(shop)])
+        after += shop.script("note", makes=step.makes, base=base)
     if step.once:
-        after += shop.script("sent", once=step.once, base=shop.names[_base(shop)])
+        after += shop.script("sent", once=step.once, base=base, captures=_captures(step, shop))
+    if step.due:
+        after += shop.script("done", due=step.due, base=base)
     notes = [*([f"Needs DF_YES=1: {step.danger}"] if step.danger else []), *step.notes]
     request = step.request if step.wanted is None else replace(step.request, body=_wanted_body(step, step.wanted, shop))
     item = _request_item(step.title, request, before, after, shop)
@@ -162,6 +162,7 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
             token_header=shop.journey.conventions.token_header,
             listed=shop.journey.listed,
             remakes_named=shop.journey.remakes_named,
+            gives=shop.journey.gives,
         ),
         shop.script("torn", base=base),
         shop,

@@ -41,7 +41,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import bounded, hiding, predicted, reconcile, undoing
+from dfrecord.replaying import bounded, hiding, kept, predicted, reconcile, undoing
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -138,6 +138,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         letters=_letters(journey),
         hides=any(variable.secret for variable in journey.variables),
         hiding=functions_of(hiding),
+        kept=functions_of(kept),
         nesting=functions_of(nesting),
         text_escapes=functions_of(text_escapes) if any(hasattr(text_escapes, name) for name in encoder.helpers) else "",
         in_xml=[string(env) for env in journey.in_xml],
@@ -243,6 +244,10 @@ class _Body:
             method, arguments = self._wanted(step, wanted, title)
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         arguments += [f"once={string(step.once)}"] if step.once else []
+        if step.once and step.captures:
+            places = (f"({_pointer(capture.pointer)},)" for capture in step.captures)
+            arguments.append(f"keeps=[{', '.join(places)}]")
+        arguments += [f"due={string(step.due)}"] if step.due else []
         if not self._journey.literal and (step.resource or "").endswith("_session"):
             arguments.append("signs_on=True")
         elif self._plans_calls and (acts_as := _acts_as(step)):
@@ -256,7 +261,7 @@ class _Body:
         else:
             arguments += self._changed_headers(headers, body.startswith("json="), step.kind)
         kept = [self._names.assigned(c.variable) for c in step.captures if self._journey.variable(c.variable).secret]
-        guard = self._names.guard(step) or ("df.wrote" if step.only_after_changes else "")
+        guard = self._names.guard(step) or ("df.wrote" if step.only_after_changes and not step.due else "")
         return Call(
             method=method,
             arguments=tuple(arguments),

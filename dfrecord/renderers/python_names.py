@@ -48,12 +48,12 @@ _MODULE_WORDS = (
         re.findall(
             r"\w+",
             """
-            parsed explain readable reason_of named hidden forms_of form_of
+            parsed explain without_statement readable reason_of named hidden forms_of form_of
             whole changes is_other unlike unseen row_changes taken field_changes value_changes differs objects_in
             items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
             rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
             changed_since given_otherwise noted_places relations_of rows_with references foreign_in at_place at_ids
-            with_new_ids new_id brought_up_to_date path_now without_place is_shy
+            with_new_ids new_id brought_up_to_date path_now without_place is_shy kept
             as_given within content_of OutOfBounds number boolean main annotations
             argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
             asdict dataclass field ExitStack Container
@@ -72,7 +72,7 @@ _CLIENT_WORDS = frozenset(
         """
         base_url session_token logs_in timeout verbose http self call find ensure change remove
         tear_down undo_headers created created_file outcomes summary wrote planning planned plan_summary predicted
-        secrets hidden forget_sent
+        secrets hidden forget_sent dues
         """,
     )
 )

@@ -12,6 +12,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from dfrecord.errors import UsageError
+from dfrecord.normalise.select import STATEMENT
 
 if TYPE_CHECKING:
     import jinja2
@@ -45,6 +46,7 @@ def environment(
         keep_trailing_newline=True,
     )
     env.filters.update(filters)
+    env.globals["statement"] = STATEMENT
     return env
 
 

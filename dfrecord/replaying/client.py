@@ -94,9 +94,9 @@ def address_of(base_url: str, conventions: Conventions) -> str:
     """The address that paths of the API are put behind. Raises UsageError when it is none."""
     address = base_url.rstrip("/")
     if not address.lower().startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {base_url}: must begin with http:// or https://")
-    if address.endswith(conventions.prefix) or "?" in address or "#" in address:
-        raise UsageError(f"--base-url {base_url}: {conventions.address_rule}")
+        raise UsageError("--base-url: must begin with http:// or https://")
+    if address.endswith(conventions.prefix) or not {*"?#@"}.isdisjoint(address):
+        raise UsageError(f"--base-url: {conventions.address_rule}")  # not the address itself: it may hold a secret
     return address
 
 

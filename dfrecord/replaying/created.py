@@ -8,8 +8,11 @@
     {"base_url": "https://…", "undone": "/api/v2/system/role/7", "now": {…}}                     it is as it was
     {"base_url": "https://…", "removing": "/api/v2/system/role", "key": {"name": "old"}, "id": 7, "record": {…}, …}
     {"base_url": "https://…", "undone": "/api/v2/system/role", "key": {"name": "old"}, "was": 7, "is": 12}   made anew
-    {"base_url": "https://…", "sent": "post_package 1f0c5a9b2e77"}      a call that no later run shall repeat
+    {"base_url": "https://…", "sent": "post_package 1f0c5a9b2e77"}      a call that no later run shall repeat, maybe
+                                                                        with what later steps need of its "answer"
     {"base_url": "https://…", "unsent": "post_package 1f0c5a9b2e77"}    a teardown: the next run shall send it again
+    {"base_url": "https://…", "due": "delete_cache 5d2a90c1be04"}       before the first change: to be sent after it
+    {"base_url": "https://…", "done": "delete_cache 5d2a90c1be04"}      it was sent
 
 A create that stays unsettled (the run was killed, or no answer came) is looked for by its key. Only an upsert notes it,
 as it has made sure that the record was not there; and only an upsert notes changes of what it found, as it has read it
@@ -148,17 +151,33 @@ class CreatedFile:
             if path in known:
                 self._append(deleted=path)
 
-    def sent(self) -> set[str]:
-        """What runs with the same parameters noted as sent (`Step.once`)."""
-        last: dict[str, bool] = {}
+    def sent(self) -> dict[str, Any]:
+        """What runs with the same parameters noted as sent (`Step.once`), with what was noted of the answer."""
+        return self._calls("sent", "unsent")
+
+    def due(self) -> set[str]:
+        """What they noted as to be sent after changes, and not as sent (`Step.due`)."""
+        return set(self._calls("due", "done"))
+
+    def _calls(self, word: str, other: str) -> dict[str, Any]:
+        """The calls that were noted last with this word, and not with the other."""
+        last: dict[str, dict[str, Any]] = {}
         for note in self._notes():
             if note.get("base_url") == self.base_url and (note.get("for") or {}) == self.made_for:
-                last |= {str(note[word]): word == "sent" for word in ("sent", "unsent") if word in note}
-        return {name for name, is_sent in last.items() if is_sent}
+                last |= {str(note[each]): note for each in (word, other) if each in note}
+        return {name: note.get("answer") for name, note in last.items() if word in note}
 
-    def note_sent(self, name: str) -> None:
+    def note_sent(self, name: str, answer: Any = None) -> None:
         """Note that no later run shall send it. Raises WorkFailed when it cannot be noted."""
-        self._append(made={"sent": name})
+        self._append(made={"sent": name} | ({} if answer is None else {"answer": answer}))
+
+    def note_due(self, name: str) -> None:
+        """Note before the first change that this is to be sent after it. Raises WorkFailed when it cannot be noted."""
+        self._append(made={"due": name})
+
+    def note_done(self, name: str) -> None:
+        """Note that it was sent."""
+        self._append(made={"done": name})
 
     def note_unsent(self, name: str) -> None:
         """Note that the next run shall send it again."""

@@ -38,6 +38,7 @@ from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
     UNKNOWN,
     Values,
+    as_tree,
     check_given,
     filled,
     filled_body,
@@ -80,7 +81,8 @@ class _Planner:
         check_first_step(journey, options)
         self._first_step = options.first_step
         notes = notes_of(self._journey, options, self._client, self._values)
-        self._sent_before: set[str] = notes.sent() if self._journey.sends_once else set()
+        self._sent_before: dict[str, Any] = notes.sent() if self._journey.sends_once else {}
+        self._due: set[str] = notes.due() if self._journey.dues else set()
         self._plain = {variable.name: variable for variable in journey.variables}
         numbers = {step.entry if not journey.upsert else step.name: n for n, step in enumerate(journey.steps, 1)}
         self._numbers = {s.name: numbers[s.name if journey.upsert else s.entry] for s in self._journey.steps}
@@ -177,12 +179,15 @@ class _Planner:
         return answered.tree
 
     def _call(self, step: Step) -> None:
+        for capture in step.captures if step.once in self._sent_before else ():
+            self._values[capture.variable] = member(as_tree(self._sent_before[step.once]), *capture.pointer)
         for capture in step.captures:
             self._values.setdefault(capture.variable, self._kept_token(step, capture) or UNKNOWN)
         if self._catalog.is_session(filled_text(step.request.target, self._values).partition("?")[0]):
             return
         number, title = self._numbers[step.name], self._title(step)
-        if step.once in self._sent_before or (step.only_after_changes and self._upserts and not self._would_write()):
+        follows_changes = step.only_after_changes and self._upserts and step.due not in self._due
+        if step.once in self._sent_before or (follows_changes and not self._would_write()):
             self._add(Planned(number, Action.NONE, title))
         else:
             kind = Action.CALL if self._upserts else _KINDS.get(step.kind, Action.CALL)

@@ -7,11 +7,13 @@ is read once more and compared with what was wanted: a server may answer 200 and
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dfrecord.errors import Stopped, UsageError, WorkFailed, stop_code
 from dfrecord.journey.model import (
@@ -22,12 +24,13 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
-from dfrecord.journey.teardown import teardown
+from dfrecord.journey.teardown import given_to_others, teardown
 from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.journey.upsert import upsert
-from dfrecord.replaying.client import Client, Connection, address_of
+from dfrecord.replaying.client import Answered, Client, Connection, address_of
 from dfrecord.replaying.compare import Comparison, Difference, shortened
 from dfrecord.replaying.created import CreatedFile
+from dfrecord.replaying.kept import kept
 from dfrecord.replaying.results import Outcome, Replayed, StepResult
 from dfrecord.replaying.sending import Refused, Sender
 from dfrecord.replaying.states import WantedStates
@@ -36,6 +39,7 @@ from dfrecord.replaying.target import Target
 from dfrecord.replaying.undo import Undo
 from dfrecord.replaying.values import (
     Values,
+    as_json,
     as_tree,
     check_given,
     filled_body,
@@ -194,7 +198,8 @@ class _Run:
     def _undo(self, session: UndoSession) -> Undo:
         headers = self.target.headers(session.headers)
         wrapper = self.journey.conventions.wrapper
-        return Undo(self.client, self.target, self.created, headers, wrapper, self.created.anew())
+        gives = given_to_others(self.journey, self.catalog)
+        return Undo(self.client, self.target, self.created, headers, wrapper, gives, self.created.anew())
 
     def left_to_undo(self) -> list[tuple[str, str]]:
         session = undo_session(self.journey)
@@ -265,9 +270,10 @@ class _Run:
         if result.number < self.options.first_step and step.kind not in (StepKind.LOGIN, StepKind.READ):
             self._find_captures(step)
             return replace(result, message=f"before --from {self.options.first_step}")
-        if step.only_after_changes and not self.sender.wrote:
+        if step.only_after_changes and not self.sender.wrote and step.due not in self._due:
             return replace(result, message="nothing has changed before it")
         if step.once and step.once in self._sent:
+            self.sender.capture(step, as_tree(self._sent[step.once]))
             return replace(result, message=f"sent before, as {self.created.path} notes")
         return self.make_true(step, step.wanted, result) if step.wanted else self._plain(step, result)
 
@@ -278,17 +284,31 @@ class _Run:
         except WorkFailed as error:
             raise Refused(answered, str(error)) from None
         if step.once:
-            self.created.note_sent(step.once)
+            self._note_sent(step, answered)
+        if step.due:
+            self.created.note_done(step.due)
         differences = self.comparison.answers(step, answered)
         outcome = Outcome.DIFFERS if differences else Outcome.DONE
         return replace(result, outcome=outcome, differences=tuple(differences))
 
     # ---------------------------------------------------------------- the end
 
+    def _note_sent(self, step: Step, answered: Answered) -> None:
+        """Not where what later steps need of the answer holds a secret: then the next run has to ask again."""
+        answer = kept(as_json(answered.tree), [capture.pointer for capture in step.captures]) if step.captures else None
+        told = json.dumps(answer)
+        if self._hidden(told) == told:
+            self.created.note_sent(step.once, answer)
+
     @cached_property
-    def _sent(self) -> set[str]:
+    def _sent(self) -> dict[str, Any]:
         """What an earlier run noted as sent; read before this one notes anything."""
         return self.created.sent()
+
+    @cached_property
+    def _due(self) -> set[str]:
+        """What is to be sent after the changes of earlier runs, which did not come so far."""
+        return self.created.due()
 
     @cached_property
     def _told(self) -> Journey:
@@ -297,6 +317,8 @@ class _Run:
 
     def _find_captures(self, step: Step) -> None:
         """What a step that is not run again captured, from the record that it made before, or the session that is."""
+        if step.once and step.once in self._sent:
+            self.sender.capture(step, as_tree(self._sent[step.once]))
         for capture in step.captures:
             if capture.pointer[-1] in self.catalog.session.token_fields:
                 token = [self.values[name] for name in self.sender.tokens_of(step)]

@@ -57,6 +57,11 @@ class Sender:
         headers = self.target.headers(step.request.headers)
         if step.wanted and body is not None:
             headers.append(("Content-Type", "application/json"))
+        may_change = not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
+        if may_change and not self.wrote:  # this run may be stopped before it sends what follows changes
+            for later in self.journey.steps[self.journey.steps.index(step) + 1 :]:
+                if later.due:
+                    self.created.note_due(later.due)
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
@@ -65,7 +70,7 @@ class Sender:
         if not answered.succeeded:
             words = refusal(answered.tree, answered.reason, self._names_of(step))
             raise Refused(answered, f"{answered.status} {words}")
-        self.wrote = self.wrote or not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
+        self.wrote = self.wrote or may_change
         return answered
 
     def _names_of(self, step: Step) -> list[str]:

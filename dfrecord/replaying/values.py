@@ -173,7 +173,7 @@ def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
-def as_tree(record: dict[str, Any]) -> Tree:
+def as_tree(record: Any) -> Tree:
     """Plain JSON as a tree."""
     return parse_json(json_bytes(record))
 

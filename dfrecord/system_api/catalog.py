@@ -291,6 +291,8 @@ class Catalog:
         for rule in known.secrets if known else ():
             if rule.path == field_path:
                 return rule
+            if rule.path.endswith(".*") and field_path.startswith(rule.path[:-1]):
+                return None if field_path[len(rule.path) - 1 :].lower() in rule.unless.get("name", ()) else rule
         if known and field_path in known.may_hold_secrets:
             return None
         if not self.is_secret_name(field_path):
@@ -383,8 +385,9 @@ class Catalog:
         It finds too much rather than too little: any telling word in a name, passwords in URLs and parameters, and
         texts that look like a token; in free text any telling word, and any run of letters and digits like a token.
         """
-        own = {rule.path.rpartition(".")[2].removesuffix("[]") for rule in facts.secrets if "[]" not in rule.path}
-        lists = {rule.path.partition("[]")[0].rpartition(".")[2] for rule in facts.secrets if "[]" in rule.path}
+        paths = [rule.path.removesuffix(".*") for rule in facts.secrets]
+        own = {path.rpartition(".")[2].removesuffix("[]") for path in paths if "[]" not in path}
+        lists = {path.partition("[]")[0].rpartition(".")[2] for path in paths if "[]" in path}
         rules = self._facts.secret_words
         words = "|".join(map(re.escape, sorted({*own, *rules.last, *rules.in_config})))
         rows = [f'"(?:{"|".join(map(re.escape, sorted(lists)))})":\\[[^\\]]'] if lists else []

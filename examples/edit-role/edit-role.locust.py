@@ -398,16 +398,25 @@ def explain(
     answer = parsed(text)
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        first_line = next(iter(text.strip().splitlines()), "")[:20000]
+        first_line = without_statement(next(iter(text.strip().splitlines()), ""))
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
+    words = [readable(hidden(without_statement(str(error.get("message", "")))))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
     for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
+            message = readable(hidden(without_statement(str(record["message"]))))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
     return hidden("\n".join(words))[:20000]
+
+
+def without_statement(message: str) -> str:
+    """A server's message without the statement that its database refused: other records' values may stand in it."""
+    return re.sub(
+        "\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*",
+        "",
+        html.unescape(message[:20000]),
+    )
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -843,9 +852,9 @@ def prepare(environment: Any, **more: Any) -> None:
         found.append(
             "set DF_BASE_URL (or --host) to an address that begins with http:// or https://"
         )
-    elif host.rstrip("/").endswith("/api/v2") or {"?", "#"} & set(host):
+    elif host.rstrip("/").endswith("/api/v2") or {*"?#@"} & set(host):
         found.append(
-            "DF_BASE_URL (or --host) must be the address of the instance alone, without /api/v2, ? or #"
+            "DF_BASE_URL (or --host) must be the address of the instance alone, without /api/v2, ?, # or @"
         )
     try:
         float(os.environ.get("DF_WAIT") or 0)

@@ -747,16 +747,25 @@ def explain(
     answer = parsed(text)
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        first_line = next(iter(text.strip().splitlines()), "")[:20000]
+        first_line = without_statement(next(iter(text.strip().splitlines()), ""))
         return readable(f"{reason or ''} {hidden(first_line)[:200]}")
-    words = [readable(hidden(html.unescape(str(error.get("message", ""))[:20000])))]
+    words = [readable(hidden(without_statement(str(error.get("message", "")))))]
     context = error.get("context")
     records = context.get("resource") if isinstance(context, dict) else None
     for number, record in enumerate(records[:100] if isinstance(records, list) else []):
         if isinstance(record, dict) and "message" in record:
-            message = readable(hidden(html.unescape(str(record["message"])[:20000])))
+            message = readable(hidden(without_statement(str(record["message"]))))
             words.append(f"  record {number + 1}{named(sent, number)}: {message}")
     return hidden("\n".join(words))[:20000]
+
+
+def without_statement(message: str) -> str:
+    """A server's message without the statement that its database refused: other records' values may stand in it."""
+    return re.sub(
+        "\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*",
+        "",
+        html.unescape(message[:20000]),
+    )
 
 
 def named(sent: bytes | None, number: int) -> str:
@@ -1235,11 +1244,11 @@ def main(argv: list[str] | None = None) -> int:
         problems.append(f"set {', '.join(missing)} first")
     elif not arguments.base_url.lower().startswith(("http://", "https://")):
         problems.append("DF_BASE_URL must begin with http:// or https://")
-    elif arguments.base_url.rstrip("/").endswith("/api/v2") or {"?", "#"} & set(
+    elif arguments.base_url.rstrip("/").endswith("/api/v2") or {*"?#@"} & set(
         arguments.base_url
     ):
         problems.append(
-            "DF_BASE_URL must be the address of the instance alone, without /api/v2, ? or #"
+            "DF_BASE_URL must be the address of the instance alone, without /api/v2, ?, # or @"
         )
     for name, value in needed.items():
         if str(value).encode("utf-8", "replace").decode() != str(value):

@@ -445,7 +445,7 @@ check_environment() {
   DF_BASE_URL=${DF_BASE_URL%/}
   case $DF_BASE_URL in
     *[[:cntrl:][:space:]]*) die 2 'DF_BASE_URL must not hold spaces; nothing was sent' ;;
-    *[?#]* | *'/api/v2') die 2 'DF_BASE_URL must be the address of the instance alone, without /api/v2, ? or #; nothing was sent' ;;
+    *[?#@]* | *'/api/v2') die 2 'DF_BASE_URL must be the address of the instance alone, without /api/v2, ?, # or @; nothing was sent' ;;
     http://[!/]* | https://[!/]*) ;;
     *) die 2 'DF_BASE_URL must begin with http:// or https://; nothing was sent' ;;
   esac
@@ -530,7 +530,10 @@ explain() {
     answer=$(without_secrets "${answer:0:4000}") # before it is cut
   fi
   printf '%s\036%s' "$answer" "${json:-}" | jq --raw-input --slurp --raw-output '
-    def words: (.message | strings), (.context | objects | select(has("resource") | not) | .. | strings);
+    # the statement that a database refused is left out: values of other records may stand in it
+    def words:
+      ((.message | strings), (.context | objects | select(has("resource") | not) | .. | strings))
+      | sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*"; "");
     def plain:
       reduce (["&lt;", "<"], ["&gt;", ">"], ["&quot;", "\""], ["&#039;", "\u0027"], ["&#39;", "\u0027"],
           ["&#x27;", "\u0027"], ["&amp;", "&"])
@@ -545,7 +548,7 @@ explain() {
             | [($sent // [])[.key] | objects | .email, .name, .path | strings][0] as $name
             | "record \(.key + 1)\(if $name then " (\($name))" else "" end): \([.value | objects | words] | select(. != []) | join(" "))")
         | select(. != "") ]
-    | if . == [] then [$text | split("\n")[0] // "" | .[:200]] else . end
+    | if . == [] then [$text | split("\n")[0] // "" | sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*"; "") | .[:200]] else . end
     | map(plain | .[:20000]) | .[:100] | join("\n  ")'
 }
 

@@ -108,6 +108,40 @@ def test_hostile_input_is_read_or_refused(make: Callable[[], bytes], tmp_path: P
     assert {file.name for file in tmp_path.iterdir()} <= {"input.har", "out.har"}
 
 
+def test_white_space_before_a_recording_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "input.har").write_bytes(b" \r\n\t" * MEGABYTE + har(entry()))
+    assert len(read(tmp_path / "input.har").exchanges) == 1
+
+
+def test_too_little_memory_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "input.har"
+    path.write_bytes(
+        har(entry(sent=json.dumps({"resource": [{"name": "x" * 40 * MEGABYTE}]}), kind="application/json"))
+    )
+
+    def in_little_memory() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (192 * MEGABYTE, 192 * MEGABYTE))
+
+    command = [sys.executable, "-m", "dfrecord", "render", str(path), "-f", "python", "-o", str(tmp_path / "out.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=in_little_memory, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr == "dfrecord: there is not enough memory for what is in the input or in an answer\n"
+    assert {file.name for file in tmp_path.iterdir()} == {"input.har"}
+
+
+def test_a_large_body_in_an_archive_is_left_out(tmp_path: Path) -> None:
+    told = entry()
+    told["response"] = {"status": 200, "headers": [], "content": {"mimeType": "text/plain", "_file": "a.txt"}}
+    told["request"] = {"method": "POST", "url": "http://h/api/v2/system/role", "postData": {"_file": "a.txt"}}
+    with zipfile.ZipFile(tmp_path / "input.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("har.har", har(told))
+        archive.writestr("a.txt", bytes(65 * MEGABYTE))
+    recording = read(tmp_path / "input.zip")
+    [exchange] = recording.exchanges
+    assert not exchange.response.body.content
+    assert recording.notes == ("entry 0: a body was left out: the file 'a.txt' in the archive is too large",)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -99,12 +99,14 @@ def test_given_session_token_is_used_and_neither_logged_in_nor_out(format: str, 
 @pytest.mark.parametrize("format", FORMATS)
 def test_address_of_the_api_or_the_console_is_refused(format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path)
-    rule = "must be the address of the instance alone, without /api/v2, ? or #"
+    rule = "must be the address of the instance alone, without /api/v2, ?, # or @"
     with EchoServer() as echo:
-        for copied in ("/api/v2/", "/dreamfactory/dist/#/home"):
-            done = run(script, format, {"DF_BASE_URL": echo.url + copied, "DF_EMAIL": "a@b.c", "DF_PASSWORD": "p"})
+        addresses = [echo.url + copied for copied in ("/api/v2/", "/dreamfactory/dist/#/home")]
+        for address in (*addresses, echo.url.replace("://", "://admin:S3cret-Pass-99@")):
+            done = run(script, format, {"DF_BASE_URL": address, "DF_EMAIL": "a@b.c", "DF_PASSWORD": "p"})
             assert done.returncode != 0
             assert rule in " ".join((done.stdout + done.stderr).split())
+            assert "S3cret-Pass-99" not in done.stdout + done.stderr
         assert echo.received == []
 
 

@@ -151,8 +151,9 @@ def test_a_redirect_is_not_followed_and_says_where_it_leads() -> None:
 
 def test_address_is_that_of_the_instance_alone() -> None:
     assert address_of("HTTPS://df.example.com/df//", Conventions()) == "HTTPS://df.example.com/df"
-    for copied in ("/api/v2", "/api/v2/", "/dreamfactory/dist/#/home", "/?x=1"):
-        with pytest.raises(UsageError, match="must be the address of the instance alone, without /api/v2"):
+    for copied in ("/api/v2", "/api/v2/", "/dreamfactory/dist/#/home", "/?token=S3cret-Pass-99", ":S3cret-Pass-99@h"):
+        with pytest.raises(UsageError, match="must be the address of the instance alone, without /api/v2") as told:
             address_of(f"https://df.example.com{copied}", Conventions())
+        assert "S3cret-Pass-99" not in str(told.value)
     with pytest.raises(UsageError, match="must begin with http:// or https://"):
         address_of("df.example.com", Conventions())

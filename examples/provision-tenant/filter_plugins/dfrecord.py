@@ -34,19 +34,24 @@ class FilterModule:
             "df_failure": failure,
             "df_first": first,
             "df_given_otherwise": given_otherwise,
+            "df_giving": giving,
             "df_header": header,
             "df_hits": hits,
             "df_in_list": in_list,
             "df_json_inside": json_inside,
             "df_letters": letters,
             "df_note": notes,
-            "df_note_sent": note_sent,
+            "df_due": is_due,
+            "df_note_answer": note_answer,
+            "df_note_calls": note_calls,
+            "df_noted_answer": noted_answer,
             "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
             "df_record": there,
             "df_searches": searches,
             "df_sent": was_sent,
+            "df_taken_rows": taken_rows,
             "df_typed": typed,
             "df_missing": unset,
             "df_unwritable": unwritable,
@@ -260,13 +265,18 @@ def explain(failed: dict[str, Any], rows: list[str], shown: Callable[..., str]) 
         if 300 <= failed["status"] < 400:
             return shown(f"redirected to {failed.get('location')}, which is not followed")
         text = str(failed.get("msg", "")).rpartition("]: ")[2] if told is None else json.dumps(told, ensure_ascii=False)
-        return shown(text[:20000])[:200]
-    words = [shown(html.unescape(str(error.get("message", ""))[:20000]))]
+        return shown(without_statement(text))[:200]
+    words = [shown(without_statement(str(error.get("message", ""))))]
     for number, record in enumerate(listed(error.get("context"), rows)[:100]):
         if isinstance(record, dict) and "message" in record:
-            message = shown(html.unescape(str(record["message"])[:20000]))
+            message = shown(without_statement(str(record["message"])))
             words.append(f"record {number + 1}{named(failed, rows, number, shown)}: {message}")
     return "; ".join(words)[:20000]
+
+
+def without_statement(message: str) -> str:
+    """A server's message without the statement that its database refused: other records' values may stand in it."""
+    return re.sub("\\s?\\((?:Connection: [^()]*, )?SQL: [\\s\\S]*", "", html.unescape(message[:20000]))
 
 
 def named(failed: dict[str, Any], rows: list[str], number: int, shown: Callable[..., str]) -> str:
@@ -309,6 +319,24 @@ def created(file: str, base_url: str) -> list[str]:
     return list(paths)[::-1]
 
 
+def giving(paths: list[str], gives: dict[str, dict[str, list[str]]]) -> list[str]:
+    """What to read of these records to know the rows that they give to others."""
+    lists = [(path, gives.get(path.rpartition("/")[0], {})) for path in paths]
+    return [f"{path}?related={','.join(relations)}" for path, relations in lists if relations]
+
+
+def taken_rows(result: dict[str, Any], gives: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """What to send so that these rows go: without the record they would point to nothing."""
+    found = []
+    for read in result.get("results", []):
+        path, record = str(read.get("item", "")).partition("?")[0], answer(read)
+        relations = gives.get(path.rpartition("/")[0], {}).items() if isinstance(record, dict) else ()
+        rows = {name: [{own: row[own], parent: None} for row in record.get(name) or []] for name, (own, parent) in relations}
+        if any(rows.values()):
+            found.append({"path": path, "rows": {name: taken for name, taken in rows.items() if taken}})
+    return found
+
+
 def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
     """The parameters that have another value than the recorded one, as text."""
     return {
@@ -320,13 +348,48 @@ def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
 
 def was_sent(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
     """Whether a run with the same parameters noted that it sent this."""
-    told = [note for note in noted(file, base_url) if name in (note.get("sent"), note.get("unsent"))]
-    return ["sent" in note for note in told if (note.get("for") or {}) == made_for][-1:] == [True]
+    return bool(noted_as(file, "sent", "unsent", name, base_url, made_for))
 
 
-def note_sent(name: str, base_url: str, made_for: dict[str, str]) -> str:
-    """The line that notes that no later run with the same parameters shall send this."""
-    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), "sent": name}])
+def noted_answer(file: str, name: str, base_url: str, made_for: dict[str, str]) -> Any:
+    """What such a run noted of the answer; None where no run did."""
+    return noted_as(file, "sent", "unsent", name, base_url, made_for).get("answer")
+
+
+def is_due(file: str, name: str, base_url: str, made_for: dict[str, str]) -> bool:
+    """Whether a run with the same parameters changed something before this call, and noted no more that it sent it."""
+    return bool(noted_as(file, "due", "done", name, base_url, made_for))
+
+
+def noted_as(file: str, word: str, other: str, name: str, base_url: str, made_for: dict[str, str]) -> dict[str, Any]:
+    """The last note of runs with the same parameters about this call; {} where it has the other word."""
+    told = [note for note in noted(file, base_url) if name in (note.get(word), note.get(other))]
+    last = [note for note in told if (note.get("for") or {}) == made_for][-1:]
+    return last[0] if last and word in last[0] else {}
+
+
+def note_answer(
+    answer: Any,
+    name: str,
+    places: list[list[str | int]],
+    base_url: str,
+    made_for: dict[str, str],
+    secrets: dict[str, Any],
+) -> str:
+    """The line that notes that this was sent, with what later steps need of the answer.
+
+    Empty where that holds a secret: then the next run has to ask again.
+    """
+    note = {"sent": name, "answer": kept(answer, [tuple(place) for place in places])}
+    told = json.dumps(note)
+    if note["answer"] is None or hidden(told, {str(value): "(a secret)" for value in secrets.values() if value}) != told:
+        return ""
+    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), **note}])
+
+
+def note_calls(names: list[str], word: str, base_url: str, made_for: dict[str, str]) -> str:
+    """The lines that note for runs with the same parameters that these calls were sent, or are to be."""
+    return lines_of([{"base_url": base_url, **({"for": made_for} if made_for else {}), word: name} for name in names])
 
 
 def note_unsent(file: str, base_url: str) -> str:
@@ -648,4 +711,20 @@ def items_of(value: Any) -> list[Any]:
 def plain(value: Any) -> str:
     """A scalar as text, in which 1, "1" and true are the same."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def kept(answer: Any, places: list[tuple[str | int, ...]]) -> Any:
+    """The answer with nothing but what stands at these places (keys and positions); None where one has no value."""
+    if () in places:
+        return answer
+    parts = {}
+    for key in dict.fromkeys(place[0] for place in places):
+        try:
+            part = kept(answer[key], [place[1:] for place in places if place[0] == key])
+        except (KeyError, IndexError, TypeError):
+            part = None
+        if part is None:
+            return None
+        parts[key] = part
+    return [parts.get(position) for position in range(len(answer))] if isinstance(answer, list) else parts
 
