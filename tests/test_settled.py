@@ -291,19 +291,19 @@ def test_what_is_renamed_more_than_once_is_known_by_each_name_in_turn(way: str, 
         s.call("PUT", f"system/user/{own}", {"email": "u@example.com", "username": "u@example.com"})
         s.call("PUT", f"system/user/{own}", {"phone": "1"})
         script = runner(way, s, tmp_path)
-        empty, secret = target.state(), {"DF_USER_PASSWORD": PASSWORD}
+        empty = target.state()
         for lost, goes_on in (("/limit", False), ("/role", False), ("/user", True)):
             with LostAnswers(target, lost):
-                script.run(target, code=1, **secret)
+                script.run(target, code=1, DF_USER_PASSWORD=PASSWORD)
             if goes_on:
-                script.run(target, **secret)
+                script.run(target, DF_USER_PASSWORD=PASSWORD)
                 assert portable(target.state()) == portable(recorded.state())
-            script.run(target, teardown=True, **secret)
+            script.run(target, teardown=True, DF_USER_PASSWORD=PASSWORD)
             assert without_dates(target.state()) == without_dates(empty), lost
-        script.run(target, **secret)
+        script.run(target, DF_USER_PASSWORD=PASSWORD)
         RecordedSession(target).create("role", {"name": "wrong", "description": "somebody's"})
         target.reset_log()
-        script.run(target, **secret)
+        script.run(target, DF_USER_PASSWORD=PASSWORD)
         assert target.writes == []
 
 
