@@ -204,3 +204,27 @@ def test_rows_that_trade_their_verbs_are_told_from_others_by_their_filters(
         assert went(s, format, True, target, tmp_path) == ""
         masks = [(row["verb_mask"], row["filters"][0]["value"]) for row in rows_of(target)["changed"]]
         assert sorted(masks) == sorted([*others, (3, "a"), (1, "b")])
+
+
+@pytest.mark.parametrize(("then", "others", "whole"), [((3, 1), (), True), ((3, 7, 1), (15, 31), False)])
+@pytest.mark.parametrize(("format", "upsert"), CASES)
+def test_rows_without_filters_trade_their_verbs(
+    format: str, upsert: bool, then: tuple[int, ...], others: tuple[int, ...], whole: bool, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df, masks in ((recorded, sorted(then)), (target, (*others, *then))):
+            s = RecordedSession(df)
+            services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+            rows = [{**ROW, "service_id": services["db"], "verb_mask": mask, "filters": []} for mask in masks]
+            s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": rows})
+        s = RecordedSession(recorded)
+        s.call("GET", "system/service?fields=id,name")
+        found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
+        path = f"system/role/{found['changed']}"
+        shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")["role_service_access_by_role_id"]
+        sent = [
+            {**(row if whole else {"id": row["id"]}), "verb_mask": mask} for row, mask in zip(shown, then, strict=True)
+        ]
+        s.call("PATCH", path, {"role_service_access_by_role_id": sent})
+        assert went(s, format, upsert, target, tmp_path) == ""
+        assert sorted(row["verb_mask"] for row in rows_of(target)["changed"]) == sorted((*then, *others))

@@ -7,7 +7,7 @@ renderers and the replay turn it into requests. Recorded values appear only as t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cached_property
@@ -411,6 +411,8 @@ class Journey:
     """What the administrator did: steps in the order they run, the variables between them, and the residue.
 
     `offered_stem` is a word that the keys of several created records share: a person may want it as a parameter.
+    `gives` are, with a teardown, the lists with records that give rows to others (a role, a user's role in an app): by
+    the relation, which field of such a row is its id, and which one points to the record.
     `secrets` holds every recorded secret that must not stand in any output; it never leaves the process.
     """
 
@@ -425,6 +427,7 @@ class Journey:
     upsert: bool = False
     teardown: bool = False
     offered_stem: str = ""
+    gives: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     conventions: Conventions = Conventions()
 

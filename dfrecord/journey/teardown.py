@@ -14,6 +14,7 @@ from dataclasses import replace
 from dfrecord.journey.model import (
     Array,
     Journey,
+    JsonBody,
     Object,
     Residue,
     ResidueKind,
@@ -26,7 +27,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.undo_session import undo_session
-from dfrecord.normalise.body import field_path
+from dfrecord.normalise.body import field_path, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 
 NOT_UNDONE = "the teardown does not undo this step"
@@ -87,7 +88,32 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
         steps.append(made)
     if sum(step.kind is StepKind.LOGIN for step in journey.steps) > 1:
         residue += [Residue(ResidueKind.UNKNOWN, ACTS, s.entry, s.name) for s in session.logins[:1]]
-    return replace(journey, steps=tuple(steps), residue=(*journey.residue, *residue), teardown=True)
+    gives = given_to_others(journey, catalog)
+    return replace(journey, steps=tuple(steps), residue=(*journey.residue, *residue), teardown=True, gives=gives)
+
+
+def given_to_others(journey: Journey, catalog: Catalog) -> dict[str, dict[str, tuple[str, str]]]:
+    """What `Journey.gives` tells: such rows go before the record, as they would point to nothing without it."""
+    gives: dict[str, dict[str, tuple[str, str]]] = {}
+    for step in journey.steps:
+        facts = catalog.resources.get(step.resource or "")
+        if facts is None or not facts.path or not facts.numbered:
+            continue
+        for name in _named_in(step, catalog.wrapper).intersection(facts.relations):
+            relation = facts.relations[name]
+            if relation.nested and not catalog.owns(facts, relation):
+                own = catalog.resources[relation.resource].id_field or catalog.id
+                gives.setdefault(facts.path, {})[name] = (own, relation.parent_key)
+    return {path: dict(sorted(relations.items())) for path, relations in gives.items()}
+
+
+def _named_in(step: Step, wrapper: str) -> set[str]:
+    """The relations and fields of the records that a step creates or changes."""
+    if step.wanted:
+        return set(step.wanted.relations)
+    body = step.request.body if step.kind in (StepKind.CREATE, StepKind.UPDATE) else None
+    records = records_of(body.tree, wrapper) if isinstance(body, JsonBody) else []
+    return {name for record in records for name, _ in _named(record)}
 
 
 def _fields(wanted: Wanted) -> Iterator[str]:

@@ -112,6 +112,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         logins=[tasks.step(step) for step in undo.logins],
         logouts=[tasks.step(step) for step in undo.logouts],
         teardown_headers=requests.headers(undo.headers, tasks.encoder),
+        gives={path: {name: list(own) for name, own in given.items()} for path, given in journey.gives.items()},
         residue=residue_lines(journey.residue),
         secrets=tasks.secrets(),
         made=tasks.made(),

@@ -252,7 +252,8 @@ RESERVED = frozenset(
     re.findall(
         r"\w+",
         """
-        df_answer df_change df_created df_created_file df_dangers df_file df_for df_found df_id df_keys
+        df_answer df_change df_created df_created_file df_dangers df_file df_for df_found df_gives df_given df_id
+        df_keys
         df_logs_in df_makes df_needed df_needed_to_log_in df_needed_to_log_in_to_undo df_needed_to_run df_needed_to_undo
         df_no_log df_notes df_now df_ok df_outcome df_own
         df_path df_query df_read df_recorded df_related df_removed df_resource df_rows df_secrets df_teardown df_there

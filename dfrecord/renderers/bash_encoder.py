@@ -33,8 +33,8 @@ search ensure change remove tell wrote summary tear_down note_records note_creat
 document keys key query have related there makes
 created changed deleted unchanged optional nth fresh id left names
 delete_made delete_noted made_here make_anew note_changing note_found note_removing note_undone put_back with_new_ids
-was_sent noted_answer note_answer is_noted is_due note_due dues note_once forget_sent sent without_secret_names
-read_record readable record_of_answer
+take_rows was_sent noted_answer note_answer is_noted is_due note_due dues note_once forget_sent sent
+without_secret_names read_record readable record_of_answer
 """
 _RESERVED = frozenset(f"{_SHELL_WORDS} {_SCRIPT_WORDS}".split())
 _RESERVED_PREFIXES = ("find_", "is_", "uri_of_", "json_of_", "base64_of_", "csv_of_", "csv_inside_of_", "xml_of_")

@@ -162,6 +162,7 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
             token_header=shop.journey.conventions.token_header,
             listed=shop.journey.listed,
             remakes_named=shop.journey.remakes_named,
+            gives=shop.journey.gives,
         ),
         shop.script("torn", base=base),
         shop,

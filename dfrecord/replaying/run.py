@@ -24,7 +24,7 @@ from dfrecord.journey.model import (
     variables_of_lookup,
     variables_of_step,
 )
-from dfrecord.journey.teardown import teardown
+from dfrecord.journey.teardown import given_to_others, teardown
 from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.journey.upsert import upsert
 from dfrecord.replaying.client import Answered, Client, Connection, address_of
@@ -198,7 +198,8 @@ class _Run:
     def _undo(self, session: UndoSession) -> Undo:
         headers = self.target.headers(session.headers)
         wrapper = self.journey.conventions.wrapper
-        return Undo(self.client, self.target, self.created, headers, wrapper, self.created.anew())
+        gives = given_to_others(self.journey, self.catalog)
+        return Undo(self.client, self.target, self.created, headers, wrapper, gives, self.created.anew())
 
     def left_to_undo(self) -> list[tuple[str, str]]:
         session = undo_session(self.journey)

@@ -16,6 +16,7 @@ from dfrecord.normalise.select import refusal
 from dfrecord.replaying import undoing
 from dfrecord.replaying.client import Answered, Client
 from dfrecord.replaying.created import CreatedFile, Made
+from dfrecord.replaying.reconcile import objects_in
 from dfrecord.replaying.results import Outcome, StepResult
 from dfrecord.replaying.target import Target, member
 from dfrecord.replaying.values import as_json, json_bytes
@@ -28,6 +29,7 @@ ANOTHER_ID = "with another id"
 class Undo:
     """Calling it with a note undoes that; `wrapper` is where a create puts its records ("" nowhere).
 
+    `gives` tells of lists whose records give rows to others (`Journey.gives`).
     `anew` tells which records were made anew, or would be (`undoing.brought_up_to_date`).
     """
 
@@ -36,6 +38,7 @@ class Undo:
     created: CreatedFile
     headers: _Headers
     wrapper: str
+    gives: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     anew: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, made: Made) -> StepResult | None:
@@ -77,11 +80,27 @@ class Undo:
         return f"{made.path}/{row}" if row is not None else ""
 
     def _delete(self, path: str) -> _Sent:
+        taken = self._take_rows(path)
+        if taken and not taken.succeeded:
+            return _refused(taken)
         answered = self.client.send("DELETE", path, self.headers)
         if answered.status != 404 and not answered.succeeded:
             return _refused(answered)
         self.created.note_deleted(path)
         return _Sent(Outcome.DELETED if answered.succeeded else Outcome.UNCHANGED)
+
+    def _take_rows(self, path: str) -> Answered | None:
+        """Remove the rows that a record gives to others: without it they would point to nothing."""
+        relations = self.gives.get(path.rpartition("/")[0], {})
+        record = self._record(f"{path}?related={','.join(relations)}") if relations else None
+        found = as_json(record) if record else {}
+        there = {name: objects_in(found.get(name)) for name in relations}
+        rows = {
+            name: [{own: row.get(own), parent: None} for row in there[name]]
+            for name, (own, parent) in relations.items()
+            if there[name]
+        }
+        return self._send("PATCH", path, rows) if rows else None
 
     def _put_back(self, made: Made, change: dict[str, Any]) -> _Sent:
         """Give a changed record its old values where it still has the new ones."""

@@ -34,6 +34,7 @@ class FilterModule:
             "df_failure": failure,
             "df_first": first,
             "df_given_otherwise": given_otherwise,
+            "df_giving": giving,
             "df_header": header,
             "df_hits": hits,
             "df_in_list": in_list,
@@ -50,6 +51,7 @@ class FilterModule:
             "df_record": there,
             "df_searches": searches,
             "df_sent": was_sent,
+            "df_taken_rows": taken_rows,
             "df_typed": typed,
             "df_missing": unset,
             "df_unwritable": unwritable,
@@ -315,6 +317,24 @@ def created(file: str, base_url: str) -> list[str]:
         paths.pop(note.get("deleted", ""), None)
         paths |= {note["created"]: None} if "created" in note else {}
     return list(paths)[::-1]
+
+
+def giving(paths: list[str], gives: dict[str, dict[str, list[str]]]) -> list[str]:
+    """What to read of these records to know the rows that they give to others."""
+    lists = [(path, gives.get(path.rpartition("/")[0], {})) for path in paths]
+    return [f"{path}?related={','.join(relations)}" for path, relations in lists if relations]
+
+
+def taken_rows(result: dict[str, Any], gives: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """What to send so that these rows go: without the record they would point to nothing."""
+    found = []
+    for read in result.get("results", []):
+        path, record = str(read.get("item", "")).partition("?")[0], answer(read)
+        relations = gives.get(path.rpartition("/")[0], {}).items() if isinstance(record, dict) else ()
+        rows = {name: [{own: row[own], parent: None} for row in record.get(name) or []] for name, (own, parent) in relations}
+        if any(rows.values()):
+            found.append({"path": path, "rows": {name: taken for name, taken in rows.items() if taken}})
+    return found
 
 
 def given_otherwise(values: dict[str, list[Any]]) -> dict[str, str]:
