@@ -48,7 +48,7 @@ _MODULE_WORDS = (
         re.findall(
             r"\w+",
             """
-            parsed explain without_statement readable reason_of named hidden forms_of form_of
+            parsed explain without_statement readable printable reason_of named hidden forms_of form_of
             whole changes is_other unlike unseen row_changes taken field_changes value_changes differs objects_in
             items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
             rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed

@@ -241,14 +241,23 @@ class DreamFactory:
         ]
         self.settle()
         self.exact.given = (method, target, sent)
-        answer = self.unsettled = self.http.request(
-            method,
-            self.base_url + target,
-            name=self.name,
-            data=body,
-            catch_response=True,
-            context={"step": self.name, "tags": self.tags, "iteration": self.number},
-        )
+        try:
+            answer = self.unsettled = self.http.request(
+                method,
+                self.base_url + target,
+                name=self.name,
+                data=body,
+                catch_response=True,
+                context={
+                    "step": self.name,
+                    "tags": self.tags,
+                    "iteration": self.number,
+                },
+            )
+        except ValueError:  # which tells the value, and that may be a secret
+            raise StepFailed(
+                f"{title}: nothing was sent: a header would hold a control character"
+            ) from None
         if not answer.status_code:
             raise StepFailed(
                 f"{title}: no answer from {self.base_url}: {reason_of(answer.error)}"
@@ -266,7 +275,7 @@ class DreamFactory:
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Thousands of runs are counted, not told one by one; `-L DEBUG` shows them."""
         if logging.getLogger().isEnabledFor(logging.DEBUG):
-            logging.debug("%d: %s", self.number, self.hidden(text))
+            logging.debug("%d: %s", self.number, printable(self.hidden(text)))
 
     def find(
         self,
@@ -434,7 +443,12 @@ def named(sent: bytes | None, number: int) -> str:
 
 def readable(text: str) -> str:
     """A server's text on one line, without what would steer a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(printable(text).split())
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal; it keeps its lines."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def reason_of(error: Exception) -> str:

@@ -316,7 +316,7 @@ uri_text() {
 }
 
 note() {
-  step=$1
+  step=$(readable "$1")
   printf '%s\n' "- $step" >&2
 }
 

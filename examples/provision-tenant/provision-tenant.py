@@ -357,7 +357,7 @@ class DreamFactory:
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
         if self.verbose or not detail:
-            print(self.hidden(text), file=sys.stderr)
+            print(printable(self.hidden(text)), file=sys.stderr)
 
     def _search(
         self,
@@ -492,7 +492,7 @@ class DreamFactory:
         if self.planned["refused"]:
             action, fields, why = "unreached", None, "not reached"
         self.planned[action] += 1
-        title = self.hidden(title)
+        title = printable(self.hidden(title))
         sign = PLAN_SIGNS[action]
         print(f"  {sign} {title}{f': {why}' if why else ''}")
         for name, old, new in fields or ():
@@ -1113,7 +1113,12 @@ def named(sent: bytes | None, number: int) -> str:
 
 def readable(text: str) -> str:
     """A server's text on one line, without what would steer a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(printable(text).split())
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal; it keeps its lines."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def reason_of(error: Exception) -> str:
@@ -2042,7 +2047,7 @@ def main(argv: list[str] | None = None) -> int:
             tenant=arguments.tenant,
         )
     except StepFailed as error:
-        print(f"failed: {df.hidden(str(error))}", file=sys.stderr)
+        print("failed:", printable(df.hidden(str(error))), file=sys.stderr)
         return 1
     if df.planning:
         return df.told_plan()

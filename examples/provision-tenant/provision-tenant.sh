@@ -44,7 +44,7 @@ log_in() {
 # 2. Create service tenant_acme_files
 # left out: id (made by the server)
 create_service() {
-  step="Create service tenant_${DF_TENANT}_files"
+  step=$(readable "Create service tenant_${DF_TENANT}_files")
   local makes='/api/v2/system/service'
   local document
   document=$(jq -nc \
@@ -76,7 +76,7 @@ create_service() {
 # left out: id, role_service_access_by_role_id[].id (made by the server)
 # left out: role_service_access_by_role_id[].role_id (the row's own parent, filled in by the server)
 create_role() {
-  step="Create role $DF_TENANT-role"
+  step=$(readable "Create role $DF_TENANT-role")
   local makes='/api/v2/system/role'
   local document
   document=$(jq -nc \
@@ -128,7 +128,7 @@ create_role() {
 
 # 4. Create app acme-app
 create_app() {
-  step="Create app $DF_TENANT-app"
+  step=$(readable "Create app $DF_TENANT-app")
   local makes='/api/v2/system/app'
   local document
   document=$(jq -nc \
@@ -948,7 +948,7 @@ uri_text() {
 }
 
 note() {
-  step=$1
+  step=$(readable "$1")
   printf '%s\n' "- $step" >&2
 }
 

@@ -157,3 +157,37 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
             yield from (alias.asname or alias.name for alias in names)
         case ast.Assign(targets=targets):
             yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+@pytest.mark.parametrize("options", [[], ["--upsert"]], ids=["plain", "upsert"])
+@pytest.mark.parametrize("format", ["curl", "python", "postman"])
+def test_a_given_name_does_not_steer_the_terminal(format: str, options: list[str], tmp_path: Path) -> None:
+    """It may come from a customer's form; it arrives as it is."""
+    name = "a\x1b]0;x\x07\x1b[31m\u202eb\r\u200b{{DF_PASSWORD}}$(touch canary)"
+    script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path, *options)
+    with DreamFactoryDouble(id_offset=9) as df:
+        environment = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password, "DF_ROLE_NAME": name}
+        outputs = []
+        for service in ("one", "two"):  # the second time the role is there: refused, or unchanged
+            done = run(script, format, {**environment, "DF_SERVICE_NAME": service})
+            outputs.append(done.stdout + done.stderr)
+        assert [role["name"] for role in df.state()["role"]] == [name]
+        if format == "python":
+            done = run(script, format, {**environment, "DF_ROLE_NAME": f"{name}2"}, options=["--plan"])
+            outputs.append(done.stdout + done.stderr)
+    for output in outputs:
+        assert "touch canary" in output or format == "postman"
+        assert not [mark for mark in "\x1b\x07\r\u202e\u200b" if mark in output], output
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_token_that_no_header_holds_ends_a_locust_run_in_one_line(tmp_path: Path) -> None:
+    script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", "locust", tmp_path)
+    login = {("POST", "/api/v2/system/admin/session"): (200, json.dumps({"session_token": "TOKEN\n0123456789"}))}
+    with EchoServer(login) as echo:
+        done = run(script, "locust", {"DF_BASE_URL": echo.url, "DF_EMAIL": "a@b.c", "DF_PASSWORD": "p"})
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "a header would hold a control character" in output
+    assert "Traceback" not in output
+    assert "0123456789" not in output
