@@ -30,13 +30,14 @@ from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
 from dfrecord.journey.steps import only_steps
 from dfrecord.normalise.named_values import named_values
-from dfrecord.normalise.secrets import find
+from dfrecord.normalise.secrets import PLACEHOLDER, find
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.renderers import formats
 from dfrecord.system_api.catalog import load
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
 from tests.tools import EVERY_OPTION, FAILED, FIXTURES, FORMATS, ROOT, dfrecord, rendered, run
 
 JSON = ("Content-Type", "application/json")
@@ -284,6 +285,24 @@ def test_redacted_recording_renders_to_the_same_scripts(tmp_path: Path) -> None:
             text = (tmp_path / name).read_text()
             steps.append([line for line in text.splitlines() if not line.startswith("#")])
         assert steps[0] == steps[1]
+
+
+def test_an_everyday_word_that_is_a_secret_is_replaced_in_its_own_fields_only(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as df:
+        s = RecordedSession(df)
+        parameters = [{"name": "api_key", "value": "short", "outbound": True}]
+        web = {"type": "rws", "description": "", "is_active": True, "config": {"parameters": parameters}}
+        mail = {**web, "type": "smtp_email", "config": {"username": "umbrella", "password": "Mail-Secret-123"}}
+        s.create("service", {**web, "name": "web"}, {**mail, "name": "mail"})
+        s.create("lookup", {"name": "tenant", "value": "umbrella"})
+        recording, small = tmp_path / "session.har", tmp_path / "small.har"
+        recording.write_bytes(b"".join(har_chunks(s.exchanges)))
+    dfrecord("import", recording, "-o", small)
+    bodies = [each.request.body.content for each in api.read(small).exchanges if each.request.method == "POST"]
+    services, lookup = map(json.loads, bodies[-2:])
+    assert PLACEHOLDER.fullmatch(services["resource"][0]["config"]["parameters"][0]["value"])
+    assert PLACEHOLDER.fullmatch(services["resource"][1]["config"]["username"])
+    assert lookup["resource"][0]["value"] == "umbrella"
 
 
 def test_import_of_an_import_changes_nothing(raw: Path, tmp_path: Path) -> None:
@@ -607,3 +626,23 @@ def test_no_message_tells_the_password_of_an_address(tmp_path: Path) -> None:
 def exchange_at(url: str, number: int) -> Exchange:
     body = Body.recorded(b'{"resource": [{"name": "r"}]}')
     return Exchange(number, Request("POST", url, Headers((("Content-Type", "application/json"),)), body), Response(201))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://updates.example.com/v1?license_key=S3cret-Pass-99",
+        "https://admin:S3cret-Pass-99@cdn.example.com/x.js",
+        "http://h/dreamfactory/dist/#/reset?code=S3cret-Pass-99",
+        "http://h/dreamfactory/dist/?jwt=S3cret-Pass-99#x",
+        "http://h/api/v2/files/a.txt?session_token=S3cret-Pass-99",
+        "data:text/plain,S3cret-Pass-99",
+    ],
+)
+def test_no_secret_is_told_of_a_call_that_was_passed_over(address: str, tmp_path: Path) -> None:
+    entries = [exchange_at("http://h/api/v2/system/role", 0), exchange_at(address, 1)]
+    (tmp_path / "raw.har").write_bytes(b"".join(har_chunks(entries)))
+    for command in (("show", "--json"), ("show",), ("report", "-o", "-")):
+        output = printed(command[0], tmp_path / "raw.har", *command[1:])
+        assert len(output) > 100
+        assert b"S3cret-Pass-99" not in output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import dfrecord
 from dfrecord.errors import UsageError
-from dfrecord.recording.exchange import Body, Exchange, Recording, Response
+from dfrecord.recording.exchange import Body, Exchange, Headers, Recording, Response
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
@@ -97,7 +98,16 @@ def test_ones_own_profile_is_written_only_where_it_differs(tmp_path: Path) -> No
         assert portable(target.state())["admin"][target.email]["name"] == "Ada L."
 
 
-def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_path: Path) -> None:
+def as_in_http_2(exchange: Exchange) -> Exchange:
+    """The exchange with the names of its headers in lower case."""
+    headers = Headers(tuple((name.lower(), value) for name, value in exchange.request.headers))
+    return replace(exchange, request=replace(exchange.request, headers=headers))
+
+
+@pytest.mark.parametrize("seen", [lambda exchange: exchange, as_in_http_2], ids=["HTTP/1.1", "HTTP/2"])
+def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(
+    seen: Callable[[Exchange], Exchange], tmp_path: Path
+) -> None:
     path = "system/admin/session"
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)
@@ -110,7 +120,7 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(tmp_p
         s._token = ""
         s.call("POST", path, {"email": recorded.email, "password": PASSWORD})
         s.create("role", {"name": "third", "is_active": True})
-        journey = dfrecord.plan(Recording("password.har", tuple(s.exchanges)))
+        journey = dfrecord.plan(Recording("password.har", tuple(map(seen, s.exchanges))))
         [residue] = [r for r in journey.residue if "it changes the password of who logs in" in r.reason]
         assert residue.reason.endswith("a teardown needs the new one (DF_NEW_PASSWORD) as DF_PASSWORD")
         given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password, "DF_NEW_PASSWORD": PASSWORD}

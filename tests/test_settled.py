@@ -274,6 +274,39 @@ def test_teardown_undoes_the_tenant_it_is_asked_for_and_creates_without_an_answe
             assert without_dates(target.state()) == without_dates(empty)
 
 
+@pytest.mark.parametrize("way", ["curl", "python", "replay"])
+def test_what_is_renamed_more_than_once_is_known_by_each_name_in_turn(way: str, tmp_path: Path) -> None:
+    """A limit renamed, moved and changed; a role renamed and back; a user renamed before another change."""
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        s = RecordedSession(recorded)
+        services = by_name(s, "service")
+        limit = {"name": "l1", "type": "instance.service", "rate": "1", "period": "day", "service_id": services["db"]}
+        [own] = s.create("limit", limit)
+        for change in ({"name": "l2"}, {"service_id": services["files"]}, {"rate": 2}):
+            s.call("PUT", f"system/limit/{own}", change)
+        [own] = s.create("role", {"name": "right", "is_active": True})
+        for name in ("wrong", "right"):
+            s.call("PUT", f"system/role/{own}", {"name": name, "description": name})
+        [own] = s.create("user", {"email": "typo@example.com", "name": "U", "password": PASSWORD})
+        s.call("PUT", f"system/user/{own}", {"email": "u@example.com", "username": "u@example.com"})
+        s.call("PUT", f"system/user/{own}", {"phone": "1"})
+        script = runner(way, s, tmp_path)
+        empty = target.state()
+        for lost, goes_on in (("/limit", False), ("/role", False), ("/user", True)):
+            with LostAnswers(target, lost):
+                script.run(target, code=1, DF_USER_PASSWORD=PASSWORD)
+            if goes_on:
+                script.run(target, DF_USER_PASSWORD=PASSWORD)
+                assert portable(target.state()) == portable(recorded.state())
+            script.run(target, teardown=True, DF_USER_PASSWORD=PASSWORD)
+            assert without_dates(target.state()) == without_dates(empty), lost
+        script.run(target, DF_USER_PASSWORD=PASSWORD)
+        RecordedSession(target).create("role", {"name": "wrong", "description": "somebody's"})
+        target.reset_log()
+        script.run(target, DF_USER_PASSWORD=PASSWORD)
+        assert target.writes == []
+
+
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
 def test_teardown_leaves_what_somebody_changed_since_and_notes_no_secret(way: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:

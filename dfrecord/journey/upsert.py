@@ -137,8 +137,7 @@ class _Upsert:
             if lookup is None or variable.name not in later.by_id:
                 continue
             facts = self._catalog.resources[lookup.resource]
-            keys = [_renamed(lookup.match, facts, w.record) for w in later.by_id[variable.name]]
-            newer = tuple(dict.fromkeys(key for key in reversed(keys) if key != lookup.match))
+            newer = _newer(lookup.match, facts, later.by_id[variable.name])
             optional = any(w.step.kind is StepKind.DELETE for w in later.by_id[variable.name])
             self._variables[variable.name] = replace(
                 variable, lookup=replace(lookup, newer=newer, optional=lookup.optional or optional)
@@ -199,8 +198,7 @@ class _Upsert:
     def _keys(self, write: Write, follows: list[Write]) -> tuple[Match, ...]:
         """The natural keys to look for a created record by: those that later updates give it first."""
         key = key_of(write.facts, write.record)
-        renamed = [_renamed(key, write.facts, other.record) for other in reversed(follows)]
-        return tuple(dict.fromkeys((*renamed, key)))
+        return (*_newer(key, write.facts, follows), key)
 
     def _divided(self, write: Write) -> tuple[Object, list[tuple[str, tuple[Object, ...]]]]:
         """The plain fields of a record, and its nested rows by relation. An absent has-one is nothing to compare."""
@@ -338,6 +336,15 @@ def _renamed(key: Match, facts: Resource, record: Object) -> Match:
     """The key with what an update sets of it."""
     given = dict(key_of(facts, record))
     return tuple((field, given.get(field, value)) for field, value in key)
+
+
+def _newer(key: Match, facts: Resource, follows: Iterable[Write]) -> tuple[Match, ...]:
+    """The keys that one update after the other gives a record which has this one at first: the newest first."""
+    keys = [key]
+    for write in follows:
+        keys.append(_renamed(keys[-1], facts, write.record))
+    *newer, oldest = dict.fromkeys(reversed(keys))
+    return tuple(newer) if oldest == key else (*newer, oldest)  # its first name may be its last one, too
 
 
 def _places(record: Object, later: Iterable[Object], whole: tuple[str, ...] = (), above: str = "") -> Iterator[str]:

@@ -14,13 +14,14 @@ from dfrecord.system_api.catalog import Catalog
 
 
 def sent_headers(request: Request, catalog: Catalog, *, as_admin: bool) -> list[tuple[str, str]]:
-    """The headers worth sending again, in order, with duplicates.
+    """The headers worth sending again, in order, with duplicates; the session's own under the names of the catalog.
 
-    Empty credentials are left out. An administrator passes every check on the session token alone, so the API key
-    beside it is left out, and so is the console's own public key; for anybody else the key chooses the role
-    (system-api.md sections 2.2 and 2.3).
+    HTTP/2 has all names in lower case. Empty credentials are left out. An administrator passes every check on the
+    session token alone, so the API key beside it is left out, and so is the console's own public key; for anybody else
+    the key chooses the role (system-api.md sections 2.2 and 2.3).
     """
     api_key, token = catalog.session.api_key_header.lower(), catalog.session.token_header.lower()
+    named = {api_key: catalog.session.api_key_header, token: catalog.session.token_header}
     has_token = bool(request.headers.get(token))
     kept = []
     for name, value in request.headers:
@@ -29,7 +30,7 @@ def sent_headers(request: Request, catalog: Catalog, *, as_admin: bool) -> list[
             continue
         if lowered == api_key and as_admin and (has_token or is_console_key(value, catalog)):
             continue
-        kept.append((name, value))
+        kept.append((named.get(lowered, name), value))
     return kept
 
 

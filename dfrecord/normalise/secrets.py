@@ -77,7 +77,7 @@ class Secrets:
         if pattern is None:
             return
         for match in pattern.finditer(content):
-            group = "weak" if match.groupdict().get("weak") is not None else 0
+            group = match.lastindex or 0  # without what stands before it
             secret, is_base64 = forms[match.group(group)]
             escaped = not is_base64 and match.group(group) != secret.value.encode("utf-8", "surrogatepass")
             yield Found(match.start(group), match.end(group), secret, is_base64, escaped)
@@ -156,12 +156,14 @@ class Secrets:
     def _pattern(self) -> re.Pattern[bytes] | None:
         anywhere = [form for form, (secret, _) in self._forms.items() if secret.everywhere]
         choices = [_trie_pattern(anywhere)] if anywhere else []
-        weak = [secret for secret in self.by_value.values() if not secret.everywhere]
-        if weak:
-            names = b"|".join(sorted({re.escape(name.encode()) for secret in weak for name in secret.fields}))
-            values = [form for form, (secret, _) in self._forms.items() if not secret.everywhere]
+        in_fields: dict[frozenset[str], list[bytes]] = {}
+        for form, (secret, _) in self._forms.items():
+            if not secret.everywhere:
+                in_fields.setdefault(secret.fields, []).append(form)
+        for fields, values in in_fields.items():
+            names = b"|".join(sorted(re.escape(name.encode()) for name in fields))
             before = rb'(?:"(?:%s)"\s*:\s*"|(?:^|[?&])(?:%s)=|name="(?:%s)"\r\n\r\n)' % (names, names, names)
-            choices.append(before + rb'(?P<weak>%s)(?=["&]|\r\n|$)' % _trie_pattern(values))
+            choices.append(before + rb'(%s)(?=["&]|\r\n|$)' % _trie_pattern(values))
         return re.compile(b"|".join(choices)) if choices else None
 
 
@@ -307,7 +309,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     resource = catalog.locate(request.decoded_path).resource
     for header, value in (*request.headers, *response.headers):
         yield from _in_field(header, value, catalog)
-    yield from _in_text(exchange.error, catalog)
+    for text in (exchange.error, response.reason):
+        yield from _in_text(text, catalog)
     user_info = urlsplit(request.url).password
     if user_info:
         yield "password", "password", user_info
