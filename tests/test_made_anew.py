@@ -123,7 +123,7 @@ def test_it_is_told_what_is_made_anew_only_where_it_holds_no_secret() -> None:
         deleting(session)
         journey = dfrecord.plan(Recording("deleting.har", tuple(session.exchanges)), upsert=True, teardown=True)
     told = [each for each in journey.residue if "makes anew" in each.reason]
-    of = {step.name: step.resource for step in journey.steps}
+    of: dict[str | None, str | None] = {step.name: step.resource for step in journey.steps}
     may_hide = {of[each.step] for each in told if each.reason.endswith(WITHOUT_SECRETS)}
     assert may_hide == {"app", "role", "service", "scheduler"}  # lookups of an app or a role may be private
     assert {of[each.step] for each in told} - may_hide == {"email_template", "limit"}
