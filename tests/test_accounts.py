@@ -334,3 +334,41 @@ def test_who_signs_each_call_with_a_password_needs_no_login_to_undo_it(
         if way in WAYS_TO_UNDO:
             assert portable(target.state()) == before
         assert "new" not in portable(target.state())["role"]
+
+
+def own_record_and_profile(s: RecordedSession, df: DreamFactoryDouble, key: str) -> dict[str, Any]:
+    """An administrator changes what is there through the own record and the own profile, the one after the other."""
+    own = {row["email"]: row["id"] for row in s.call("GET", "system/admin")["resource"]}[df.email]
+    s.call("PATCH", f"system/admin/{own}", {"phone": "3", "first_name": "F"})
+    s.call("PUT", "system/admin/profile", {"phone": "4", "last_name": "L"})
+    s.call("PATCH", f"system/admin/{own}", {"last_name": "Last"})
+    return {}
+
+
+def record_and_profile_of_a_user(s: RecordedSession, df: DreamFactoryDouble, key: str) -> dict[str, Any]:
+    """An administrator changes a user, who then changes the own profile."""
+    [user] = [row["id"] for row in s.call("GET", "system/user")["resource"]]
+    s.call("PATCH", f"system/user/{user}", {"phone": "5", "first_name": "Ann"})
+    log_in(s, "user/session", "ann@example.com", PASSWORD, key)
+    s.call("POST", "user/profile", {"phone": "6", "name": "Ann B"})
+    return {"DF_EMAIL_2": "ann@example.com", "DF_PASSWORD_2": PASSWORD}
+
+
+@pytest.mark.parametrize("who", [own_record_and_profile, record_and_profile_of_a_user])
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_an_account_that_was_there_and_its_own_profile_are_one_record(
+    way: str, who: Callable[[RecordedSession, DreamFactoryDouble, str], dict[str, Any]], tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        keys = {df: made_user(RecordedSession(df), "ann") for df in (recorded, target)}
+        s = RecordedSession(recorded)
+        given = {**who(s, recorded, keys[recorded]), "DF_API_KEY": keys[target]}
+        script = runner(way, s, tmp_path, "--filter", "api/v2")
+        before = portable(target.state())
+        script.run(target, **given)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        assert "unchanged" in script.run(target, **given)
+        assert [(call.method, call.path) for call in target.writes if not call.path.endswith("session")] == []
+        script.run(target, teardown=True, **given)
+        assert portable(target.state()) == before

@@ -182,6 +182,7 @@ PLACES: dict[str, Exchange] = {
         )
     ),
     "trace of a directory": refused(f"#1 x.php: ldap_bind(Resource id #5, 'cn=admin,dc=x', '{SECRET}...')"),
+    "words beside a status": exchange(response=Response(400, reason=f"password {SECRET} is wrong")),
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 

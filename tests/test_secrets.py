@@ -626,3 +626,23 @@ def test_no_message_tells_the_password_of_an_address(tmp_path: Path) -> None:
 def exchange_at(url: str, number: int) -> Exchange:
     body = Body.recorded(b'{"resource": [{"name": "r"}]}')
     return Exchange(number, Request("POST", url, Headers((("Content-Type", "application/json"),)), body), Response(201))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://updates.example.com/v1?license_key=S3cret-Pass-99",
+        "https://admin:S3cret-Pass-99@cdn.example.com/x.js",
+        "http://h/dreamfactory/dist/#/reset?code=S3cret-Pass-99",
+        "http://h/dreamfactory/dist/?jwt=S3cret-Pass-99#x",
+        "http://h/api/v2/files/a.txt?session_token=S3cret-Pass-99",
+        "data:text/plain,S3cret-Pass-99",
+    ],
+)
+def test_no_secret_is_told_of_a_call_that_was_passed_over(address: str, tmp_path: Path) -> None:
+    entries = [exchange_at("http://h/api/v2/system/role", 0), exchange_at(address, 1)]
+    (tmp_path / "raw.har").write_bytes(b"".join(har_chunks(entries)))
+    for command in (("show", "--json"), ("show",), ("report", "-o", "-")):
+        output = printed(command[0], tmp_path / "raw.har", *command[1:])
+        assert len(output) > 100
+        assert b"S3cret-Pass-99" not in output

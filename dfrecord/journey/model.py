@@ -157,6 +157,7 @@ class Variable:
 
     `env` is the environment variable that gives the value, empty when none does. A capture with an `env` (the session
     token) may be given instead of captured. `follows` names the parameter whose value this one is, in other `letters`.
+    `recorded` is the name that an account logged in by in the recording; it links, and stands in no output.
     """
 
     name: str
@@ -170,6 +171,7 @@ class Variable:
     lookup: Lookup | None = None
     follows: str = ""
     letters: Letters | None = None
+    recorded: str = ""
 
     @property
     def names_a_run(self) -> bool:
@@ -303,8 +305,8 @@ class Wanted:
          "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, the fields that the
                      "merged": ["config"],         server merges member by member, those that are not noted where their
                      "free": ["content"],          JSON matches `secret`, and where ids stand of records that it may
-                     "secret": "",                 make anew (`replaying.undoing`)
-                     "foreign": {…}},
+                     "secret": "",                 make anew (`replaying.undoing`); of another account's profile, "at"
+                     "foreign": {…}},              is the path of its record, which the change is noted of
          "again":   {"key": ["name"],              with a teardown, of a delete: how to make the record anew, if it can
                      "id": "id",                   be: its natural key and id, what the server makes, and its rows
                      "made": ["id"],               not where its JSON matches `secret`

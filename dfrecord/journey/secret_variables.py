@@ -94,7 +94,9 @@ class SecretVariables:
         name = self._namer.give("email")
         self._emails[account] = name
         about = "the account that logs in"
-        self._variables[name] = Variable(name, VariableKind.PARAMETER, env=_env(name), required=True, description=about)
+        self._variables[name] = Variable(
+            name, VariableKind.PARAMETER, env=_env(name), required=True, description=about, recorded=account
+        )
         return name
 
     def password(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from dfrecord.journey.model import (
     Array,
+    Encoding,
     Journey,
     JsonBody,
     Object,
@@ -20,7 +21,9 @@ from dfrecord.journey.model import (
     ResidueKind,
     Step,
     StepKind,
+    Text,
     Tree,
+    Var,
     Variable,
     Wanted,
     variables_of_tree,
@@ -54,6 +57,8 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
     accounts, session = OwnAccounts(catalog, variables), undo_session(journey)
     accounts.told(journey.steps)
     acts_as = accounts.of(session.headers)
+    admin_path = journey.conventions.admin_path
+    as_admin = any((login.request.target.literal or "").partition("?")[0] == admin_path for login in session.logins)
     anew = {name: ids.with_places(catalog.resources[name], again) for name, again in can_come_back.items()}
     steps: list[Step] = []
     residue: list[Residue] = []
@@ -64,13 +69,16 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
         if step.wanted and again:
             made = replace(made, wanted=_with(step.wanted, "again", again))
         elif step.wanted and facts and step.kind is not StepKind.DELETE:
-            is_anothers = facts.own_account and accounts.of(step.request.headers) != acts_as
+            account = accounts.of(step.request.headers) if facts.own_account else acts_as
+            record = _record_of(account, facts, journey, catalog) if as_admin and account != acts_as else None
+            is_anothers = account != acts_as and not record
             never = _fields(step.wanted) if is_anothers else _never_noted(step.wanted, facts, catalog, variables)
             hidden = tuple(dict.fromkeys(never))
             merged = Array(tuple(sorted(facts.merged)))
             free = tuple(name for name in _fields(step.wanted) if name in facts.may_hold_secrets and name not in hidden)
             members: list[tuple[str, Tree]] = [("hidden", Array(hidden)), ("merged", merged)]
             members += [("free", Array(free)), ("secret", catalog.looks_secret(facts))] if free else []
+            members += [("at", record)] if record else []
             undo = Object((*members, ("foreign", ids.of_wanted(facts, step.wanted))))
             made = replace(made, wanted=_with(step.wanted, "undo", undo))
             for fields, why in ((hidden, OF_ANOTHER if is_anothers else NOT_PUT_BACK), (free, FREE_PUT_BACK)):
@@ -116,6 +124,14 @@ def _named_in(step: Step, wrapper: str) -> set[str]:
     body = step.request.body if step.kind in (StepKind.CREATE, StepKind.UPDATE) else None
     records = records_of(body.tree, wrapper) if isinstance(body, JsonBody) else []
     return {name for record in records for name, _ in _named(record)}
+
+
+def _record_of(account: str, facts: Resource, journey: Journey, catalog: Catalog) -> Text | None:
+    """Where an administrator changes the profile of another account: the path of its record, if that is looked up."""
+    lookup = next((variable.lookup for variable in journey.variables if variable.name == account), None)
+    if not facts.single or lookup is None or not catalog.names_accounts(lookup.resource):
+        return None
+    return Text((f"{catalog.resources[lookup.resource].path}/", Var(account, Encoding.URI)))
 
 
 def _fields(wanted: Wanted) -> Iterator[str]:

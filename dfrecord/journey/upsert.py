@@ -112,9 +112,10 @@ class _Upsert:
         leaving: dict[object, str] = {}
         given: list[tuple[object, str, Write]] = []
         for subject, writes in later.by_id.items():
-            facts, variable = writes[0].facts, self._variables.get(writes[0].id)
+            first = next((write for write in writes if write.facts.numbered), writes[0])  # no profile of the account
+            facts, variable = first.facts, self._variables.get(first.id)
             lookup = variable.lookup if variable else None
-            old = lookup.match if lookup else key_of(facts, writes[0].record)
+            old = lookup.match if lookup else key_of(facts, first.record)
             updates = [write for write in writes if write.step.kind is StepKind.UPDATE and facts.numbered]
             renaming = [(key, w) for w in updates if (key := _renamed(old, facts, w.record)) != old]
             if lookup and (renaming or any(write.step.kind is StepKind.DELETE for write in writes)):

@@ -309,7 +309,8 @@ def _secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str
     resource = catalog.locate(request.decoded_path).resource
     for header, value in (*request.headers, *response.headers):
         yield from _in_field(header, value, catalog)
-    yield from _in_text(exchange.error, catalog)
+    for text in (exchange.error, response.reason):
+        yield from _in_text(text, catalog)
     user_info = urlsplit(request.url).password
     if user_info:
         yield "password", "password", user_info

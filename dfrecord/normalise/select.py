@@ -133,7 +133,22 @@ def other_instances(exchanges: Sequence[Exchange], filters: Sequence[str], catal
 
 def passed_over(recording: Recording) -> list[Decision]:
     """Why the entries that were not read are no steps."""
-    return [Decision(entry.number, entry.url, None, _outside_reason(entry.url)) for entry in recording.passed_over]
+    return [
+        Decision(entry.number, _place_of(entry.url), None, _outside_reason(entry.url))
+        for entry in recording.passed_over
+    ]
+
+
+def _place_of(url: str) -> str:
+    """The URL without what may hold a secret, since nobody looks for one there: credentials, query and fragment."""
+    if not url[:5].lower().startswith("http"):
+        return f"{url.partition(':')[0][:20]}:…"
+    place = url.partition("?")[0].partition("#")[0]
+    if "@" in place:
+        scheme, _, rest = place.partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return place
 
 
 def in_running_order(exchanges: Sequence[Exchange]) -> list[Exchange]:

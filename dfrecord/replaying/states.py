@@ -45,7 +45,7 @@ class WantedStates:
             unseen = ", ".join(reconcile.unseen(state, record))
             return replace(result, outcome=Outcome.UNCHANGED, message=f"not compared: {unseen}" if unseen else "")
         if "undo" in state and (wanted.record or path) not in self.made:
-            self._note_changing(path, undoing.remembered(changed, record, state))
+            self._note_changing(state["undo"].get("at", path), undoing.remembered(changed, record, state))
         query = filled_text(step.request.target, self.sender.values).partition("?")
         answered = self.sender.send(step, json_bytes(changed), path + query[1] + query[2], "PATCH")
         result = replace(result, message=", ".join(changed))

@@ -674,7 +674,9 @@ class DreamFactory:
             self._plan(title, "change", field_changes(changed, have, wanted["rows"]))
             self.predicted[path] = self._masked(written(have, changed, wanted["rows"]))
             return have
-        self._note_changing(path, remembered(changed, have, wanted))
+        self._note_changing(
+            wanted["undo"].get("at", path), remembered(changed, have, wanted)
+        )
         answer = self._request(title, "PATCH", target, to_json(changed), headers, True)
         self._tell(title, "changed", ", ".join(changed))
         return {**have, **(answer if isinstance(answer, dict) else {})}

@@ -854,7 +854,7 @@ note_changing() {
           else . end)
     | select(.was != {})
     | . as {$was, $now}
-    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: $path} + .
+    | {$base_url} + (if $made_for == {} then {} else {for: $made_for} end) + {changed: ($wanted.undo.at // $path)} + .
       + {merged: [$merged[] | select([$was[.], $now[.] | objects] | length == 2)],
           whole: [$wanted.whole // [] | .[] | select(in($was))],
           foreign: ($wanted.undo.foreign | foreign_in($was))}')"
