@@ -309,6 +309,22 @@ def reads_that_show_little(s: RecordedSession) -> None:
     s.call("POST", "system/role?_method=DELETE", {"resource": [{"id": roles["a) and (b"]}]})
 
 
+def rows_are_removed_that_point_to_what_was_deleted(s: RecordedSession) -> None:
+    """The server keeps such rows, and the console shows them."""
+    access, assigned = "role_service_access_by_role_id", "user_to_app_to_role_by_user_id"
+    files = {"name": "passing", "label": "P", "description": "", "type": "local_file", "is_active": True}
+    [service] = s.create("service", files)
+    [app] = s.create("app", {"name": "passing", "type": "0", "is_active": True})
+    [role] = s.create("role", {"name": "stays", "is_active": True, access: [{**ACCESS, "service_id": service}]})
+    assignment = {"user_id": 0, "app_id": app, "role_id": role}
+    [user] = s.create("user", {"email": "stays@example.com", "password": PASSWORD, assigned: [assignment]})
+    s.call("DELETE", f"system/service/{service}")
+    s.call("DELETE", f"system/app/{app}")
+    for path, relation, parent in ((f"role/{role}", access, "role_id"), (f"user/{user}", assigned, "user_id")):
+        read = s.call("GET", f"system/{path}?related={relation}")
+        s.call("PUT", f"system/{path}", {**read, relation: [{**read[relation][0], parent: None}]})
+
+
 Scenario = Callable[[RecordedSession], None]
 SCENARIOS: list[Scenario] = [
     user_with_roles_and_apps,
@@ -329,6 +345,7 @@ SCENARIOS: list[Scenario] = [
     rows_added_to_what_was_there_and_changed_again,
     document_profile_and_imports,
     reads_that_show_little,
+    rows_are_removed_that_point_to_what_was_deleted,
 ]
 
 

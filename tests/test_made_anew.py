@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+import dfrecord
+from dfrecord.journey.teardown import WITHOUT_SECRETS
+from dfrecord.recording.exchange import Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
 from tests.recorder import RecordedSession
@@ -112,6 +115,18 @@ def test_what_pointed_to_a_deleted_record_points_to_the_new_one(way: str, databa
         target.reset_log()
         script.run(target, teardown=True)
         assert [(call.method, call.path) for call in target.writes] == []
+
+
+def test_it_is_told_what_is_made_anew_only_where_it_holds_no_secret() -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded:
+        session = prepared(recorded)
+        deleting(session)
+        journey = dfrecord.plan(Recording("deleting.har", tuple(session.exchanges)), upsert=True, teardown=True)
+    told = [each for each in journey.residue if "makes anew" in each.reason]
+    of: dict[str | None, str | None] = {step.name: step.resource for step in journey.steps}
+    may_hide = {of[each.step] for each in told if each.reason.endswith(WITHOUT_SECRETS)}
+    assert may_hide == {"app", "role", "service", "scheduler"}  # lookups of an app or a role may be private
+    assert {of[each.step] for each in told} - may_hide == {"email_template", "limit"}
 
 
 def changing_rows(s: RecordedSession) -> None:

@@ -46,6 +46,7 @@ class References:
     _known: dict[tuple[str, str], str] = field(default_factory=dict)
     _settings: dict[str, str] = field(default_factory=dict)
     _deleted: dict[tuple[str, str], int] = field(default_factory=dict)
+    _was: dict[tuple[str, str], str] = field(default_factory=dict)
     _captured: set[tuple[str, str]] = field(default_factory=set)
     _coming: dict[tuple[str, str], int] = field(default_factory=dict)
     _promised: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -83,7 +84,8 @@ class References:
         keys = [(resource, identifier) for identifier in identifiers]
         created_here = bool(keys) and self._captured.issuperset(keys)
         for key in keys:
-            self._known.pop(key, None)
+            if key in self._known:
+                self._was[key] = self._known.pop(key)
             self._captured.discard(key)
             self._deleted[key] = entry
         return created_here
@@ -99,7 +101,10 @@ class References:
     # ---------------------------------------------------------------- the variable of an id
 
     def of(self, resources: Sequence[str], value: str, entry: int, where: str) -> str:
-        """The name of the variable for an id: captured, looked up, or as a last resort asked for."""
+        """The name of the variable for an id: captured, looked up, or as a last resort asked for.
+
+        What still names a record that was deleted keeps the id that this had.
+        """
         for resource in resources:
             if (resource, value) in self._known:
                 return self._known[(resource, value)]
@@ -107,7 +112,8 @@ class References:
             name = self._made_later(resource, value, entry) or self._looked_up(resource, value, entry)
             if name is not None:
                 return name
-        return self._asked_for(resources[0], value, where)
+        left = (self._was[(each, value)] for each in resources if (each, value) in self._was)
+        return next(left, "") or self._asked_for(resources[0], value, where)
 
     def asked(self, name: str) -> str:
         """The setting that gives the id of this variable, empty when the target or an answer does."""

@@ -90,7 +90,9 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         if again or _lasts(made, catalog):
             made_anew = NAMED_MADE_ANEW if again and again.get("by_name") else MADE_ANEW
-            made_anew += WITHOUT_SECRETS if again and again.get("secret") else ""
+            made_anew += (
+                WITHOUT_SECRETS if again and facts and (again.get("secret") or _may_hide(facts, catalog)) else ""
+            )
             reason = NOT_UNDONE if step.kind is not StepKind.DELETE else made_anew if again else NOT_MADE_ANEW
             residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
         steps.append(made)
@@ -184,6 +186,12 @@ def _again(facts: Resource, catalog: Catalog) -> Object | None:
             *((("by_name", "path" if facts.create_by_name else "list"),) if not facts.numbered else ()),
         )
     )
+
+
+def _may_hide(facts: Resource, catalog: Catalog) -> bool:
+    """Whether the server may mask something of a record or its own rows, such as the value of a private lookup."""
+    own = [catalog.resources[each.resource] for each in facts.relations.values() if catalog.owns(facts, each)]
+    return any(rule.path not in each.made_secrets for each in (facts, *own) for rule in each.secrets)
 
 
 def _rows(facts: Resource, catalog: Catalog) -> Object:
