@@ -429,7 +429,7 @@ class Journey:
     upsert: bool = False
     teardown: bool = False
     offered_stem: str = ""
-    gives: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    gives: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict, hash=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     conventions: Conventions = Conventions()
 
