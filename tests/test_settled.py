@@ -240,13 +240,36 @@ def test_hidden_secrets_go_along_with_other_changes_only(way: str, tmp_path: Pat
         session.call("PUT", f"system/user/{new}", {"password": "Changed!pass-word-16"})
         session.call("PUT", f"system/user/{there}", {"password": "Changed!pass-word-16"})
         script = runner(way, session, tmp_path)
-        for expected, not_compared in (([PASSWORD, "Changed!pass-word-16"], 1), ([], 2)):
+        for expected, not_compared in ((["Changed!pass-word-16"] * 2, 1), ([], 2)):
             target.reset_log()
-            told = script.run(target, DF_USER_PASSWORD=PASSWORD, DF_USER_PASSWORD_2="Changed!pass-word-16")
+            told = script.run(target, DF_USER_PASSWORD_2="Changed!pass-word-16")
             bodies = [call.json() for call in target.writes]
             assert [(body.get("resource") or [body])[0]["password"] for body in bodies] == expected
             if way != "locust":  # says no more than which iteration is done
                 assert told.count("not compared: password") == not_compared
+
+
+@pytest.mark.parametrize("way", ["curl", "python", "postman", "replay"])
+def test_run_that_goes_on_after_a_create_without_an_answer_lacks_no_later_secret(way: str, tmp_path: Path) -> None:
+    """The server shows no secret, so what a create makes has at once the one that a later update would give it."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        config = {"host": "h", "database": "d", "password": "First-Secret-12345"}
+        [own] = session.create("service", {**SERVICE, "name": "pg", "type": "pgsql", "config": config})
+        session.call("PUT", f"system/service/{own}", {"description": "d", "config": {"password": "Last-Secret-12345"}})
+        [own] = session.create("user", {"email": "new@example.com", "name": "N", "password": PASSWORD})
+        session.call("PUT", f"system/user/{own}", {"password": "Changed!pass-word-16"})
+        script = runner(way, session, tmp_path)
+        given = {"DF_SERVICE_PASSWORD_2": "Last-Secret-12345", "DF_USER_PASSWORD_2": "Changed!pass-word-16"}
+        for lost in ("/service", "/user"):
+            with LostAnswers(target, lost):
+                script.run(target, code=1, **given)
+        script.run(target, **given)
+        own_login = json.dumps({"email": "new@example.com", "password": "Changed!pass-word-16"}).encode()
+        assert target.call("POST", "/api/v2/user/session", own_login)[0] == 200
+        made = target.store.by_name("service", "pg")
+        assert made is not None
+        assert made["config"]["password"] == "Last-Secret-12345"
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)

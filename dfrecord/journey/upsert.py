@@ -8,6 +8,7 @@ new name first; and what is gone in the end is not made (`unneeded`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -63,7 +64,8 @@ class _Upsert:
         self._journey, self._catalog, self._every_write = journey, catalog, every_write
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
-        self._needed = {name for step in journey.steps for name in variables_of_step(step)}
+        self._users = Counter(name for step in journey.steps for name in set(variables_of_step(step)))
+        self._needed = set(self._users)
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
@@ -155,6 +157,8 @@ class _Upsert:
         facts, step, follows = write.facts, write.step, later.after(write)
         is_create = step.kind is StepKind.CREATE
         plain, rows = self._divided(write)
+        if is_create and not self._every_write:
+            plain = self._with_last_secrets(plain, [other.record for other in follows])
         places = list(_places(plain, [other.record for other in follows], facts.whole))
         places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
@@ -180,6 +184,22 @@ class _Upsert:
         headers = tuple(header for header in request.headers if header[0].lower() != "content-type")
         wanted = Wanted(document, write.id, facts.path or "")
         return replace(step, request=replace(request, headers=headers), wanted=wanted)
+
+    def _with_last_secrets(self, record: Object, later: Iterable[Object]) -> Object:
+        """A create with the secrets that later updates set: where a run ends before them, no other sees that they miss."""
+        for other in later:
+            record = Object(tuple((name, self._last_secret(value, other, name)) for name, value in record.members))
+        return record
+
+    def _last_secret(self, value: Tree, later: Object, name: str | Text) -> Tree:
+        """The value, or the secret that stands there later; not that of an account which logs in before that."""
+        match value, later.get(name) if isinstance(name, str) else None:
+            case Object(), Object() as inside:
+                return self._with_last_secrets(value, [inside])
+            case Var(name=first), Var(name=last) as secret:
+                kinds = {self._variables[first].kind, self._variables[last].kind}
+                return secret if kinds == {VariableKind.SECRET} and self._users[first] == 1 else value
+        return value
 
     def _secrets(self, write: Write, record: Object) -> list[str]:
         """The fields of an update that hold a secret; the server shows it masked or not at all, so it is told."""
