@@ -31,7 +31,7 @@ from dfrecord.journey.model import Journey
 from dfrecord.journey.steps import only_steps
 from dfrecord.normalise.named_values import named_values
 from dfrecord.normalise.secrets import PLACEHOLDER, find
-from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request, Response
+from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.renderers import formats
 from dfrecord.system_api.catalog import load
@@ -646,3 +646,14 @@ def test_no_secret_is_told_of_a_call_that_was_passed_over(address: str, tmp_path
         output = printed(command[0], tmp_path / "raw.har", *command[1:])
         assert len(output) > 100
         assert b"S3cret-Pass-99" not in output
+
+
+@pytest.mark.parametrize("record", [{"resource": [{"email": "a@b.cc", "password": "short"}]}, {"password": "short"}])
+def test_what_a_server_says_of_a_secret_that_it_refuses_is_told(record: dict[str, Any]) -> None:
+    with DreamFactoryDouble() as recorded:
+        session = RecordedSession(recorded)
+        [own] = session.create("user", {"email": "u@example.com", "name": "U", "password": "Good!pass-word-16"})
+        batch = "resource" in record
+        session.call("POST" if batch else "PUT", f"system/user{'' if batch else f'/{own}'}", record)
+        journey = api.plan(Recording("tenant.har", tuple(session.exchanges)))
+        assert any("The password field must be at least 16 characters." in told.reason for told in journey.residue)

@@ -186,7 +186,7 @@ class _Upsert:
         return replace(step, request=replace(request, headers=headers), wanted=wanted)
 
     def _with_last_secrets(self, record: Object, later: Iterable[Object]) -> Object:
-        """A create with the secrets that later updates set: where a run ends before them, no other sees that they miss."""
+        """A create with the secrets that later updates set: when a run ends before them, no other sees that."""
         for other in later:
             record = Object(tuple((name, self._last_secret(value, other, name)) for name, value in record.members))
         return record

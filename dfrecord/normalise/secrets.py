@@ -577,13 +577,15 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
                 yield from _in_free_json(leaf.value, catalog)
 
 
+_REFUSAL = re.compile(r"error\.(.+\.)?context\.\w+\[\]")  # what the server says of a field that it does not take
 _VALUES = ("value", "default", "data")  # fields that hold what a `name` beside them tells
 
 
 @lru_cache(maxsize=4096)  # a recording has few fields, and each many times
 def _known_of(resource: str | None, path: str, catalog: Catalog) -> tuple[SecretRule | None, bool, bool]:
     """Of a field: its rule, whether it may hold tokens, and whether it lies in a `config`."""
-    return catalog.secret_rule(resource, path), catalog.holds_tokens(resource, path), ".config." in f".{path}"
+    rule = None if _REFUSAL.fullmatch(path) else catalog.secret_rule(resource, path)
+    return rule, catalog.holds_tokens(resource, path), ".config." in f".{path}"
 
 
 def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:
