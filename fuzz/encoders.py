@@ -16,10 +16,11 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["dfrecord.renderers", "dfrecord.reporting.html_encoder"]):
-    from dfrecord.journey.model import Object, RawBody, Text
+    from dfrecord.journey.model import RawBody
     from dfrecord.outputs import INVISIBLE
     from dfrecord.renderers import bash_encoder, jq_encoder, postman_encoder, python_encoder
     from dfrecord.reporting import html_encoder
+    from dfrecord.tree import Object, Text
 
 _BASH_WORD = re.compile(rb"'([^'\\$`]*)'|\$'((?:[^'\\]|\\[nrt\\']|\\x[0-9a-f]{2})*)'", re.DOTALL)
 _BASH_ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)

@@ -17,22 +17,12 @@ import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import (
-    Encoding,
-    Journey,
-    JsonBody,
-    Number,
-    Object,
-    RawBody,
-    ResidueKind,
-    Text,
-    Var,
-    VariableKind,
-)
+from dfrecord.journey.model import Journey, JsonBody, RawBody, ResidueKind, VariableKind
 from dfrecord.journey.upsert import SENT_ONCE
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog import load
+from dfrecord.tree import Encoding, Number, Object, Text, Var
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession

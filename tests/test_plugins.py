@@ -14,9 +14,10 @@ import pytest
 
 import dfrecord as api
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Journey, RawBody, RequestTemplate, Step, StepKind, Text, Var
+from dfrecord.journey.model import Journey, RawBody, RequestTemplate, Step, StepKind
 from dfrecord.renderers.registry import GROUP, Format, RenderOptions, built_in
 from dfrecord.renderers.templates import TEMPLATES
+from dfrecord.tree import Text, Var
 from tests.render.journeys import PROVISION
 from tests.tools import FIXTURES, FORMATS, ROOT
 

@@ -260,7 +260,10 @@ def test_run_that_goes_on_after_a_create_without_an_answer_lacks_no_later_secret
         [own] = session.create("user", {"email": "new@example.com", "name": "N", "password": PASSWORD})
         session.call("PUT", f"system/user/{own}", {"password": "Changed!pass-word-16"})
         script = runner(way, session, tmp_path)
-        given = {"DF_SERVICE_PASSWORD_2": "Last-Secret-12345", "DF_USER_PASSWORD_2": "Changed!pass-word-16"}
+        given: dict[str, Any] = {
+            "DF_SERVICE_PASSWORD_2": "Last-Secret-12345",
+            "DF_USER_PASSWORD_2": "Changed!pass-word-16",
+        }
         for lost in ("/service", "/user"):
             with LostAnswers(target, lost):
                 script.run(target, code=1, **given)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.lookup import Sightings
-from dfrecord.journey.model import Number, StepKind
+from dfrecord.journey.model import StepKind
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.redact import check
@@ -23,6 +23,7 @@ from dfrecord.normalise.select import error_message, wanted_by
 from dfrecord.recording.exchange import Exchange
 from dfrecord.recording.har_writer import HarWriter
 from dfrecord.system_api.catalog import Catalog, Location
+from dfrecord.tree import Number
 
 _IDS_SHOWN = 5
 

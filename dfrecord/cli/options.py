@@ -13,11 +13,11 @@ import click
 import dfrecord
 from dfrecord.cli.talk import tell
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Journey
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from dfrecord.journey.model import Journey
     from dfrecord.recording.exchange import Recording
     from dfrecord.system_api.catalog import Catalog
 

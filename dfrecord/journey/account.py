@@ -9,21 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dfrecord.journey.model import (
-    Array,
-    Journey,
-    JsonBody,
-    Number,
-    Object,
-    RawBody,
-    Step,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    variables_of_lookup,
-    variables_of_step,
-)
+from dfrecord.journey.model import Journey, JsonBody, RawBody, Step, Variable, variables_of_lookup, variables_of_step
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 FORMAT = "dfrecord-journey/1"
 

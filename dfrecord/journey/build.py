@@ -15,13 +15,9 @@ from dfrecord.journey.link import link
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
     Answer,
-    Array,
     Capture,
-    Encoding,
     Journey,
     JsonBody,
-    Number,
-    Object,
     RawBody,
     RequestBody,
     RequestTemplate,
@@ -29,8 +25,6 @@ from dfrecord.journey.model import (
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
     Variable,
     VariableKind,
     used_variables,
@@ -62,6 +56,7 @@ from dfrecord.normalise.select import (
 )
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog, Location, Resource
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dfrecord.journey.lookup import Sighting, Sightings
-from dfrecord.journey.model import Array, Number, Object, Text, Tree
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Relation, Resource
+from dfrecord.tree import Array, Number, Object, Text, Tree
 
 
 @dataclass

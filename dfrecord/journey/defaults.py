@@ -9,24 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dfrecord.journey.model import (
-    Array,
-    Encoding,
-    Journey,
-    JsonBody,
-    Number,
-    Object,
-    RawBody,
-    RequestBody,
-    Step,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    variables_of_tree,
-)
+from dfrecord.journey.model import Journey, JsonBody, RawBody, RequestBody, Step, Variable, variables_of_tree
 from dfrecord.journey.rewrite import as_value, joined
 from dfrecord.journey.values import encoded, in_letters
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 
 def with_defaults(journey: Journey) -> Journey:

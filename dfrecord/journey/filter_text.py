@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from dfrecord.journey.model import Var
+from dfrecord.tree import Var
 
 _QUOTED = r"\"[^\"]*\"|'[^']*'"
 _NUMBERS = r"(?:[\"']?\d+[\"']?(?:\s*,\s*)?)+"

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote_plus
 
-from dfrecord.journey.model import Encoding, RawBody, Var
+from dfrecord.journey.model import RawBody
+from dfrecord.tree import Encoding, Var
 
 _MARKS = range(0xE000, 0xF900)
 """Characters that Unicode gives no meaning (the private use area)."""

@@ -16,26 +16,20 @@ from dfrecord.journey.filter_text import with_ids
 from dfrecord.journey.lookup import Parent
 from dfrecord.journey.model import (
     NOT_CREATED_HERE,
-    Array,
-    Encoding,
     JsonBody,
-    Number,
-    Object,
     RawBody,
     RequestBody,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
 )
 from dfrecord.journey.references import References
 from dfrecord.journey.rewrite import as_value, joined
 from dfrecord.journey.text_body import Sites, TextKind, linked, text_kind
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Location, Resource
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 LEFT_OUT = {
     "server-made": "made by the server",

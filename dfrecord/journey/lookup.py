@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import parse_qs
 
-from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, records_of
 from dfrecord.normalise.select import effective_method, start_times
 from dfrecord.recording.exchange import Exchange
 from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.tree import Array, Object, Tree
 
 
 @dataclass(frozen=True, slots=True)

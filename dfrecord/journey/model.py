@@ -9,80 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 from functools import cached_property
 
-# ---------------------------------------------------------------- values
+from dfrecord.system_api.conventions import Conventions
+from dfrecord.tree import Array, Encoding, Object, Text, Tree, Var
 
-
-class Encoding(Enum):
-    """How the value of a variable is escaped where it stands inside a text."""
-
-    PLAIN = "plain"
-    URI = "uri"  # percent-encoded, everything but A-Z a-z 0-9 - . _ ~ (RFC 3986, 2.3)
-    JSON = "json"  # as the inside of a JSON string
-    BASE64 = "base64"  # of its UTF-8 bytes
-    CSV = "csv"  # a whole cell: in quotes when it holds a comma, a quote or a line end (RFC 4180)
-    CSV_INSIDE = "csv_inside"  # as the inside of a cell that stands in quotes
-    XML = "xml"  # as text of an element or in an attribute; control characters have no place there
-
-
-@dataclass(frozen=True, slots=True)
-class Var:
-    """The value of a variable.
-
-    As a leaf of a JSON tree it keeps the variable's own JSON type; inside a `Text` or `RawBody` it is text, escaped by
-    `encoding`.
-    """
-
-    name: str
-    encoding: Encoding = Encoding.PLAIN
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A string joined from literal parts and variables."""
-
-    parts: tuple[str | Var, ...]
-
-    @property
-    def literal(self) -> str | None:
-        """The string itself when no variable is in it, else None."""
-        return None if self.variables else "".join(part for part in self.parts if isinstance(part, str))
-
-    @property
-    def variables(self) -> tuple[Var, ...]:
-        """The variables in it, in order, with repeats."""
-        return tuple(part for part in self.parts if isinstance(part, Var))
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A JSON number exactly as written: `1.0`, `12345678901234567890` and `1e400` stay as they are."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """A JSON array."""
-
-    items: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """A JSON object with its members in order; a key may stand twice."""
-
-    members: tuple[tuple[str | Text, Tree], ...]
-
-    def get(self, key: str) -> Tree | None:
-        """The last value of the key (as JSON decoders read it), or None when there is none."""
-        return next((value for name, value in reversed(self.members) if name == key), None)
-
-
-Tree = None | bool | str | Number | Var | Text | Array | Object
-"""A JSON value with variables as leaves."""
+# ---------------------------------------------------------------- bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +75,10 @@ class Lookup:
     late: bool = False
     nth: int | None = None
 
+    def takes_filter(self, api: Conventions) -> bool:
+        """Whether the server can be asked for the one record of a list that is wanted."""
+        return api.filters and len(self.match) == 1 and self.rows == api.rows
+
 
 class Letters(StrEnum):
     """How the ASCII letters of another variable's value are written."""
@@ -180,42 +117,6 @@ class Variable:
 
 
 # ---------------------------------------------------------------- steps
-
-
-@dataclass(frozen=True, slots=True)
-class Conventions:
-    """What a run has to know of the platform's API beside its steps.
-
-    `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the
-    field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
-    `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
-    of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
-    field that holds the last segment of a record's own path. Every path of the API begins with `prefix`.
-    """
-
-    wrapper: str = "resource"
-    id: str = "id"
-    filters: bool = True
-    token_header: str = "X-DreamFactory-Session-Token"
-    token_prefix: str = ""
-    listed: tuple[tuple[str, str], ...] = ()
-    key_header: str = ""
-    admin_path: str = ""
-    prefix: str = "/api/v2"
-
-    @property
-    def address_rule(self) -> str:
-        """What is told of a base URL that was copied from the console, ends in the API's path, or holds a password."""
-        return f"must be the address of the instance alone, without {self.prefix}, ?, # or @"
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """Where the records of a list stand in its answer."""
-        return (self.wrapper,) if self.wrapper else ()
-
-    def can_filter(self, lookup: Lookup) -> bool:
-        """Whether the server can be asked for the one record of a list that the lookup wants."""
-        return self.filters and len(lookup.match) == 1 and lookup.rows == self.rows
 
 
 class StepKind(StrEnum):
@@ -431,7 +332,7 @@ class Journey:
     offered_stem: str = ""
     gives: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict, hash=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    conventions: Conventions = Conventions()
+    conventions: Conventions = field(default_factory=Conventions)
 
     def variable(self, name: str) -> Variable:
         """The variable of that name. Raises KeyError when the journey has none."""

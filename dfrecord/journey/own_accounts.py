@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.defaults import recorded_value
-from dfrecord.journey.model import JsonBody, Object, Step, StepKind, Text, Tree, Var, Variable, variables_of_tree
+from dfrecord.journey.model import JsonBody, Step, StepKind, Variable, variables_of_tree
 from dfrecord.journey.writes import Write
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Object, Text, Tree, Var
 
 Part = Step | Write
 

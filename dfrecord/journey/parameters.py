@@ -15,21 +15,14 @@ from dataclasses import replace
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import (
-    Array,
-    Encoding,
     Journey,
     JsonBody,
     Letters,
-    Number,
-    Object,
     RawBody,
     RequestBody,
     RequestTemplate,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     VariableKind,
 )
@@ -38,6 +31,7 @@ from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
 from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_text, in_tree, joined
 from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 MOST_KEYS = 40
 """A journey that creates more records than this has no parameter for each: nobody would set them."""

@@ -11,23 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dfrecord.journey.lookup import Parent, Sighting, Sightings
-from dfrecord.journey.model import (
-    Capture,
-    Encoding,
-    Lookup,
-    Number,
-    Object,
-    Residue,
-    ResidueKind,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    VariableKind,
-)
+from dfrecord.journey.model import Capture, Lookup, Residue, ResidueKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
 from dfrecord.normalise.body import placed_records, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.tree import Encoding, Number, Object, Text, Tree, Var
 
 Identity = tuple[tuple[str, Tree], ...]
 """Field and value pairs that name a record on every instance."""

@@ -8,14 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 
-from dfrecord.journey.model import (
-    Array,
-    Lookup,
-    Object,
-    Text,
-    Tree,
-    Var,
-)
+from dfrecord.journey.model import Lookup
+from dfrecord.tree import Array, Object, Text, Tree, Var
 
 Parts = tuple[str | Var, ...]
 Rewriter = Callable[[str], Parts]

@@ -11,25 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dfrecord.journey.model import (
-    Array,
-    Capture,
-    Encoding,
-    Number,
-    Object,
-    Step,
-    StepKind,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    VariableKind,
-    variables_of_step,
-)
+from dfrecord.journey.model import Capture, Step, StepKind, Variable, VariableKind, variables_of_step
 from dfrecord.journey.names import Namer
 from dfrecord.normalise.body import Leaf, field_path, leaves
 from dfrecord.normalise.secrets import Secrets, name_of_field
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 
 def told_apart(variables: Sequence[Variable], steps: Iterable[Step]) -> list[Variable]:

@@ -13,14 +13,11 @@ from functools import cached_property
 from dfrecord.journey.model import (
     Capture,
     JsonBody,
-    Object,
     RequestTemplate,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Var,
     Variable,
     VariableKind,
 )
@@ -31,6 +28,7 @@ from dfrecord.normalise.headers import sent_headers
 from dfrecord.normalise.select import tokens_answered, tokens_sent
 from dfrecord.recording.exchange import Exchange
 from dfrecord.system_api.catalog import Catalog, Location
+from dfrecord.tree import Object, Text, Var
 
 
 class Sessions:

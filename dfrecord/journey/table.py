@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from dfrecord.journey.held_text import HeldText
-from dfrecord.journey.model import Encoding, Var
+from dfrecord.tree import Encoding, Var
 
 _CELL = re.compile(r'("(?:[^"]|"")*"|[^,\r\n]*)(,|\r\n|\n|\r|$)')
 

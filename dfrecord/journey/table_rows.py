@@ -11,25 +11,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote_plus
 
 from dfrecord.journey.filter_text import with_ids
-from dfrecord.journey.model import (
-    NOT_CREATED_HERE,
-    Array,
-    Capture,
-    Encoding,
-    JsonBody,
-    Number,
-    Object,
-    RequestBody,
-    Step,
-    Text,
-    Tree,
-    Var,
-    variables_of_step,
-)
+from dfrecord.journey.model import NOT_CREATED_HERE, Capture, JsonBody, RequestBody, Step, variables_of_step
 from dfrecord.journey.names import identifier
 from dfrecord.journey.references import References
 from dfrecord.journey.rewrite import joined
 from dfrecord.normalise.body import placed_records
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 
 @dataclass

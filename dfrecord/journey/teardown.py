@@ -12,18 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dfrecord.journey.model import (
-    Array,
-    Encoding,
     Journey,
     JsonBody,
-    Object,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     Wanted,
     variables_of_tree,
@@ -32,6 +26,7 @@ from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.undo_session import undo_session
 from dfrecord.normalise.body import field_path, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.tree import Array, Encoding, Object, Text, Tree, Var
 
 NOT_UNDONE = "the teardown does not undo this step"
 MADE_ANEW = "the teardown makes anew what this step deletes, with another id, and points to that what pointed to it"

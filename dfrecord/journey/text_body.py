@@ -17,12 +17,13 @@ from functools import partial
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from dfrecord.journey.held_text import HeldText, held_text
-from dfrecord.journey.model import Array, Encoding, Number, Object, RawBody, Text, Tree, Var
+from dfrecord.journey.model import RawBody
 from dfrecord.journey.rewrite import Parts
 from dfrecord.journey.table import with_cells, with_columns, with_encodings
 from dfrecord.journey.text_escapes import csv_inside, xml_text
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.multipart import Part, parts_of
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*+"(?!\s*:)', re.DOTALL)

@@ -14,11 +14,12 @@ from html import unescape
 from urllib.parse import parse_qsl
 
 from dfrecord.journey.held_text import HeldText, held_text
-from dfrecord.journey.model import Array, Object, RawBody, Text, Tree, Var
+from dfrecord.journey.model import RawBody
 from dfrecord.journey.rewrite import as_value
 from dfrecord.journey.text_body import JSON_STRING, TextKind, XmlEvent, text_kind, xml_events
 from dfrecord.normalise.body import parse_json, records_of
 from dfrecord.normalise.multipart import parts_of
+from dfrecord.tree import Array, Object, Text, Tree, Var
 
 
 def records_in(body: RawBody, content_type: str, wrapper: str) -> list[Object]:

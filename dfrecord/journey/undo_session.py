@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from dfrecord.journey.model import Journey, Step, StepKind, Text, Var, variables_of_step
+from dfrecord.journey.model import Journey, Step, StepKind, variables_of_step
+from dfrecord.tree import Text, Var
 
 Headers = tuple[tuple[str, Text], ...]
 

@@ -11,15 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.model import (
-    Array,
     JsonBody,
-    Object,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Tree,
-    Var,
     Variable,
     used_variables,
     variables_of_step,
@@ -27,6 +23,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.own_accounts import OwnAccounts, Part
 from dfrecord.journey.writes import Write
+from dfrecord.tree import Array, Object, Tree, Var
 
 NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
 NOT_CHANGED = "the record is deleted later in the recording: an upsert only deletes it"

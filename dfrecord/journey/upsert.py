@@ -16,18 +16,12 @@ from hashlib import sha256
 from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
-    Array,
     Capture,
     Journey,
-    Number,
-    Object,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     VariableKind,
     Wanted,
     used_variables,
@@ -42,6 +36,7 @@ from dfrecord.journey.wanted_rows import Match, Row, is_written_later, staying, 
 from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 SENT_AFTER_CHANGES = "sent only by a run that changed something before it, or goes on after one that did and failed"
 SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"

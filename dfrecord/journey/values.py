@@ -6,9 +6,10 @@ import base64
 import json
 from urllib.parse import quote
 
-from dfrecord.journey.model import Encoding, Letters, Number, Tree
+from dfrecord.journey.model import Letters
 from dfrecord.journey.text_escapes import csv_cell, csv_inside, xml_text
 from dfrecord.normalise.body import json_text
+from dfrecord.tree import Encoding, Number, Tree
 
 
 def as_text(value: Tree) -> str:

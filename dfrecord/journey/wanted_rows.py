@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from dfrecord.journey.changes import is_equal
-from dfrecord.journey.model import Object, Tree, Var, Variable
+from dfrecord.journey.model import Variable
 from dfrecord.journey.writes import key_of
 from dfrecord.system_api.catalog import Relation, Resource
+from dfrecord.tree import Object, Tree, Var
 
 Match = tuple[tuple[str, Tree], ...]
 

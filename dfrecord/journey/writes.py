@@ -11,23 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
-from dfrecord.journey.model import (
-    Array,
-    Encoding,
-    JsonBody,
-    Object,
-    RawBody,
-    Step,
-    StepKind,
-    Text,
-    Tree,
-    Var,
-    Variable,
-)
+from dfrecord.journey.model import JsonBody, RawBody, Step, StepKind, Variable
 from dfrecord.journey.names import Namer, label
 from dfrecord.journey.text_records import records_in
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.tree import Array, Encoding, Object, Text, Tree, Var
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, json_text
 from dfrecord.recording.exchange import Body, Exchange
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Object, Tree
 
 
 def carried_part(exchange: Exchange, method: str, catalog: Catalog) -> tuple[Exchange, str] | None:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from dfrecord.journey.model import Array, Number, Object, Text, Tree, Var
 from dfrecord.nesting import is_too_deep
 from dfrecord.recording.exchange import Body, BodyState
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 
 def parse_json(content: bytes | str) -> Tree:

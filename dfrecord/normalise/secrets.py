@@ -24,12 +24,12 @@ from functools import cached_property, lru_cache
 from html.entities import codepoint2name
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
-from dfrecord.journey.model import Encoding, Number, Object, Tree, Var
 from dfrecord.normalise.body import Leaf, json_of, leaves
 from dfrecord.normalise.multipart import parts_of
 from dfrecord.normalise.named_values import is_uncommon, looks_made_up, named_values, tokens
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
 from dfrecord.system_api.catalog import Catalog, SecretRule
+from dfrecord.tree import Encoding, Number, Object, Tree, Var
 
 PLACEHOLDER = re.compile(r"DFSECRET_([a-z0-9_]+)_[0-9]+")
 _PLACEHOLDER_BYTES = re.compile(PLACEHOLDER.pattern.encode())

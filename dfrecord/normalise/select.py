@@ -14,13 +14,13 @@ from datetime import datetime
 from enum import Enum
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.batches import carried_part
 from dfrecord.normalise.body import json_of
 from dfrecord.normalise.instances import elsewhere
 from dfrecord.normalise.unheard import carried_out
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Object, Tree
 
 SHOWN_LATER = "a later read shows what it made"
 DEFAULT_FILTER = "api/v2/system"

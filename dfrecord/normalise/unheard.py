@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from dfrecord.journey.model import Array, Object, Tree
 from dfrecord.normalise.body import json_of, json_text, records_of
 from dfrecord.recording.exchange import Body, Exchange
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Object, Tree
 
 GATEWAY = (502, 503, 504)
 """Statuses that a proxy in front of the server gives, which has itself had no answer."""

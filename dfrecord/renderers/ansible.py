@@ -14,13 +14,10 @@ from typing import Any
 from dfrecord import nesting
 from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
-    Array,
     Journey,
     Lookup,
-    Object,
     Step,
     StepKind,
-    Text,
     Variable,
     Wanted,
     variables_of_lookup,
@@ -45,6 +42,7 @@ from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOpti
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import BRACKETS, environment
 from dfrecord.replaying import hiding, kept, reconcile
+from dfrecord.tree import Array, Object, Text
 
 PLUGIN = "filter_plugins/dfrecord.py"
 
@@ -347,7 +345,7 @@ class _Tasks:
         }
         if lookup.rows != self._journey.conventions.rows:
             variables["df_rows"] = [Recorded(row) for row in lookup.rows]
-        searches = self._searches(self.encoder.quoted(lookup.pick), self._journey.conventions.can_filter(lookup))
+        searches = self._searches(self.encoder.quoted(lookup.pick), lookup.takes_filter(self._journey.conventions))
         return Task(
             kind="find",
             title=lookup.title,

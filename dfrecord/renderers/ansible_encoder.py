@@ -16,10 +16,11 @@ from typing import Any
 
 import yaml
 
-from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var, Variable, VariableKind
+from dfrecord.journey.model import Variable, VariableKind
 from dfrecord.outputs import INVISIBLE
 from dfrecord.renderers.bash_encoder import Scope
 from dfrecord.renderers.jq_encoder import json_parts
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 
 class Recorded(str):

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dfrecord.journey.model import Array, JsonBody, Object, RequestBody, RequestTemplate, Text, Tree, Var
+from dfrecord.journey.model import JsonBody, RequestBody, RequestTemplate
 from dfrecord.renderers.ansible_encoder import CannotStand, Encoder, Recorded, Template, as_parts
 from dfrecord.renderers.curl import target_parts
+from dfrecord.tree import Array, Object, Text, Tree, Var
 
 Headers = tuple[tuple[str, Text], ...]
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2

@@ -6,13 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from dfrecord.journey.model import (
-    Journey,
-    Variable,
-    VariableKind,
-    variables_of_lookup,
-    variables_of_step,
-)
+from dfrecord.journey.model import Journey, Variable, VariableKind, variables_of_lookup, variables_of_step
 from dfrecord.journey.undo_session import UndoSession
 from dfrecord.journey.values import as_text
 from dfrecord.renderers.ansible_encoder import Encoder, Recorded, Template

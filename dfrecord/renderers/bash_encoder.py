@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dfrecord.journey.model import Encoding, Var, Variable
+from dfrecord.journey.model import Variable
 from dfrecord.outputs import INVISIBLE
+from dfrecord.tree import Encoding, Var
 
 # ---------------------------------------------------------------- names
 

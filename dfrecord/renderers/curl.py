@@ -13,18 +13,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dfrecord.journey.model import (
-    Array,
     Journey,
     JsonBody,
     Letters,
-    Number,
-    Object,
     RequestBody,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     VariableKind,
     Wanted,
@@ -50,6 +44,7 @@ from dfrecord.renderers.jq_encoder import jq_path, jq_program, json_parts
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 _FORBIDDEN_IN_TARGET = re.compile("[^\x21-\x7e]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.defaults import with_defaults
-from dfrecord.journey.model import Encoding, Journey, JsonBody, RawBody, RequestBody, Step, Var, Variable
+from dfrecord.journey.model import Journey, JsonBody, RawBody, RequestBody, Step, Variable
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.renderers.bash_encoder import Scope, printf_call, quote, shell_name, word
 from dfrecord.renderers.curl import header_parts, merged, target_parts
 from dfrecord.renderers.jq_encoder import jq_program, json_parts
+from dfrecord.tree import Encoding, Var
 
 _LONGEST_ARGUMENT = 100_000  # bytes; Linux takes 131072
 _FILTERS = {

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var, Variable
+from dfrecord.journey.model import Variable
 from dfrecord.renderers.postman_encoder import clean, js
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 FORMS = {
     Encoding.PLAIN: "text",

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dfrecord.journey.model import Array, Journey, Number, Object, Step, Text, Tree, Var, Variable
+from dfrecord.journey.model import Journey, Step, Variable
 from dfrecord.renderers.http_encoder import comment
 from dfrecord.renderers.http_requests import Pointer, Request, Requests, given_text
 from dfrecord.renderers.postman_encoder import clean, js
 from dfrecord.renderers.registry import OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 
 def render(journey: Journey, options: RenderOptions) -> OutputFile:

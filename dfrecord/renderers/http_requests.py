@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Journey, JsonBody, Letters, Number, RawBody, Step, Text, Tree, Variable
+from dfrecord.journey.model import Journey, JsonBody, Letters, RawBody, Step, Variable
 from dfrecord.renderers.http_encoder import HttpEncoder, comment, default_line
 from dfrecord.renderers.postman_encoder import clean, js
 from dfrecord.renderers.registry import OutputFile
+from dfrecord.tree import Number, Text, Tree
 
 Pointer = tuple[str | int, ...]
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
@@ -138,7 +139,7 @@ class Requests:
         assert lookup is not None
         name = _named(f"find_{variable.name}")
         target, (field, value) = self.encoder.target(lookup.path), lookup.match[0]
-        filtered = self._journey.conventions.can_filter(lookup) and isinstance(value, str) and value != ""
+        filtered = lookup.takes_filter(self._journey.conventions) and isinstance(value, str) and value != ""
         filtered = filtered and not _UNFILTERABLE & set(str(value))
         if filtered:
             wanted = f'{field}="{value}"'

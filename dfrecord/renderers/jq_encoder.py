@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dfrecord.journey.model import Array, Encoding, Number, Object, Text, Tree, Var
 from dfrecord.outputs import INVISIBLE
 from dfrecord.renderers.bash_encoder import TYPOGRAPHIC, Scope, safe_name
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 WIDTH = 100
 LONGEST_PROGRAM = 100_000

@@ -17,12 +17,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from dfrecord.journey.model import (
     Journey,
-    Number,
     RawBody,
     Step,
     StepKind,
-    Text,
-    Tree,
     Variable,
     VariableKind,
     variables_of_lookup,
@@ -42,6 +39,7 @@ from dfrecord.renderers.postman_requests import (
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
+from dfrecord.tree import Number, Text, Tree
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 ENVIRONMENT_SUFFIX = ".postman_environment.json"

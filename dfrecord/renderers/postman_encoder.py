@@ -20,18 +20,8 @@ from typing import Any
 
 import msgspec
 
-from dfrecord.journey.model import (
-    Array,
-    Encoding,
-    Number,
-    Object,
-    RawBody,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    VariableKind,
-)
+from dfrecord.journey.model import RawBody, Variable, VariableKind
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 FORMS = ("json", "escaped", "escaped_twice", "uri", "base64", "csv", "csv_inside", "xml")
 """json: a whole JSON value · escaped: inside a JSON string · escaped_twice: inside JSON text inside a JSON string.

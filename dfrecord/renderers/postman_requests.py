@@ -15,19 +15,14 @@ from urllib.parse import quote
 
 from dfrecord.journey.model import (
     Answer,
-    Array,
-    Encoding,
     Journey,
     JsonBody,
     Lookup,
-    Object,
     RawBody,
     RequestBody,
     RequestTemplate,
     Step,
     StepKind,
-    Text,
-    Var,
     Variable,
     Wanted,
     variables_of_tree,
@@ -46,6 +41,7 @@ from dfrecord.renderers.postman_encoder import (
     placeholders,
     raw_text,
 )
+from dfrecord.tree import Array, Encoding, Object, Text, Var
 
 if TYPE_CHECKING:
     import jinja2
@@ -178,7 +174,7 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
 def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str, Any]:
     """A lookup as a request of the collection, filtered by the server where its filters can express the value."""
     names, target, rest = shop.names, lookup.path, None
-    if shop.journey.conventions.can_filter(lookup) and not lookup.newer:
+    if lookup.takes_filter(shop.journey.conventions) and not lookup.newer:
         field, value = lookup.match[0]
         fields = "fields=" + ",".join(
             quote(name) for name in dict.fromkeys((shop.journey.conventions.id, lookup.pick, field))

@@ -20,14 +20,11 @@ from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
-    Object,
     RawBody,
     RequestBody,
     RequestTemplate,
     Step,
     StepKind,
-    Text,
-    Var,
     Variable,
     VariableKind,
     Wanted,
@@ -42,6 +39,7 @@ from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOpti
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 from dfrecord.replaying import bounded, hiding, kept, predicted, reconcile, undoing
+from dfrecord.tree import Object, Text, Var
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\

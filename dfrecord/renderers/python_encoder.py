@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dfrecord.journey.model import Array, Encoding, Number, Object, RawBody, Text, Tree, Var
+from dfrecord.journey.model import RawBody
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 # Controls, spaces other than U+0020, invisible and bidi characters, variation selectors, surrogates, private use,
 # noncharacters and tags.

@@ -12,17 +12,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dfrecord.journey.model import (
-    Journey,
-    Number,
-    Step,
-    Tree,
-    Variable,
-    variables_of_lookup,
-    variables_of_step,
-)
+from dfrecord.journey.model import Journey, Step, Variable, variables_of_lookup, variables_of_step
 from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.renderers.python_encoder import string
+from dfrecord.tree import Number, Tree
 
 _BASE_URL = "base_url"
 _ACCOUNT = ("email", "username", "password")

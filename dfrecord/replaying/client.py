@@ -14,11 +14,12 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
 from dfrecord.errors import Stopped, UsageError, WorkFailed
-from dfrecord.journey.model import Conventions, Tree
 from dfrecord.normalise.body import parse_json
 from dfrecord.outputs import plain
 from dfrecord.replaying.as_given import AsGiven
 from dfrecord.replaying.bounded import OutOfBounds, content_of, within
+from dfrecord.system_api.conventions import Conventions
+from dfrecord.tree import Tree
 
 LONGEST_WAIT = 300.0
 """Seconds that a run waits at most when the instance asks for it (`Retry-After`)."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dfrecord.journey.model import Array, Number, Object, Step, StepKind, Tree
+from dfrecord.journey.model import Step, StepKind
 from dfrecord.normalise.body import field_path, json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.replaying.client import Answered
 from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.tree import Array, Number, Object, Tree
 
 LONGEST_SHOWN = 200
 

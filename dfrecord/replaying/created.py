@@ -32,10 +32,11 @@ from typing import Any
 from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
-from dfrecord.journey.model import Conventions, Object
 from dfrecord.nesting import is_too_deep
 from dfrecord.replaying.client import Answered
 from dfrecord.replaying.values import as_json
+from dfrecord.system_api.conventions import Conventions
+from dfrecord.tree import Object
 
 _MADE = ("created", "creating", "changed", "removing")
 _UNDONE = ("deleted", "settled", "undone")

@@ -12,21 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from dfrecord.errors import WorkFailed
-from dfrecord.journey.model import (
-    Array,
-    Capture,
-    Journey,
-    JsonBody,
-    Number,
-    Object,
-    Step,
-    StepKind,
-    Tree,
-    Var,
-    Variable,
-    Wanted,
-    variables_of_tree,
-)
+from dfrecord.journey.model import Capture, Journey, JsonBody, Step, StepKind, Variable, Wanted, variables_of_tree
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import field_path
 from dfrecord.normalise.select import refusal
@@ -49,6 +35,7 @@ from dfrecord.replaying.values import (
     title_of,
 )
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Array, Number, Object, Tree, Var
 
 _KINDS = {StepKind.CREATE: Action.CREATE, StepKind.UPDATE: Action.CHANGE, StepKind.DELETE: Action.DELETE}
 """What a step does whose record cannot be read."""

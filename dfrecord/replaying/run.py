@@ -16,14 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dfrecord.errors import Stopped, UsageError, WorkFailed, stop_code
-from dfrecord.journey.model import (
-    Journey,
-    Step,
-    StepKind,
-    Variable,
-    variables_of_lookup,
-    variables_of_step,
-)
+from dfrecord.journey.model import Journey, Step, StepKind, Variable, variables_of_lookup, variables_of_step
 from dfrecord.journey.teardown import given_to_others, teardown
 from dfrecord.journey.undo_session import UndoSession, undo_session
 from dfrecord.journey.upsert import upsert

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfrecord.errors import WorkFailed
-from dfrecord.journey.model import Journey, JsonBody, Step, StepKind, Tree
+from dfrecord.journey.model import Journey, JsonBody, Step, StepKind
 from dfrecord.normalise.body import records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
@@ -15,6 +15,7 @@ from dfrecord.replaying.created import CreatedFile
 from dfrecord.replaying.target import Target, member
 from dfrecord.replaying.values import Values, filled, filled_text
 from dfrecord.system_api.catalog import Catalog
+from dfrecord.tree import Tree
 
 
 class Refused(WorkFailed):

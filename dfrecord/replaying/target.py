@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from dfrecord.errors import WorkFailed
-from dfrecord.journey.model import Array, Conventions, Object, Step, Text, Tree, Variable, Wanted
+from dfrecord.journey.model import Step, Variable, Wanted
 from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
 from dfrecord.replaying.values import Values, as_json, filled, filled_text
+from dfrecord.system_api.conventions import Conventions
+from dfrecord.tree import Array, Object, Text, Tree
 
 _UNFILTERABLE = set('"\\(){},<>=!')
 """What a server-side filter cannot hold (system-api.md section 10)."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from dfrecord.journey.model import Object, Text, Tree
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import undoing
 from dfrecord.replaying.client import Answered, Client
@@ -20,6 +19,7 @@ from dfrecord.replaying.reconcile import objects_in
 from dfrecord.replaying.results import Outcome, StepResult
 from dfrecord.replaying.target import Target, member
 from dfrecord.replaying.values import as_json, json_bytes
+from dfrecord.tree import Object, Text, Tree
 
 _Headers = list[tuple[str, str]]
 ANOTHER_ID = "with another id"

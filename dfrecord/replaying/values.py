@@ -7,27 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import (
-    Array,
-    Encoding,
-    Journey,
-    JsonBody,
-    Number,
-    Object,
-    RequestBody,
-    Step,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    VariableKind,
-    variables_of_step,
-)
+from dfrecord.journey.model import Journey, JsonBody, RequestBody, Step, Variable, VariableKind, variables_of_step
 from dfrecord.journey.text_escapes import no_xml
 from dfrecord.journey.undo_session import UndoSession
 from dfrecord.journey.values import as_text, encoded, in_letters
 from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.replaying import hiding
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 Values = dict[str, Tree]
 """By variable name: a value without variables in it."""

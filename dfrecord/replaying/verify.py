@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from dfrecord.journey.model import Journey, Step, StepKind, Tree, Wanted
+from dfrecord.journey.model import Journey, Step, StepKind, Wanted
 from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import json_text
 from dfrecord.replaying import reconcile
@@ -17,6 +17,7 @@ from dfrecord.replaying.results import Outcome, StepResult
 from dfrecord.replaying.sending import Sender
 from dfrecord.replaying.target import document
 from dfrecord.replaying.values import as_tree, filled_text, title_of
+from dfrecord.tree import Tree
 
 
 @dataclass(frozen=True)

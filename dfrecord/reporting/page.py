@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dfrecord.journey.model import Array, Journey, JsonBody, Number, Object, RawBody, Step, Text, Tree, Var
+from dfrecord.journey.model import Journey, JsonBody, RawBody, Step
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
 from dfrecord.normalise.secrets import PLACEHOLDER
@@ -27,6 +27,7 @@ from dfrecord.renderers.templates import TEMPLATES, environment
 from dfrecord.reporting import html_encoder
 from dfrecord.reporting.calls import dropped_before_each_step
 from dfrecord.reporting.words import RESIDUE_TITLES, export_lines, origin_of_each, sent_fields
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 LONGEST_TEXT = 20_000
 """Characters of a body or a fragment that the page shows; the rest is counted."""

@@ -7,16 +7,12 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
 from dfrecord.journey.model import (
-    Array,
     Journey,
     JsonBody,
-    Number,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
     Variable,
     VariableKind,
     variables_of_step,
@@ -24,6 +20,7 @@ from dfrecord.journey.model import (
 from dfrecord.normalise.body import records_of
 from dfrecord.outputs import plain
 from dfrecord.renderers.curl_command import pasted
+from dfrecord.tree import Array, Number, Text, Tree
 
 WIDTH = 110
 RESIDUE_TITLES = {

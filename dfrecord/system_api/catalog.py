@@ -21,8 +21,9 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from dfrecord.journey.model import Conventions, Number
 from dfrecord.system_api.catalog_file import CatalogFile, ResourceFacts, read_catalog
+from dfrecord.system_api.conventions import Conventions
+from dfrecord.tree import Number
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from dfrecord.journey.model import Journey, Text
+from dfrecord.journey.model import Journey
 from dfrecord.renderers import OutputFile, RenderOptions
+from dfrecord.tree import Text
 
 
 class Runbook:

@@ -6,26 +6,20 @@ from dataclasses import replace
 
 from dfrecord.journey.model import (
     Answer,
-    Array,
     Capture,
-    Encoding,
     Journey,
     JsonBody,
     Lookup,
-    Number,
-    Object,
     RawBody,
     RequestTemplate,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     VariableKind,
 )
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 TOKEN = ("X-DreamFactory-Session-Token", Text((Var("session_token"),)))
 JSON = ("Content-Type", Text(("application/json",)))

@@ -16,26 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dfrecord
-from dfrecord.journey.model import (
-    Array,
-    Encoding,
-    Journey,
-    JsonBody,
-    Number,
-    Object,
-    RawBody,
-    RequestTemplate,
-    Step,
-    StepKind,
-    Text,
-    Tree,
-    Var,
-    Variable,
-    VariableKind,
-)
+from dfrecord.journey.model import Journey, JsonBody, RawBody, RequestTemplate, Step, StepKind, Variable, VariableKind
 from dfrecord.outputs import INVISIBLE, write_script
 from dfrecord.renderers.ansible_encoder import RESERVED, CannotStand, Encoder, Recorded, playbook_names, to_yaml
 from dfrecord.renderers.templates import TEMPLATES
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import JSON, PROVISION, TOKEN, literal, raw_step

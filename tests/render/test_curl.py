@@ -19,27 +19,21 @@ from hypothesis import strategies as st
 
 import dfrecord
 from dfrecord.journey.model import (
-    Array,
     Capture,
-    Encoding,
     Journey,
     JsonBody,
     Lookup,
-    Number,
-    Object,
     RawBody,
     RequestTemplate,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     VariableKind,
 )
 from dfrecord.renderers import RenderOptions
 from dfrecord.renderers.bash_encoder import reserved_names
 from dfrecord.renderers.curl import render
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import ACCEPT, HOSTILE, JSON, LOGOUT, PROVISION, TOKEN, literal, raw_step, record

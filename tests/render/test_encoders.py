@@ -15,19 +15,17 @@ import dfrecord
 from dfrecord.journey.model import (
     Journey,
     JsonBody,
-    Object,
     RawBody,
     RequestTemplate,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Var,
     Variable,
     VariableKind,
 )
 from dfrecord.outputs import write_script
+from dfrecord.tree import Object, Text, Var
 from tests.doubles.echo import EchoServer
 from tests.render.journeys import BASE_URL, JSON, raw_step
 from tests.tools import FORMATS, run

@@ -14,22 +14,9 @@ import pytest
 
 import dfrecord
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import (
-    Array,
-    JsonBody,
-    Lookup,
-    Number,
-    Object,
-    RawBody,
-    RequestTemplate,
-    Step,
-    StepKind,
-    Text,
-    Var,
-    Variable,
-    VariableKind,
-)
+from dfrecord.journey.model import JsonBody, Lookup, RawBody, RequestTemplate, Step, StepKind, Variable, VariableKind
 from dfrecord.recording.har_writer import har_chunks
+from dfrecord.tree import Array, Number, Object, Text, Var
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession

@@ -20,26 +20,20 @@ from hypothesis import strategies as st
 
 from dfrecord.journey.model import (
     Answer,
-    Array,
     Capture,
-    Encoding,
     Journey,
     JsonBody,
     Lookup,
-    Number,
-    Object,
     RawBody,
     RequestTemplate,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     VariableKind,
 )
 from dfrecord.renderers import RenderOptions
 from dfrecord.renderers.postman import ENVIRONMENT_SUFFIX, render
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import ACCEPT, HOSTILE, JSON, LOGIN, LOGOUT, PROVISION, TOKEN, literal, raw_step

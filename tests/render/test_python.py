@@ -20,29 +20,23 @@ from hypothesis import strategies as st
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.model import (
-    Array,
     Capture,
-    Encoding,
     Journey,
     JsonBody,
     Lookup,
-    Number,
-    Object,
     RawBody,
     RequestTemplate,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Tree,
-    Var,
     Variable,
     VariableKind,
 )
 from dfrecord.renderers import RenderOptions
 from dfrecord.renderers.python import render
 from dfrecord.renderers.python_format import once
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 from tests.doubles.echo import EchoServer
 from tests.doubles.server import DreamFactoryDouble
 from tests.render.journeys import ACCEPT, BASE_URL, HOSTILE, JSON, PROVISION, TOKEN, literal, raw_step

@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import dfrecord
-from dfrecord.journey.model import Journey, RawBody, RequestTemplate, Step, StepKind, Text, Var, Variable, VariableKind
+from dfrecord.journey.model import Journey, RawBody, RequestTemplate, Step, StepKind, Variable, VariableKind
 from dfrecord.journey.text_body import settled
 from dfrecord.journey.text_escapes import csv_cell, csv_inside, no_xml, xml_text
 from dfrecord.outputs import write_script
+from dfrecord.tree import Text, Var
 from tests.doubles.echo import EchoServer
 from tests.render.journeys import BASE_URL
 from tests.tools import FORMATS, run

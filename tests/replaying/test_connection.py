@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from dfrecord.errors import UsageError, WorkFailed
-from dfrecord.journey.model import Conventions
 from dfrecord.replaying.client import Client, Connection, address_of
+from dfrecord.system_api.conventions import Conventions
 from tests.capture.console import self_signed
 
 Scripted = list[tuple[int, dict[str, str]]]

@@ -21,19 +21,14 @@ import dfrecord as api
 from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import (
     Answer,
-    Array,
     Capture,
     Journey,
     JsonBody,
-    Number,
-    Object,
     RequestTemplate,
     Residue,
     ResidueKind,
     Step,
     StepKind,
-    Text,
-    Var,
     Variable,
     VariableKind,
 )
@@ -46,6 +41,7 @@ from dfrecord.renderers.python_encoder import PythonEncoder
 from dfrecord.reporting import html_encoder
 from dfrecord.reporting.page import LONGEST_TEXT, report
 from dfrecord.system_api.catalog import load
+from dfrecord.tree import Array, Number, Object, Text, Var
 from tests.render.journeys import HOSTILE, PROVISION, literal, raw_step
 from tests.report.chromium import chromium, opened
 from tests.tools import FIXTURES, ROOT, dfrecord

@@ -16,24 +16,12 @@ from hypothesis import strategies as st
 import dfrecord
 from dfrecord.errors import SecretInOutput, UsageError
 from dfrecord.journey.account import account
-from dfrecord.journey.model import (
-    Encoding,
-    JsonBody,
-    Number,
-    Object,
-    RawBody,
-    RequestTemplate,
-    Step,
-    StepKind,
-    Text,
-    Var,
-    Variable,
-    VariableKind,
-)
+from dfrecord.journey.model import JsonBody, RawBody, RequestTemplate, Step, StepKind, Variable, VariableKind
 from dfrecord.recording.exchange import Recording
 from dfrecord.renderers import refuse_secrets
 from dfrecord.renderers.curl_command import curl_command, curl_commands
 from dfrecord.reporting.words import told
+from dfrecord.tree import Encoding, Number, Object, Text, Var
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.doubles.server import DreamFactoryDouble
 from tests.published import assert_published_form
