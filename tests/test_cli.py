@@ -134,3 +134,16 @@ def test_shells_complete_formats(command: list[str], tmp_path: Path) -> None:
     env = {**os.environ, "PATH": programs, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["locust"], done.stdout + done.stderr
+
+
+def test_a_parameter_given_twice_is_one_clear_line() -> None:
+    done = dfrecord(
+        "show",
+        FIXTURES / "02-provision-tenant" / "recording.har",
+        "--parameter",
+        "t=acme",
+        "--parameter",
+        "t=files",
+        code=2,
+    )
+    assert done.stderr.decode() == "dfrecord: --parameter t: given twice, as acme and files; give it once\n"

@@ -549,6 +549,62 @@ def test_a_chosen_stem_follows_in_values_of_text_bodies_and_not_in_their_names()
     ]
 
 
+def chosen(s: RecordedSession, reads: str = "used", **stem: str) -> list[str]:
+    """The targets and bodies of a session's steps after the login, with a chosen stem as a parameter."""
+    told = account(planned(s.exchanges, parameters=stem, reads=reads))["steps"][1:]
+    return [f"{step['target']} {json.dumps(step['body'], ensure_ascii=False)}" for step in told]
+
+
+def test_a_chosen_stem_follows_in_what_a_query_compares_with_and_not_in_words_of_the_api() -> None:
+    with console() as s:
+        related = "fields=id,name&related=role_service_access_by_role_id&sort=name"
+        s.call("POST", f"system/role?{related}", {"resource": [{"name": "name-role"}]})
+        s.call("GET", "system/role?filter=(name%3D%22name-role%22)%20and%20(name%20like%20%22%25role%25%22)")
+    create, read = chosen(s, "all", t="role")
+    assert create == f'/api/v2/system/role?{related} {{"resource": [{{"name": "name-{{t}}"}}]}}'
+    filters = "/api/v2/system/role?filter=(name%3D%22{}%22)%20and%20(name%20like%20%22%25{}%25%22) null"
+    assert read == filters.format("name-{t}", "{t}")
+    assert chosen(s, "all", t="name")[1] == filters.format("{t}-role", "role")
+    assert chosen(s, "all", t="e")[1] == filters.format("nam{t}-rol{t}", "rol{t}")
+
+
+def test_a_chosen_stem_is_not_found_in_an_escape_of_an_address() -> None:
+    with console() as s:
+        s.create("role", {"name": "a3d-5c"})
+        s.call("GET", "system/role?filter=name%3d%22a3d-5c%22%20or%20name%3d%22%5c%22")
+    for stem, value in (("3d", "a{t}-5c"), ("5c", "a3d-{t}"), ("D", "a3{t_lower}-5c")):
+        read = chosen(s, "all", t=stem)[1]
+        assert read == f"/api/v2/system/role?filter=name%3D%22{value}%22%20or%20name%3D%22%5C%22 null"
+
+
+def test_a_chosen_number_follows_in_texts_unless_it_stands_alone_as_a_number() -> None:
+    with console() as s:
+        s.create("role", {"name": "cust-12345", "description": "12345, 912345, 12345.5, x12345y"})
+        s.create("limit", {"name": "l3", "type": "instance", "rate": 3, "period": "minute"})
+    role, limit = chosen(s, t="12345")
+    assert '"name": "cust-{t}", "description": "{t}, 912345, 12345.5, x{t}y"' in role
+    role, limit = chosen(s, t="3")
+    assert '"name": "{limit_name}"' in limit and '"rate": "{t}"' in limit
+
+
+@pytest.mark.parametrize("word", ["Müller", "aCmE", "acme"])
+def test_the_offered_stem_can_be_chosen(word: str) -> None:
+    with console() as s:
+        s.create("role", {"name": f"{word}-role"})
+        s.create("app", {"name": f"app of {word}"})
+    offered = planned(s.exchanges).offered_stem
+    assert offered.lower() == word.lower()
+    role, app = chosen(s, t=offered)
+    assert '-role"' in role and word not in role and word not in app
+
+
+def test_a_stem_that_another_parameter_holds_is_told_so() -> None:
+    with console() as s:
+        s.create("role", {"name": "acme"})
+    with pytest.raises(UsageError, match="--parameter b=ACME: whatever holds 'ACME' follows the parameter a already"):
+        chosen(s, a="acme", b="ACME")
+
+
 def test_a_lone_surrogate_among_ids_is_text_like_any_other() -> None:
     request = Request("GET", "http://h/api/v2/system/role?ids=1,\ud800", Headers(()), ABSENT)
     answer = Response(200, Headers(()), Body.recorded(b'{"resource":[]}'))

@@ -155,7 +155,11 @@ def plan_recording(recording: Recording, filters: Sequence[str], quiet: bool, **
     """Plan the journey; says on standard error when entries of the input were lost."""
     if recording.lost and not quiet:
         tell(f"dfrecord: {recording.source}: {recording.told_losses}")
-    chosen = dict(_name_and_value(text) for text in choices.pop("parameters", ()))
+    chosen: dict[str, str] = {}
+    for name, value in map(_name_and_value, choices.pop("parameters", ())):
+        if name in chosen:
+            raise UsageError(f"--parameter {name}: given twice, as {chosen[name]} and {value}; give it once")
+        chosen[name] = value
     return dfrecord.plan(recording, filters=filters, parameters=chosen, **choices)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from dfrecord.errors import UsageError
@@ -28,14 +28,14 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
+from dfrecord.journey.query_values import pieces
 from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_text, in_tree, joined
 from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
+from dfrecord.journey.values import in_letters
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
-MOST_KEYS = 40
-"""A journey that creates more records than this has no parameter for each: nobody would set them."""
-LONGEST_DEFAULT = 200
+_LETTERS = (Letters.UPPER, Letters.LOWER, Letters.CAPITALIZED)
 
 
 def parameterise(journey: Journey, chosen: Mapping[str, str], catalog: Catalog) -> Journey:
@@ -55,11 +55,15 @@ def offered_stem(journey: Journey, catalog: Catalog) -> str:
     keys = [value for _, _, value in created_keys(journey, catalog)]
     counts: Counter[str] = Counter()
     common = _common_words(catalog)
+    written: dict[str, str] = {}
     for key in dict.fromkeys(keys):
-        words = {word for word in re.split(r"[^a-z0-9]+", key.partition("@")[0].lower()) if len(word) > 2}
+        words = {word.lower(): word for word in re.split(r"[\W_]+", key.partition("@")[0]) if len(word) > 2}
         counts.update(word for word in words if not word.isdigit() and word not in common)
-    best = max(counts.items(), key=lambda item: (item[1], len(item[0])), default=("", 0))
-    return best[0] if best[1] > 1 else ""
+        written = words | written
+    word, count = max(counts.items(), key=lambda item: (item[1], len(item[0])), default=("", 0))
+    if count < 2:
+        return ""
+    return word if any(form in key for form in _forms(word) for key in keys) else written[word]
 
 
 def _common_words(catalog: Catalog) -> set[str]:
@@ -71,20 +75,27 @@ def _common_words(catalog: Catalog) -> set[str]:
 
 def _choose(journey: Journey, name: str, value: str, catalog: Catalog) -> Journey:
     if identifier(name) != name:
-        raise UsageError(f"--parameter {name}: a name is made of a-z, 0-9 and _, such as tenant")
+        rule = "at most 40 of a-z, 0-9 and _ and is no word of Python"
+        raise UsageError(f"--parameter {name}: a name is made of {rule}, such as tenant")
     if name in RESERVED:
         raise UsageError(f"--parameter {name}: the scripts use this name themselves; choose another")
     if name in {variable.name for variable in journey.variables}:
         raise UsageError(f"--parameter {name}: the journey has a variable of that name; choose another")
     if not value:
         raise UsageError(f"--parameter {name}=: give the recorded text that it stands for")
-    stem = _Stem(name, value, Namer(variable.name for variable in journey.variables))
+    is_number = _is_number(value) and any(_holds(step.request.body, Number(value)) for step in journey.steps)
+    stem = _Stem(name, value, is_number, Namer(variable.name for variable in journey.variables))
     steps = tuple(stem.in_step(step, catalog) for step in journey.steps)
     variables = tuple(
         replace(v, lookup=in_lookup(v.lookup, lambda text: (text,), stem.in_value)) if v.lookup else v
         for v in journey.variables
     )
     if not stem.used:
+        taken = (v for v in journey.variables if isinstance(v.default, str) and value.lower() in v.default.lower())
+        if other := next((v.name for v in taken if v.kind is VariableKind.PARAMETER), ""):
+            raise UsageError(
+                f"--parameter {name}={value}: whatever holds {value!r} follows the parameter {other} already"
+            )
         raise UsageError(
             f"--parameter {name}={value}: no value of the recording holds {value!r}; see the keys in dfrecord show"
         )
@@ -94,15 +105,10 @@ def _choose(journey: Journey, name: str, value: str, catalog: Catalog) -> Journe
 class _Stem:
     """One chosen stem: finds its text, in any of its letters, and puts its variables there."""
 
-    def __init__(self, name: str, value: str, namer: Namer) -> None:
-        self._name, self._value, self._namer = name, value, namer
-        written = {Letters.UPPER: value.upper(), Letters.LOWER: value.lower(), Letters.CAPITALIZED: _capital(value)}
-        self._forms: dict[str, Letters | None] = {text: letters for letters, text in written.items()}
-        if not value.isascii():
-            self._forms = {}
-        self._forms[value] = None
-        self._pattern = re.compile("|".join(map(re.escape, sorted(self._forms, key=len, reverse=True))))
-        self._is_number = re.fullmatch(r"-?\d+(\.\d+)?", value) is not None
+    def __init__(self, name: str, value: str, is_number: bool, namer: Namer) -> None:
+        self._name, self._value, self._is_number, self._namer = name, value, is_number, namer
+        self._forms = _forms(value)
+        self._pattern = self._finding(self._forms)
         self._type = "string"
         self._names: dict[Letters | None, str] = {}
 
@@ -190,17 +196,22 @@ class _Stem:
         return tree
 
     def _in_target(self, target: Text, catalog: Catalog) -> Text:
-        """In what follows the resource's own path: a word of the System API is not the recording's."""
+        """In what follows the resource's own path: a word of the System API is not the recording's, nor in a query."""
         first = target.parts[0] if target.parts and isinstance(target.parts[0], str) else ""
         known = catalog.resources.get(catalog.locate(first.partition("?")[0]).resource or "")
         prefix = re.match(r"/api(/v[\d.]+)?/", first)
         length = len(known.path) if known and known.path else prefix.end() if prefix else 0
-        rest = Text((first[length:], *target.parts[1:])) if first else target
-        rewritten = in_text(rest, self._in_uri)
-        return Text(joined((first[:length], *rewritten.parts))) if first else rewritten
-
-    def _in_uri(self, text: str) -> Parts:
-        return tuple(self._written(text, WRITTEN[TextKind.FORM], Encoding.URI))
+        parts: list[str | Var] = [first[:length]]
+        is_query = False
+        for part in (first[length:], *target.parts[1:]) if first else target.parts:
+            if isinstance(part, Var):
+                parts.append(part)
+                continue
+            path, mark, query = ("", "", part) if is_query else part.partition("?")
+            is_query = is_query or bool(mark)
+            for piece, is_typed in ((path, True), *pieces(mark + query, catalog.words_in_query)):
+                parts += self._written(piece, WRITTEN[TextKind.FORM], Encoding.URI) if is_typed else (piece,)
+        return Text(joined(parts))
 
     def _in_text(self, text: str, kind: TextKind | None) -> Parts:
         """In a value of a body that is no JSON, as it is written there."""
@@ -209,11 +220,18 @@ class _Stem:
     def _written(self, text: str, ways: tuple[Callable[[str], str], ...], encoding: Encoding) -> Iterator[str | Var]:
         forms = {written(form): letters for form, letters in self._forms.items() for written in ways}
         at = 0
-        for match in re.finditer("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), text):
+        for match in self._finding(forms, r"(?<!%)(?<!%[\dA-Fa-f])" if encoding is Encoding.URI else "").finditer(text):
             yield text[at : match.start()]
             yield Var(self._variable(forms[match.group()]), encoding)
             at = match.end()
         yield text[at:]
+
+    def _finding(self, forms: Collection[str], not_inside: str = "") -> re.Pattern[str]:
+        """Finds these texts; a number not in the middle of a longer one."""
+        either = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+        if _is_number(self._value):
+            either = rf"(?<!\d)(?<!\d\.)(?:{either})(?!\d)(?!\.\d)"
+        return re.compile(f"{not_inside}(?:{either})")
 
     def _variable(self, letters: Letters | None) -> str:
         if letters not in self._names:
@@ -221,5 +239,21 @@ class _Stem:
         return self._names[letters]
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _forms(stem: str) -> dict[str, Letters | None]:
+    """The stem as it may be written, each with the letters that the scripts write so."""
+    return {**{in_letters(stem, letters): letters for letters in _LETTERS}, stem: None}
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.\d+)?", text, re.ASCII) is not None
+
+
+def _holds(body: RequestBody | Tree, number: Number) -> bool:
+    match body:
+        case JsonBody(tree=tree):
+            return _holds(tree, number)
+        case Array(items=items):
+            return any(_holds(item, number) for item in items)
+        case Object(members=members):
+            return any(_holds(value, number) for _, value in members)
+    return body == number

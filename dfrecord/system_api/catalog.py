@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -403,6 +403,11 @@ class Catalog:
         return "|".join(
             [named, *rows, *free, token, r':\/\/[^"\s]*:[^"\s]*@', rf"(?:{words})=[^&\s]", "(?:bearer|basic) [a-z0-9]"]
         )
+
+    @property
+    def words_in_query(self) -> Collection[str]:
+        """The query parameters, in lower case, whose values are words of the API, such as the names of fields."""
+        return self._facts.query.api_words
 
     @cached_property
     def usual_server_made(self) -> frozenset[str]:

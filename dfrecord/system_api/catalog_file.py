@@ -138,10 +138,11 @@ class HeaderFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class QueryFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Query parameters that are secret, or name the verb that a POST stands for."""
+    """Query parameters that are secret, name the verb that a POST stands for, or hold words of the API itself."""
 
     secret: list[str] = []
     method_override: list[str] = []
+    api_words: list[str] = []
 
 
 class SecretWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
