@@ -105,6 +105,28 @@ def test_second_tenant_beside_the_first(format: str, tmp_path: Path) -> None:
             assert state[resource] == {**recorded[resource], **renamed[resource]}
 
 
+def test_tenants_made_in_a_loop_with_one_client_are_upserted_each_by_itself(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        service = {"name": "acme_files", "label": "a", "description": "d", "type": "local_file", "is_active": True}
+        session.create("service", {**service, "config": {"container": "acme"}})
+        session.call("DELETE", "system/cache/acme_files")
+        script = scripted(session, tmp_path, "python", "--upsert", "--parameter", "tenant=acme", "--name", "provision")
+        calls = [
+            "from script import DreamFactory, provision",
+            f"df = DreamFactory({target.url!r}, email={target.email!r}, password={target.password!r})",
+            "for tenant in 'one', 'two', 'one', 'two', 'three', 'one':",
+            "    provision(df, tenant=tenant)",
+        ]
+        loop = tmp_path / "loop.py"
+        loop.write_text("\n".join(calls))
+        done = run(loop, "python", {})
+        assert done.returncode == 0, done.stderr
+        services = "/api/v2/system/service"
+        cleared = ["/api/v2/system/cache/one_files", "/api/v2/system/cache/two_files", "/api/v2/system/cache/three_files"]
+        assert [call.path for call in target.writes] == [path for clear in cleared for path in (services, clear)]
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_natural_keys_are_parameters(format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / "02-provision-tenant" / "recording.har", format, tmp_path)

@@ -63,7 +63,7 @@ _CLIENT_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        base_url session_token logs_in timeout verbose http self call find ensure change remove
+        base_url session_token logs_in timeout verbose http self call find ensure change remove begin
         tear_down undo_headers created created_file outcomes summary wrote planning planned plan_summary predicted
         secrets hidden forget_sent dues
         """,
