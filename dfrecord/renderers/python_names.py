@@ -20,7 +20,7 @@ from dfrecord.tree import Number, Tree
 _BASE_URL = "base_url"
 _ACCOUNT = ("email", "username", "password")
 _TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
-_PARSERS = {"integer": "int", "number": "number", "boolean": "boolean", "string": "str"}
+_PARSERS = {"integer": "whole_number", "number": "number", "boolean": "boolean", "string": "str"}
 
 # What the journey function relies on, and names too easily misread (ruff E741).
 _FUNCTION_WORDS = frozenset(
@@ -47,7 +47,7 @@ _MODULE_WORDS = (
             rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
             changed_since given_otherwise noted_places relations_of rows_with references foreign_in at_place at_ids
             with_new_ids new_id brought_up_to_date path_now without_place is_shy kept
-            as_given within content_of OutOfBounds number boolean main annotations
+            as_given within content_of OutOfBounds whole_number number boolean main annotations
             argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
             asdict dataclass field ExitStack Container
             argv environment parser arguments token needed problems missing result shown error name value

@@ -384,8 +384,13 @@ def test_parameters_have_typed_defaults_options_and_environment_variables(folder
         changed = {**settings, "DF_LIMIT": "7", "DF_ACTIVE": "false", "DF_RATE": "2", "DF_L": "el"}
         options = ["--tenant", "other", "--set-verbose", "yes", "--class", "d", "--answer=-3"]
         assert (done := run(WITH_PARAMETERS, folder, changed, *options)).returncode == 0, done.stderr
-        assert run(WITH_PARAMETERS, folder, {**settings, "DF_LIMIT": "many"}).returncode == 2
-        assert run(WITH_PARAMETERS, folder, {**settings, "DF_ACTIVE": "perhaps"}).returncode == 2
+        wrong = [("LIMIT", "a whole number", text) for text in ("many", " 7", "7_0", "7.0", "\u0667")]
+        wrong += [("RATE", "a number", text) for text in ("nan", "inf", "1e999", "1_0", "0x1")]
+        for name, rule, text in [*wrong, ("ACTIVE", "true or false", "perhaps")]:
+            refused = run(WITH_PARAMETERS, folder, {**settings, f"DF_{name}": text})
+            assert (refused.returncode, refused.stderr) == (2, f"DF_{name} must be {rule}\nnothing was sent\n")
+        refused = run(WITH_PARAMETERS, folder, settings, "--limit", "many")
+        assert (refused.returncode, refused.stderr) == (2, "DF_LIMIT must be a whole number\nnothing was sent\n")
         help_text = run(WITH_PARAMETERS, folder, settings, "--help")
         assert help_text.returncode == 0, help_text.stderr
         assert "100% of %(prog)s" in help_text.stdout
