@@ -621,8 +621,8 @@ def problems(columns: set[str]) -> list[str]:
             found.append(f"{setting.env} is not valid UTF-8")
         try:
             setting.parse(text) if text else None
-        except ValueError:
-            found.append(f"{setting.env} is not a {setting.parse.__name__}")
+        except ValueError as error:
+            found.append(f"{setting.env} {error}")
     return found
 
 
@@ -765,10 +765,8 @@ def rows_of(path: str) -> list[dict[str, str]]:
                     raise ValueError(f"{where}: {name} is empty")
                 try:
                     setting.parse(field) if field else None
-                except ValueError:
-                    raise ValueError(
-                        f"{where}: {name} is not a {setting.parse.__name__}"
-                    ) from None
+                except ValueError as error:
+                    raise ValueError(f"{where}: {name} {error}") from None
             rows.append(row)
     if not rows:
         raise ValueError(f"{path}: no rows below the line of column names")

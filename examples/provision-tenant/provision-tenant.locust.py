@@ -86,6 +86,7 @@ def provision_tenant(
     df: DreamFactory, *, tenant: str = "acme"
 ) -> ProvisionTenantResult:
     """provision tenant."""
+    df.begin()
     tenant_upper = upper(tenant)
 
     # 1. Log in as an administrator
@@ -469,6 +470,10 @@ class DreamFactory:
         if not isinstance(record, dict):
             raise StepFailed(f"{title}: the answer is no record")
         return record
+
+    def begin(self) -> None:
+        """Count anew: another run of the journey begins."""
+        self.outcomes = dict.fromkeys(self.outcomes, 0)
 
     @property
     def wrote(self) -> bool:
@@ -1163,8 +1168,8 @@ def problems(columns: set[str]) -> list[str]:
             found.append(f"{setting.env} is not valid UTF-8")
         try:
             setting.parse(text) if text else None
-        except ValueError:
-            found.append(f"{setting.env} is not a {setting.parse.__name__}")
+        except ValueError as error:
+            found.append(f"{setting.env} {error}")
     return found
 
 
@@ -1307,10 +1312,8 @@ def rows_of(path: str) -> list[dict[str, str]]:
                     raise ValueError(f"{where}: {name} is empty")
                 try:
                     setting.parse(field) if field else None
-                except ValueError:
-                    raise ValueError(
-                        f"{where}: {name} is not a {setting.parse.__name__}"
-                    ) from None
+                except ValueError as error:
+                    raise ValueError(f"{where}: {name} {error}") from None
             rows.append(row)
     if not rows:
         raise ValueError(f"{path}: no rows below the line of column names")

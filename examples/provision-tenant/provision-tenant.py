@@ -71,6 +71,7 @@ def provision_tenant(
     df: DreamFactory, *, tenant: str = "acme"
 ) -> ProvisionTenantResult:
     """provision tenant."""
+    df.begin()
     df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
     tenant_upper = upper(tenant)
 
@@ -573,6 +574,11 @@ class DreamFactory:
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         return parsed(text)
+
+    def begin(self) -> None:
+        """Count anew: another run of the journey begins."""
+        self.outcomes = dict.fromkeys(self.outcomes, 0)
+        self.planned = dict.fromkeys(self.planned, 0)
 
     @property
     def wrote(self) -> bool:
