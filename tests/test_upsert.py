@@ -111,20 +111,20 @@ def test_tenants_made_in_a_loop_with_one_client_are_upserted_each_by_itself(tmp_
         service = {"name": "acme_files", "label": "a", "description": "d", "type": "local_file", "is_active": True}
         session.create("service", {**service, "config": {"container": "acme"}})
         session.call("DELETE", "system/cache/acme_files")
-        script = scripted(session, tmp_path, "python", "--upsert", "--parameter", "tenant=acme", "--name", "provision")
-        calls = [
+        scripted(session, tmp_path, "python", "--upsert", "--parameter", "tenant=acme", "--name", "provision")
+        lines = [
             "from script import DreamFactory, provision",
             f"df = DreamFactory({target.url!r}, email={target.email!r}, password={target.password!r})",
             "for tenant in 'one', 'two', 'one', 'two', 'three', 'one':",
             "    provision(df, tenant=tenant)",
         ]
         loop = tmp_path / "loop.py"
-        loop.write_text("\n".join(calls))
+        loop.write_text("\n".join(lines))
         done = run(loop, "python", {})
         assert done.returncode == 0, done.stderr
         services = "/api/v2/system/service"
-        cleared = ["/api/v2/system/cache/one_files", "/api/v2/system/cache/two_files", "/api/v2/system/cache/three_files"]
-        assert [call.path for call in target.writes] == [path for clear in cleared for path in (services, clear)]
+        calls = [(services, f"/api/v2/system/cache/{tenant}_files") for tenant in ("one", "two", "three")]
+        assert [call.path for call in target.writes] == [path for pair in calls for path in pair]
 
 
 @pytest.mark.parametrize("format", FORMATS)

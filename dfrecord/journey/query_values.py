@@ -18,7 +18,7 @@ _FILTER = re.compile(
 
 
 def pieces(query: str, api_words: Collection[str]) -> Iterator[tuple[str, bool]]:
-    """The percent-encoded query, from its `?` or `&` or the middle of a value on, in pieces; True for what was typed."""
+    """The percent-encoded query, from its `?`, an `&` or the middle of a value on, in pieces; True for typed ones."""
     for piece in re.split(r"(?=[?&])", query):
         name = re.match(r"[?&][^=]*=?", piece)
         value = piece[name.end() :] if name else piece
