@@ -397,6 +397,33 @@ def test_deletes_of_what_the_journey_made_need_no_consent() -> None:
     assert [bool(step.danger) for step in planned(s.exchanges).steps if step.kind == "delete"] == [True]
 
 
+def test_deletes_outside_of_the_system_api_need_consent_unless_the_journey_wrote_there() -> None:
+    with console() as s:
+        s.create("role", {"name": "a"})
+        login, create = s.exchanges
+
+        def asks(method: str, *paths: str, **options: Any) -> list[bool]:
+            url, method_of = create.request.url.partition("/api/v2/")[0], {"made.txt": "POST"}
+            calls = [
+                replace(
+                    create.request, method=method_of.get(path, method), url=f"{url}/api/v2/files/{path}", body=ABSENT
+                )
+                for path in paths
+            ]
+            journey = planned(
+                [login, *(replace(create, request=call) for call in calls)], filters=["api/v2"], **options
+            )
+            return [bool(step.danger) for step in journey.steps[1:]]
+
+        assert asks("DELETE", "a.txt", "folder/", "_schema/t", "_table/t?filter=a%3D1") == [True] * 4
+        assert asks("DELETE", "made.txt", "made.txt/", "other.txt") == [False, False, True]
+        assert asks("POST", "password?reset=true") == [True]
+        path = "role/5?fields=id"
+        request = replace(create.request, method="DELETE", url=create.request.url.replace("role", path), body=ABSENT)
+        literal = planned([login, replace(create, request=request)], literal=True)
+        assert literal.steps[-1].danger == "it deletes whatever has the recorded id or name there"
+
+
 def test_records_that_an_import_may_make_are_looked_up_after_it() -> None:
     with console() as s:
         [role] = s.create("role", {"name": "from a package"})

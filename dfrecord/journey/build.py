@@ -14,6 +14,8 @@ from dfrecord.journey.changes import Changes, kept_otherwise
 from dfrecord.journey.link import link
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
+    NOT_CREATED_HERE,
+    SAME_ID,
     Answer,
     Capture,
     Journey,
@@ -131,6 +133,7 @@ class _Build:
                 self.writes.setdefault((location.resource, location.record), []).append(order[exchange.number])
         self.notes = {decision.number: decision.note for decision in self.decisions if decision.note}
         self.unchanging: set[int] = set()
+        self.written: set[str] = set()  # the paths written so far that are no record's: files, say
         self._announce_creates(order)
         if told := self.sessions.begin(self.variables):
             self.residue.append(Residue(ResidueKind.UNKNOWN, told))
@@ -177,6 +180,18 @@ class _Build:
             conventions=self.catalog.conventions,
         )
 
+    def _danger(self, exchange: Exchange, method: str, kind: StepKind, location: Location) -> str:
+        """Why the step needs consent, as far as that is not told by linking it."""
+        path = exchange.request.decoded_path.rstrip("/")
+        if told := self.catalog.danger(method, exchange.request.query, location.record):
+            return told
+        if self.options.literal and kind is StepKind.DELETE:
+            return SAME_ID
+        is_elsewhere = location.resource is None and self.catalog.table_in_path(path) is None
+        if is_elsewhere and method in ("POST", "PUT"):
+            self.written.add(path)
+        return NOT_CREATED_HERE if is_elsewhere and method == "DELETE" and path not in self.written else ""
+
     def _announce_creates(self, order: Mapping[int, int]) -> None:
         for exchange in self.kept:
             location, answer = self._locate(exchange), json_of(exchange.response.body)
@@ -212,7 +227,7 @@ class _Build:
         body_tree = None if isinstance(tree, ValueError) else tree
         note, left_out = self.notes.get(exchange.number, ""), ""
         method = effective_method(exchange, self.catalog)
-        danger = self.catalog.danger(method, exchange.request.query, location.record)
+        danger = self._danger(exchange, method, kind, location)
         updates = method in ("PUT", "PATCH") or kind is StepKind.UPDATE
         if updates and not self.options.literal and not self.options.whole_records:
             body_tree = self._changes(body_tree, location, entry)

@@ -287,6 +287,8 @@ class Step:
 
 NOT_CREATED_HERE = "it deletes something that this journey did not create"
 """The `danger` of a step that deletes what was there before."""
+SAME_ID = "it deletes whatever has the recorded id or name there"
+"""The `danger` of a step that deletes a record by what was recorded."""
 
 
 class ResidueKind(StrEnum):

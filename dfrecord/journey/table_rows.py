@@ -37,7 +37,8 @@ class TableRows:
         linked_step = linked.run()
         if method == "POST" and not found["row"]:
             return replace(linked_step, captures=(*step.captures, *self._captures(table, answer)))
-        if method == "DELETE" and not linked_step.danger and not self._captured.issuperset(linked.about):
+        made_here = bool(linked.about) and self._captured.issuperset(linked.about)
+        if method == "DELETE" and not linked_step.danger and not made_here:
             return replace(linked_step, danger=NOT_CREATED_HERE)
         return linked_step
 
