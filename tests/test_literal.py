@@ -65,7 +65,7 @@ def test_every_byte_arrives_and_nothing_runs(format: str, tmp_path: Path) -> Non
     recording.write_bytes(b"".join(har_chunks(CALLS)))
     script = rendered(recording, format, tmp_path, "--literal", "--reads", "all", "--name", NASTY)
     with EchoServer() as echo:
-        done = run(script, format, {"DF_BASE_URL": echo.url})
+        done = run(script, format, {"DF_BASE_URL": echo.url, "DF_YES": "1"})
         assert done.returncode == 0, done.stdout + done.stderr
     sent = [
         (c.request.method, c.request.url.removeprefix("http://recorded.example"), c.request.body.content) for c in CALLS
@@ -143,7 +143,7 @@ def test_recorded_login_is_sent_and_its_token_used_unless_one_is_given(
     recording.write_bytes(b"".join(har_chunks([Exchange(0, login.request, answer), use])))
     script = rendered(recording, format, tmp_path, "--literal")
     with EchoServer({("POST", "/api/v2/system/admin/session"): (200, '{"session_token":"fresh"}')}) as echo:
-        environment = {"DF_BASE_URL": echo.url, "DF_PASSWORD": "New-1"} | (
+        environment = {"DF_BASE_URL": echo.url, "DF_PASSWORD": "New-1", "DF_YES": "1"} | (
             {"DF_SESSION_TOKEN": "given"} if given else {}
         )
         done = run(script, format, environment)
