@@ -144,11 +144,12 @@ class Sessions:
         return self._is_admins_login(exchange) or (bool(tokens) and self._admins_tokens.issuperset(tokens))
 
     def _tokens_of_admins(self) -> set[str]:
+        """What an administrator's login gives, and what replaces it: a refresh, a new password."""
         tokens: set[str] = set()
         for exchange in self._kept:
-            if self._is_admins_login(exchange) or tokens.intersection(tokens_sent(exchange, self._catalog)):
-                if not self._is_login(exchange) or self._is_admins_login(exchange):
-                    tokens.update(tokens_answered(exchange, self._catalog))
+            renews = not self._is_login(exchange) and bool(tokens.intersection(tokens_sent(exchange, self._catalog)))
+            if renews or self._is_admins_login(exchange):
+                tokens.update(tokens_answered(exchange, self._catalog))
         return tokens
 
     def _is_admins_login(self, exchange: Exchange) -> bool:

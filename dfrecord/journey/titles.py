@@ -107,7 +107,8 @@ def _keys(
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
     ids = [location.record] if location.record else []
     ids = ids or [own for record in records if (own := catalog.id_of(record.get(catalog.id))) and own != "0"]
-    ids += re.findall(r"\d+", unquote_plus(match[1])) if (match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query)) else []
+    if match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query):
+        ids += re.findall(r"\d+", unquote_plus(match[1]))
     field_name = facts.natural_key[0] if facts.natural_key else "name"
     if ids and kind is not StepKind.CREATE and facts.numbered:
         seen = [sightings.of(facts.name, i, entry) for i in ids]
