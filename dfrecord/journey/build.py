@@ -342,10 +342,11 @@ class _Build:
 
     def _request(self, exchange: Exchange, tree: Tree, location: Location, kind: StepKind) -> RequestTemplate:
         request = exchange.request
-        target = request.path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
+        path = request.path if self.options.literal else self.catalog.plain_path(request.path, location)
+        target = path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
         headers = [
             header
-            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.sessions.as_admin))
+            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.sessions.is_admins(exchange)))
             if kind is not StepKind.LOGIN or header[0].lower() != self.catalog.session.token_header.lower()
         ]  # a login ignores the token sent with it (system-api.md section 2.1)
         if not self.options.literal:

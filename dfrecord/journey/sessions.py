@@ -41,7 +41,7 @@ class Sessions:
     def __init__(self, kept: Sequence[Exchange], catalog: Catalog, *, literal: bool) -> None:
         self._kept, self._catalog, self._literal = kept, catalog, literal
         logins = [e for e in kept if self._is_login(e)]
-        of_admins = [catalog.is_admin_session(self._locate(e).resource) for e in logins]
+        of_admins = [self._is_admins_login(e) for e in logins]
         self.as_admin = all(of_admins)
         given = {token for exchange in kept for token in tokens_answered(exchange, catalog)}
         strangers = [
@@ -54,6 +54,7 @@ class Sessions:
         anonymous = [e for e in kept if self._needs_session(e)]
         if literal:  # nothing is added: a token that no kept login gives is a secret like any other
             strangers, anonymous = [], []
+        self._admins_tokens = self._tokens_of_admins()
         self._strange_tokens = [token for _, token in strangers]
         self.without = {e.number for e in anonymous}
         homeless = [exchange for exchange, _ in strangers] + anonymous
@@ -134,6 +135,25 @@ class Sessions:
         return signed_on[0] if signed_on else ()
 
     # ---------------------------------------------------------------- one call each
+
+    def is_admins(self, exchange: Exchange) -> bool:
+        """Whether an administrator makes the call, also where others log in, too."""
+        if self.as_admin:
+            return True
+        tokens = tokens_sent(exchange, self._catalog)
+        return self._is_admins_login(exchange) or (bool(tokens) and self._admins_tokens.issuperset(tokens))
+
+    def _tokens_of_admins(self) -> set[str]:
+        """What an administrator's login gives, and what replaces it: a refresh, a new password."""
+        tokens: set[str] = set()
+        for exchange in self._kept:
+            renews = not self._is_login(exchange) and bool(tokens.intersection(tokens_sent(exchange, self._catalog)))
+            if renews or self._is_admins_login(exchange):
+                tokens.update(tokens_answered(exchange, self._catalog))
+        return tokens
+
+    def _is_admins_login(self, exchange: Exchange) -> bool:
+        return self._is_login(exchange) and self._catalog.is_admin_session(self._locate(exchange).resource)
 
     def _found_password_before(self, variables: SecretVariables) -> str:
         """The variable of the password of who was logged in before the first login, empty when that may be another.

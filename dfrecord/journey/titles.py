@@ -6,6 +6,7 @@ In: an exchange, where its path leads, and the records seen. A title is recorded
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_plus
 
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import StepKind
@@ -106,7 +107,8 @@ def _keys(
     records = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
     ids = [location.record] if location.record else []
     ids = ids or [own for record in records if (own := catalog.id_of(record.get(catalog.id))) and own != "0"]
-    ids += re.findall(r"\d+", match[1]) if (match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query)) else []
+    if match := re.search(r"(?:^|&)ids=([^&]*)", exchange.request.query):
+        ids += re.findall(r"\d+", unquote_plus(match[1]))
     field_name = facts.natural_key[0] if facts.natural_key else "name"
     if ids and kind is not StepKind.CREATE and facts.numbered:
         seen = [sightings.of(facts.name, i, entry) for i in ids]

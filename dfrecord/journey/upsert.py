@@ -105,8 +105,10 @@ class _Upsert:
         """Raises UsageError when an update gives a record the name of another that was there and loses it.
 
         Before the first run the name is that of the one, after it of the other: no run can know which by the name.
+        Nor can it of one that the journey made, where the other is looked for before that loses the name.
         """
         leaving: dict[object, str] = {}
+        handed_on: dict[object, list[tuple[str, int, int]]] = {}  # by whom, and from when until when it had the name
         given: list[tuple[object, str, Write]] = []
         for subject, writes in later.by_id.items():
             first = next((write for write in writes if write.facts.numbered), writes[0])  # no profile of the account
@@ -117,9 +119,14 @@ class _Upsert:
             renaming = [(key, w) for w in updates if (key := _renamed(old, facts, w.record)) != old]
             if lookup and (renaming or any(write.step.kind is StepKind.DELETE for write in writes)):
                 leaving[facts.name, self._plain(old)] = subject
+            if not lookup and renaming:
+                made, lost = later.place(first), later.place(renaming[0][1])
+                handed_on.setdefault((facts.name, self._plain(old)), []).append((subject, made, lost))
             given += [((facts.name, self._plain(key)), subject, write) for key, write in renaming]
         for name, subject, write in given:
-            if leaving.get(name, subject) != subject:
+            looked_for = later.place(later.by_id[subject][0])
+            taken = (made < looked_for < lost for other, made, lost in handed_on.get(name, ()) if other != subject)
+            if leaving.get(name, subject) != subject or any(taken):
                 raise UsageError(
                     f"upsert: step {write.step.name} gives a {write.facts.name} the name of one that was there and "
                     "loses it: after a run they cannot be told apart by name; leave these steps out (render --steps)"
@@ -333,10 +340,16 @@ class _LaterWrites:
     def __init__(self, writes: Iterable[Write]) -> None:
         self.by_id: dict[str, list[Write]] = {}
         self._place: dict[int, int] = {}
-        for write in writes:
+        self._places: dict[int, int] = {}
+        for place, write in enumerate(writes):
+            self._places[id(write)] = place
             group = self.by_id.setdefault(write.subject, [])
             self._place[id(write)] = len(group)
             group.append(write)
+
+    def place(self, write: Write) -> int:
+        """Where the write stands among all of them."""
+        return self._places[id(write)]
 
     def after(self, write: Write) -> list[Write]:
         """The later updates of the record that the write is about."""

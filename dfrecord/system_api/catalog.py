@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
@@ -186,6 +186,18 @@ class Catalog:
             if name is not None and not (rest and self.resources[name].exact):
                 return Location(name, rest or None)
         return Location(None)
+
+    def plain_path(self, path: str, location: Location) -> str:
+        """A percent-encoded path as the catalog writes it; the same one when it already is.
+
+        The server takes no notice of doubled slashes, one at the end, and letters that need no encoding.
+        """
+        facts = self.resources.get(location.resource or "")
+        if facts is None or facts.path is None:
+            return path
+        own = facts.path + (f"/{location.record}" if location.record else "")
+        as_it_is = path == own if facts.numbered else unquote(path) == own
+        return path if as_it_is or "%2f" in path.lower() else quote(own, safe="/!$&'()*+,;=:@")
 
     def at_root(self, url: str) -> str:
         """A URL or path without the folder that the API lies under: `/df/api/v2/system` is `/api/v2/system`.

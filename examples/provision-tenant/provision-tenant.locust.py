@@ -1044,7 +1044,7 @@ def differs(
                 return True
             del rest[same[0]]
         return bool(rest)
-    return plain(wanted) != plain(have)
+    return plain(wanted, have) != plain(have, wanted)
 
 
 def items_of(value: Any) -> list[Any]:
@@ -1054,8 +1054,10 @@ def items_of(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def plain(value: Any) -> str:
-    """A scalar as text, in which 1, "1" and true are the same."""
+def plain(value: Any, other: Any) -> str:
+    """A scalar as text, in which 1, "1" and true are the same; beside true or false, "true" (XML, forms) is so, too."""
+    if isinstance(other, bool) and str(value).lower() in ("true", "false"):
+        return str(int(str(value).lower() == "true"))
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 

@@ -213,7 +213,9 @@ put_back() {
   have=$(record_of_answer)
   json=$(printf '%s\n%s' "$note" "$have" | jq --slurp --compact-output --argjson anew "$anew" '
     def empty_value: . == null or . == "" or . == [] or . == {};
-    def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
+    def plain($other):
+      if type == "boolean" or (($other | type) == "boolean" and (tostring | test("^(true|false)$"; "i")))
+      then {"true": "1", "false": "0"}[tostring | ascii_downcase] else tostring end;
     def trimmed: if startswith(" ") then .[1:] | trimmed elif endswith(" ") then .[:-1] | trimmed else . end;
     def listed: if type == "array" then . elif type == "string" then split(",") | map(trimmed) else [.] end;
     def differs($have; $later; $place):
@@ -229,7 +231,7 @@ put_back() {
             | ($same | index(true)) as $at
             | if $at == null then .bad = true else .rest |= del(.[$at]) end)
           | .bad or .rest != []
-        else plain != ($have | plain) end;
+        else plain($have) != ($have | plain($wanted)) end;
     # {rest, there}: the first of the rest that has one of the keys is there; when only, unless others have it, too.
     def taken($keys; $only):
       .rest as $rest
@@ -677,7 +679,9 @@ change() {
   case $made in *" ${target%%\?*} "*) fresh=true ;; *) fresh=false ;; esac
   json=$(printf '%s\n%s' "$document" "$have" | jq --slurp --compact-output --argjson fresh "$fresh" '
     def empty_value: . == null or . == "" or . == [] or . == {};
-    def plain: if type == "boolean" then (if . then "1" else "0" end) else tostring end;
+    def plain($other):
+      if type == "boolean" or (($other | type) == "boolean" and (tostring | test("^(true|false)$"; "i")))
+      then {"true": "1", "false": "0"}[tostring | ascii_downcase] else tostring end;
     def trimmed: if startswith(" ") then .[1:] | trimmed elif endswith(" ") then .[:-1] | trimmed else . end;
     def listed: if type == "array" then . elif type == "string" then split(",") | map(trimmed) else [.] end;
     def differs($have; $later; $place):
@@ -693,7 +697,7 @@ change() {
             | ($same | index(true)) as $at
             | if $at == null then .bad = true else .rest |= del(.[$at]) end)
           | .bad or .rest != []
-        else plain != ($have | plain) end;
+        else plain($have) != ($have | plain($wanted)) end;
     # {rest, there}: the first of the rest that has one of the keys is there; when only, unless others have it, too.
     def taken($keys; $only):
       .rest as $rest
