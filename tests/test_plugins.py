@@ -164,9 +164,10 @@ def journeys() -> list[Journey]:
     request = RequestTemplate("POST", Text(("/x",)), (), RawBody((b"\xff", Var("base_url"))))
     raw = replace(PROVISION, steps=(*PROVISION.steps, Step("raw", "raw", StepKind.CALL, request)))
     upserted = api.plan(tenant, upsert=True, teardown=True)
+    clears = Step("clear", "clear", StepKind.CALL, request, only_after_changes=True, due="clear 1")
     return [
         upserted,
-        replace(upserted, steps=(*upserted.steps, Step("raw", "raw", StepKind.CALL, request, once="raw 1"))),
+        replace(upserted, steps=(*upserted.steps, Step("raw", "raw", StepKind.CALL, request, once="raw 1"), clears)),
         api.plan(user, upsert=True, teardown=True),
         api.plan(tenant),
         raw,
