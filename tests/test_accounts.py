@@ -18,7 +18,7 @@ from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
 from tests.test_end_to_end import environment
-from tests.test_settled import WAYS_TO_UNDO, by_name, runner
+from tests.test_settled import WAYS_TO_UNDO, Runner, by_name, runner
 from tests.tools import rendered, run
 
 PASSWORD = "Another!pass-word-16"
@@ -260,6 +260,20 @@ def is_there_for_a_while(s: RecordedSession, df: DreamFactoryDouble) -> dict[str
     return {"DF_YES": "1"}
 
 
+def settles_and_is_undone(
+    script: Runner, recorded: DreamFactoryDouble, target: DreamFactoryDouble, given: dict[str, Any]
+) -> None:
+    """The target becomes as the recorded server is, a second run writes nothing, and a teardown restores all."""
+    before = portable(target.state())
+    script.run(target, **given)
+    assert portable(target.state()) == portable(recorded.state())
+    target.reset_log()
+    assert "unchanged" in script.run(target, **given)
+    assert [(call.method, call.path) for call in target.writes if not call.path.endswith("session")] == []
+    script.run(target, teardown=True, **given)
+    assert portable(target.state()) == before
+
+
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
 @pytest.mark.parametrize("who", [changes_its_profile, posts_its_profile, is_there_for_a_while])
 def test_what_an_account_changes_in_its_own_profile_is_what_its_create_wants(
@@ -269,14 +283,7 @@ def test_what_an_account_changes_in_its_own_profile_is_what_its_create_wants(
         s = RecordedSession(recorded)
         given = who(s, recorded)
         script = runner(way, s, tmp_path, "--filter", "api/v2")
-        before = portable(target.state())
-        script.run(target, **given)
-        assert portable(target.state()) == portable(recorded.state())
-        target.reset_log()
-        assert "unchanged" in script.run(target, **given)
-        assert [(call.method, call.path) for call in target.writes if not call.path.endswith("session")] == []
-        script.run(target, teardown=True, **given)
-        assert portable(target.state()) == before
+        settles_and_is_undone(script, recorded, target, given)
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
@@ -364,11 +371,4 @@ def test_an_account_that_was_there_and_its_own_profile_are_one_record(
         s = RecordedSession(recorded)
         given = {**who(s, recorded, keys[recorded]), "DF_API_KEY": keys[target]}
         script = runner(way, s, tmp_path, "--filter", "api/v2")
-        before = portable(target.state())
-        script.run(target, **given)
-        assert portable(target.state()) == portable(recorded.state())
-        target.reset_log()
-        assert "unchanged" in script.run(target, **given)
-        assert [(call.method, call.path) for call in target.writes if not call.path.endswith("session")] == []
-        script.run(target, teardown=True, **given)
-        assert portable(target.state()) == before
+        settles_and_is_undone(script, recorded, target, given)

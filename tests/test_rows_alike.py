@@ -55,6 +55,19 @@ def change_rows(s: RecordedSession, name: str, *changes: dict[str, Any], read: b
     s.call("PUT", path, {**shown, "role_service_access_by_role_id": sent})
 
 
+def verbs_changed(df: DreamFactoryDouble, masks: tuple[int, ...], whole: bool) -> RecordedSession:
+    """A session that reads the rows of `changed` and gives them these verbs, in whole rows or by their ids alone."""
+    s = RecordedSession(df)
+    s.call("GET", "system/service?fields=id,name")
+    found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
+    path = f"system/role/{found['changed']}"
+    shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")["role_service_access_by_role_id"]
+    own = [row if whole else {"id": row["id"]} for row in shown]
+    sent = [{**row, "verb_mask": mask} for row, mask in zip(own, masks, strict=True)]
+    s.call("PATCH", path, {"role_service_access_by_role_id": sent})
+    return s
+
+
 def recorded_session(df: DreamFactoryDouble) -> RecordedSession:
     """One role's row gets another tenant, the other's is removed."""
     with_rows(df, "a")
@@ -191,16 +204,7 @@ def test_rows_that_trade_their_verbs_are_told_from_others_by_their_filters(
             services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
             rows = [{**ROW, "service_id": services["db"], "verb_mask": m, "filters": tenant(t)} for m, t in masks]
             s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": rows})
-        s = RecordedSession(recorded)
-        s.call("GET", "system/service?fields=id,name")
-        found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
-        path = f"system/role/{found['changed']}"
-        shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")["role_service_access_by_role_id"]
-        sent = [
-            {**(row if whole else {"id": row["id"]}), "verb_mask": mask}
-            for row, mask in zip(shown, (3, 1), strict=True)
-        ]
-        s.call("PATCH", path, {"role_service_access_by_role_id": sent})
+        s = verbs_changed(recorded, (3, 1), whole)
         assert went(s, format, True, target, tmp_path) == ""
         masks = [(row["verb_mask"], row["filters"][0]["value"]) for row in rows_of(target)["changed"]]
         assert sorted(masks) == sorted([*others, (3, "a"), (1, "b")])
@@ -217,14 +221,6 @@ def test_rows_without_filters_trade_their_verbs(
             services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
             rows = [{**ROW, "service_id": services["db"], "verb_mask": mask, "filters": []} for mask in masks]
             s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": rows})
-        s = RecordedSession(recorded)
-        s.call("GET", "system/service?fields=id,name")
-        found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
-        path = f"system/role/{found['changed']}"
-        shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")["role_service_access_by_role_id"]
-        sent = [
-            {**(row if whole else {"id": row["id"]}), "verb_mask": mask} for row, mask in zip(shown, then, strict=True)
-        ]
-        s.call("PATCH", path, {"role_service_access_by_role_id": sent})
+        s = verbs_changed(recorded, then, whole)
         assert went(s, format, upsert, target, tmp_path) == ""
         assert sorted(row["verb_mask"] for row in rows_of(target)["changed"]) == sorted((*then, *others))
