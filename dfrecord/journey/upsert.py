@@ -32,7 +32,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.wanted_rows import Match, Row, is_written_later, staying, wanted_rows
+from dfrecord.journey.wanted_rows import Match, Row, completed, is_same, is_written_later, staying, wanted_rows
 from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -76,6 +76,7 @@ class _Upsert:
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
+            parts = self._with_whole_rows(parts)
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
         if not self._every_write:
             self._check_names(later)
@@ -132,6 +133,23 @@ class _Upsert:
                     "loses it: after a run they cannot be told apart by name; leave these steps out (render --steps)"
                 )
 
+    def _with_whole_rows(self, parts: Iterable[Step | Write]) -> list[Step | Write]:
+        """Each row with what earlier writes gave it: only the last write of a row is compared."""
+        before: dict[tuple[str, str], list[Row]] = {}
+        result: list[Step | Write] = []
+        for part in parts:
+            if isinstance(part, Write):
+                for name, rows in self._divided(part)[1]:
+                    relation, written = part.facts.relations[name], before.setdefault((part.subject, name), [])
+                    child = self._catalog.resources[relation.resource]
+                    whole = completed(rows, written, relation, child, self._variables)
+                    members = part.record.members
+                    told = Object(tuple((each, Array(whole) if each == name else value) for each, value in members))
+                    part = replace(part, record=told)
+                    written += wanted_rows(whole, relation, child, self._variables)
+            result.append(part)
+        return result
+
     # ---------------------------------------------------------------- steps
 
     def _prepare_lookups(self, later: _LaterWrites) -> None:
@@ -164,14 +182,13 @@ class _Upsert:
         places = list(_places(plain, [other.record for other in follows], facts.whole))
         places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
-        later_rows = [row for other in follows for row in self._rows_of(other)]
-        beside = follows if is_create and self._recorded_key(write) in self._replacing else None
-        rows = rows if beside is None else self._with_all_relations(rows, facts)
+        only = is_create and self._recorded_key(write) in self._replacing
+        rows = self._with_all_relations(rows, facts) if only else rows
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
             ("later", Array(tuple(dict.fromkeys(places)))),
-            ("rows", Object(tuple(self._rows(name, given, write, later_rows, beside) for name, given in rows))),
+            ("rows", Object(tuple(self._rows(name, given, write, later, only=only) for name, given in rows))),
         ]
         if write.in_list:
             members.append(("in_list", True))
@@ -244,50 +261,56 @@ class _Upsert:
         return [*rows, *((name, ()) for name in own if name not in dict(rows))]
 
     def _rows(
-        self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row], beside: list[Write] | None
+        self, name: str, rows: tuple[Object, ...], write: Write, later: _LaterWrites, *, only: bool
     ) -> tuple[str | Text, Tree]:
-        """The rows of a relation. Given the writes `beside`, no others shall be there than these and theirs."""
+        """The rows of a relation; `only` those that the journey gives it shall be there."""
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
-        entries: list[Tree] = [
-            Object((("keys", Array((Object(key),))), ("row", None), ("later", True)))
-            for key, number in staying(rows, child, self._variables).items()
-            for _ in range(number)
-        ]
-        for row in wanted_rows(rows, relation, child, self._variables):
-            is_later = is_written_later(row, later)
-            members: list[tuple[str | Text, Tree]] = [
-                ("keys", Array(tuple(map(Object, row.keys if is_later else self._sure_keys(row, child))))),
-                ("row", row.wanted),
-            ]
-            if is_later:
-                members.append(("later", True))
-            entries.append(Object(tuple(members)))
+        before, after = ([row for other in part for row in self._rows_of(other, name)] for part in later.beside(write))
+        given = wanted_rows(rows, relation, child, self._variables)
+        held = staying(rows, child, self._variables).items()
+        entries = [_entry((key,), None, is_later=True) for key, number in held for _ in range(number)]
+        for row in given:
+            is_later = is_written_later(row, after)
+            keys = row.keys if is_later else self._sure_keys(row, child, write, later)
+            entries.append(_entry(keys, row.wanted, is_later=is_later))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
-        if write.step.kind is StepKind.CREATE and child.changed_in_place and beside is None:
+        is_create = write.step.kind is StepKind.CREATE
+        changes_own = not is_create and any(self._is_made(row, child, write, later) for row in given)
+        if child.changed_in_place and not only and (is_create or changes_own):
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
-        if beside is not None:
+        if only:
             identity.append(("only", True))
-            for other in beside:
-                theirs = dict(self._divided(other)[1]).get(name, ())
-                for row in wanted_rows(theirs, relation, child, self._variables):
-                    held = (("keys", Array(tuple(map(Object, row.keys)))), ("row", None), ("later", True))
-                    entries += [Object(held)] if row.wanted is not None else []
+            entries += [_entry(row.keys, None, is_later=True) for row in after if row.wanted is not None]
+        elif changes_own:
+            others = [row for row in (*before, *after) if row.wanted is not None and not is_same(row, given)]
+            entries += [_entry(self._sure_keys(row, child, write, later), None, is_later=True) for row in others]
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
-    def _sure_keys(self, row: Row, child: Resource) -> tuple[Match, ...]:
-        """The keys of a row; instead of one that others may have, too, the id: its lookup stops at several."""
+    def _sure_keys(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> tuple[Match, ...]:
+        """The keys of a row; not the one that others may have, too. A row that the journey makes needs no other.
+
+        Of one that it finds, the id takes the place of that key: its lookup stops at several.
+        """
         lookup = self._variables[row.own].lookup if row.own else None
         if lookup is None or row.wanted is None or row.keys[-1] != lookup.match or lookup.nth is not None:
             return row.keys
         if {field for field, _ in lookup.match}.issuperset(child.told_apart_by):
             return row.keys
+        if lookup.late or self._is_made(row, child, write, later):
+            return row.keys[:-1]
         self._row_keys[row.own] = dict.fromkeys((*row.keys[:-1], *self._row_keys.get(row.own, ())))
         return (*row.keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
 
-    def _rows_of(self, write: Write) -> Iterator[Row]:
-        for name, rows in self._divided(write)[1]:
-            relation = write.facts.relations[name]
+    def _is_made(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> bool:
+        """Whether a row is of a record that the journey makes, and the recording shows how that was made."""
+        lookup = self._variables[row.own].lookup if row.own and later.is_made(write) else None
+        return lookup is not None and {field for field, _ in lookup.match}.issuperset(child.changed_in_place)
+
+    def _rows_of(self, write: Write, name: str) -> Iterator[Row]:
+        relation = write.facts.relations.get(name)
+        if relation:
+            rows = dict(self._divided(write)[1]).get(name, ())
             yield from wanted_rows(rows, relation, self._catalog.resources[relation.resource], self._variables)
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
@@ -328,6 +351,12 @@ class _Upsert:
         return step
 
 
+def _entry(keys: Iterable[Match], row: Object | None, *, is_later: bool) -> Object:
+    """One row of a wanted state; one that is written later is only kept from being taken for another."""
+    members: list[tuple[str | Text, Tree]] = [("keys", Array(tuple(map(Object, keys)))), ("row", row)]
+    return Object((*members, *((("later", True),) if is_later else ())))
+
+
 def _noted_name(step: Step, needed: tuple[Capture, ...] = ()) -> str:
     """What names a call in the notes of runs, with other values another one, and with others needed of its answer."""
     told = repr((step.request, [capture.pointer for capture in needed]))
@@ -353,8 +382,20 @@ class _LaterWrites:
 
     def after(self, write: Write) -> list[Write]:
         """The later updates of the record that the write is about."""
-        group = self.by_id[write.subject]
-        return [other for other in group[self._place[id(write)] + 1 :] if other.step.kind is not StepKind.DELETE]
+        return self.beside(write)[1]
+
+    def beside(self, write: Write) -> tuple[list[Write], list[Write]]:
+        """What is written of the same record before and after that, but for deletes."""
+        group, place = self.by_id[write.subject], self._place[id(write)]
+        before, after = (
+            [other for other in part if other.step.kind is not StepKind.DELETE]
+            for part in (group[:place], group[place + 1 :])
+        )
+        return before, after
+
+    def is_made(self, write: Write) -> bool:
+        """Whether the journey creates the record that the write is about."""
+        return self.by_id[write.subject][0].step.kind is StepKind.CREATE
 
 
 _EMPTY: tuple[Tree, ...] = (None, "", False, Number("0"), Array(()), Object(()))
