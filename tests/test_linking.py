@@ -426,7 +426,7 @@ def test_deletes_outside_of_the_system_api_need_consent_unless_the_journey_wrote
 
 def test_files_that_an_upload_or_a_folder_made_need_no_consent_to_delete() -> None:
     with console() as s:
-        boundary = "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{}\"\r\n\r\nx\r\n--b--\r\n"
+        boundary = '--b\r\nContent-Disposition: form-data; name="files"; filename="{}"\r\n\r\nx\r\n--b--\r\n'
         s.upload("files/new/", "multipart/form-data; boundary=b", boundary.format("a.txt").encode())
         s.call("POST", "files", {"resource": [{"name": "folder", "type": "folder"}]})
         s.call("DELETE", "files/new/a.txt")

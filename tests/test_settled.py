@@ -52,8 +52,17 @@ class Runner:
         if self.script is not None:
             done = run(self.script, self.way, env, options=["--plan"] if plan else [])
         else:
-            mode = "--plan" if plan else "--teardown" if teardown else "--upsert"
-            command = [sys.executable, "-m", "dfrecord", "replay", str(self.recording), mode, "--upsert", *self.options]
+            modes = [mode for mode, chosen in (("--plan", plan), ("--teardown", teardown)) if chosen]
+            command = [
+                sys.executable,
+                "-m",
+                "dfrecord",
+                "replay",
+                str(self.recording),
+                *modes,
+                "--upsert",
+                *self.options,
+            ]
             env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env}
             done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == code, done.stdout + done.stderr
