@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import pairwise
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
@@ -64,6 +65,7 @@ class _Upsert:
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
+        self._looked_for_last: set[object] = set()  # names that another record may still have
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
     def run(self) -> Journey:
@@ -103,13 +105,16 @@ class _Upsert:
         return tuple((field, self._variables[v.name].default if isinstance(v, Var) else v) for field, v in match)
 
     def _check_names(self, later: _LaterWrites) -> None:
-        """Raises UsageError when an update gives a record the name of another that was there and loses it.
+        """Raises UsageError when an update gives a record the name of another that loses it, so that none tells them.
 
-        Before the first run the name is that of the one, after it of the other: no run can know which by the name.
-        Nor can it of one that the journey made, where the other is looked for before that loses the name.
+        That is so where the other was there: before the first run the name is that of the one, after it of the other.
+        Where the journey made it, the name is told apart by the time, unless the one is looked for while the other has
+        it. A run that goes on after one that ended then finds it still there: such a name is looked for last, which no
+        third record may have had.
         """
         leaving: dict[object, str] = {}
         handed_on: dict[object, list[tuple[str, int, int]]] = {}  # by whom, and from when until when it had the name
+        held_by: dict[object, set[str]] = {}
         given: list[tuple[object, str, Write]] = []
         for subject, writes in later.by_id.items():
             first = next((write for write in writes if write.facts.numbered), writes[0])  # no profile of the account
@@ -120,14 +125,21 @@ class _Upsert:
             renaming = [(key, w) for w in updates if (key := _renamed(old, facts, w.record)) != old]
             if lookup and (renaming or any(write.step.kind is StepKind.DELETE for write in writes)):
                 leaving[facts.name, self._plain(old)] = subject
-            if not lookup and renaming:
-                made, lost = later.place(first), later.place(renaming[0][1])
-                handed_on.setdefault((facts.name, self._plain(old)), []).append((subject, made, lost))
-            given += [((facts.name, self._plain(key)), subject, write) for key, write in renaming]
+            holding = [((facts.name, self._plain(key)), later.place(w)) for key, w in [(old, first), *renaming]]
+            for (name, start), (_, end) in pairwise(holding[1:] if lookup else holding):
+                handed_on.setdefault(name, []).append((subject, start, end))
+            for name, _ in holding:
+                held_by.setdefault(name, set()).add(subject)
+            given += [(name, subject, write) for (name, _), (_, write) in zip(holding[1:], renaming, strict=True)]
         for name, subject, write in given:
             looked_for = later.place(later.by_id[subject][0])
-            taken = (made < looked_for < lost for other, made, lost in handed_on.get(name, ()) if other != subject)
-            if leaving.get(name, subject) != subject or any(taken):
+            others = [(start, end) for other, start, end in handed_on.get(name, ()) if other != subject]
+            taken = any(start < looked_for < end for start, end in others)
+            if any(looked_for < end for _, end in others):
+                self._looked_for_last.add(name)
+                names = {each for each, holders in held_by.items() if subject in holders} - {name}
+                taken = taken or any(len(held_by[each]) > 1 for each in names)
+            if leaving.get(name, subject) != subject or taken:
                 raise UsageError(
                     f"upsert: step {write.step.name} gives a {write.facts.name} the name of one that was there and "
                     "loses it: after a run they cannot be told apart by name; leave these steps out (render --steps)"
@@ -159,7 +171,7 @@ class _Upsert:
             if lookup is None or variable.name not in later.by_id:
                 continue
             facts = self._catalog.resources[lookup.resource]
-            newer = _newer(lookup.match, facts, later.by_id[variable.name])
+            newer = self._in_order(lookup.match, facts, _newer(lookup.match, facts, later.by_id[variable.name]))
             optional = any(w.step.kind is StepKind.DELETE for w in later.by_id[variable.name])
             self._variables[variable.name] = replace(
                 variable, lookup=replace(lookup, newer=newer, optional=lookup.optional or optional)
@@ -237,7 +249,12 @@ class _Upsert:
     def _keys(self, write: Write, follows: list[Write]) -> tuple[Match, ...]:
         """The natural keys to look for a created record by: those that later updates give it first."""
         key = key_of(write.facts, write.record)
-        return (*_newer(key, write.facts, follows), key)
+        return (*self._in_order(key, write.facts, _newer(key, write.facts, follows)), key)
+
+    def _in_order(self, key: Match, facts: Resource, newer: tuple[Match, ...]) -> tuple[Match, ...]:
+        """The newer keys, but those only after the first one that another record may still have."""
+        last = tuple(each for each in newer if (facts.name, self._plain(each)) in self._looked_for_last)
+        return (*(each for each in newer if each not in last), key, *last) if last else newer
 
     def _divided(self, write: Write) -> tuple[Object, list[tuple[str, tuple[Object, ...]]]]:
         """The plain fields of a record, and its nested rows by relation. An absent has-one is nothing to compare."""
