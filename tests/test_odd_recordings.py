@@ -81,13 +81,12 @@ def test_odd_recording_is_done_once_and_undone(
         session = RecordedSession(recorded)
         record(session)
         runs = runner(way, session, tmp_path)
-        given = {"DF_USER_PASSWORD": PASSWORD}
-        runs.run(target, **given)
+        runs.run(target, DF_USER_PASSWORD=PASSWORD)
         assert portable(target.state()) == portable(recorded.state())
         target.reset_log()
-        runs.run(target, **given)
+        runs.run(target, DF_USER_PASSWORD=PASSWORD)
         assert target.writes == []
-        runs.run(target, teardown=True, DF_YES="1", **given)
+        runs.run(target, teardown=True, DF_YES="1", DF_USER_PASSWORD=PASSWORD)
         assert portable(target.state()) == before
 
 
