@@ -156,6 +156,10 @@ class Catalog:
             return value if isinstance(value, str) and value else None
         return value.text if isinstance(value, Number) else None
 
+    def written_id(self, value: object) -> str | None:
+        """The same for a body that a client sends, in which the id may be written as text."""
+        return self.id_of(value) or (value if isinstance(value, str) and self.is_id(value) else None)
+
     def is_id(self, segment: str) -> bool:
         """Whether a piece of a path or query can be a record's id."""
         return bool(re.fullmatch(r"[\w.~-]+" if self._facts.text_ids else r"\d+", segment, re.ASCII))
