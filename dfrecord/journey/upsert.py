@@ -115,7 +115,7 @@ class _Upsert:
         leaving: dict[object, str] = {}
         handed_on: dict[object, list[tuple[str, int, int]]] = {}  # by whom, and from when until when it had the name
         held_by: dict[object, set[str]] = {}
-        given: list[tuple[object, str, Write]] = []
+        given: list[tuple[tuple[str, object], str, Write]] = []
         for subject, writes in later.by_id.items():
             first = next((write for write in writes if write.facts.numbered), writes[0])  # no profile of the account
             facts, variable = first.facts, self._variables.get(first.id)
