@@ -74,7 +74,7 @@ class _Upsert:
         accounts = OwnAccounts(self._catalog, self._variables)
         parts = accounts.told(part for step in self._journey.steps for part in writes.of(step))
         if not self._every_write:
-            unneeded = Unneeded(self._variables, self._recorded_key, accounts, self._catalog.id)
+            unneeded = Unneeded(self._variables, self._recorded_key, accounts, self._catalog.id, names)
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
@@ -290,6 +290,7 @@ class _Upsert:
         for row in given:
             is_later = is_written_later(row, after)
             keys = row.keys if is_later else self._sure_keys(row, child, write, later)
+            keys = keys if row.wanted is not None else tuple(map(self._of_what_is_there, keys))
             entries.append(_entry(keys, row.wanted, is_later=is_later))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
         is_create = write.step.kind is StepKind.CREATE
@@ -318,6 +319,19 @@ class _Upsert:
             return row.keys[:-1]
         self._row_keys[row.own] = dict.fromkeys((*row.keys[:-1], *self._row_keys.get(row.own, ())))
         return (*row.keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
+
+    def _of_what_is_there(self, key: Match) -> Match:
+        """The key of a row that is removed: where a record that it points to is absent, no row has it.
+
+        As the one item of a list an id equals only itself; nothing at all would equal what points nowhere.
+        """
+        pairs = (
+            (field, value, self._variables.get(value.name) if isinstance(value, Var) else None) for field, value in key
+        )
+        return tuple(
+            (field, Array((Text((Var(var.name),)),)) if var and var.lookup and var.lookup.optional else value)
+            for field, value, var in pairs
+        )
 
     def _is_made(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> bool:
         """Whether a row is of a record that the journey makes, and the recording shows how that was made."""
