@@ -19,6 +19,7 @@ from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
     Capture,
     Journey,
+    JsonBody,
     Residue,
     ResidueKind,
     Step,
@@ -368,6 +369,8 @@ class _Upsert:
         if is_session or step.kind is StepKind.READ:
             return step
         needed = tuple(capture for capture in step.captures if capture.variable in self._needed)
+        if not needed and (registration := self._registration(step, before)):
+            return registration
         secret = any(self._variables[capture.variable].secret for capture in needed)
         clears = step.kind is StepKind.CALL and step.request.method == "DELETE" and not needed
         if secret or self._always.intersection(variables_of_step(step)):
@@ -380,6 +383,31 @@ class _Upsert:
             reason, step = SENT_ONCE, replace(step, captures=needed, once=_noted_name(step, needed))
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
+
+    def _registration(self, step: Step, before: Iterable[Step]) -> Step | None:
+        """A call that makes an account, where an administrator is signed on who can look for it; its id is not told."""
+        called = self._catalog.resources.get(step.resource or "")
+        facts = self._catalog.resources.get(called.registers) if called else None
+        body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
+        if facts is None or not isinstance(body, Object) or step.request.method != "POST":
+            return None
+        session, admin = self._catalog.session, ""
+        for other in before:
+            path = path_text(other.request.target)
+            if other.kind is StepKind.LOGIN and path == session.admin_path:
+                admin = next((c.variable for c in other.captures if c.pointer[-1] in session.token_fields), "")
+            elif other.kind is StepKind.LOGOUT and admin in variables_of_step(other):
+                admin = ""
+        key = key_of(facts, body)
+        if not admin or not key:
+            return None
+        prefix = (session.token_prefix,) if session.token_prefix else ()
+        headers = (("Accept", Text(("application/json",))), (session.token_header, Text((*prefix, Var(admin)))))
+        sent = Object((("to", step.request.target), ("body", body)))
+        document = (("keys", Array((Object(key),))), ("record", Object(())), ("later", Array(())), ("rows", Object(())))
+        request = replace(step.request, target=Text((facts.path or "",)), headers=headers, body=None)
+        wanted = Wanted(Object((*document, ("sent", sent))), resource_path=facts.path or "")
+        return replace(step, kind=StepKind.CREATE, resource=facts.name, request=request, captures=(), wanted=wanted)
 
 
 def _entry(keys: Iterable[Match], row: Object | None, *, is_later: bool) -> Object:
