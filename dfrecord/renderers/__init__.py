@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import Journey
 from dfrecord.normalise.secrets import standing_in
@@ -42,7 +44,7 @@ def refuse_secrets(journey: Journey, what: str, *contents: bytes) -> None:
         )
 
 
-def _strings(value: object) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     """Every text in a journey, typed values included: a language's escaping cannot hide a secret from the check."""
     rest = [value]
     while rest:
@@ -53,10 +55,12 @@ def _strings(value: object) -> Iterator[str]:
             yield value.decode("utf-8", "replace")
         elif isinstance(value, (tuple, frozenset)):
             rest += value
-        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        else:
             rest += [getattr(value, name) for name in _field_names(type(value))]
 
 
 @lru_cache(maxsize=64)
 def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+    if issubclass(kind, msgspec.Struct):
+        return kind.__struct_fields__
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
