@@ -44,7 +44,7 @@ def refuse_secrets(journey: Journey, what: str, *contents: bytes) -> None:
         )
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """Every text in a journey, typed values included: a language's escaping cannot hide a secret from the check."""
     rest = [value]
     while rest:
@@ -55,12 +55,12 @@ def _strings(value: Any) -> Iterator[str]:
             yield value.decode("utf-8", "replace")
         elif isinstance(value, (tuple, frozenset)):
             rest += value
-        else:
+        elif isinstance(value, msgspec.Struct):
+            rest += [getattr(value, name) for name in value.__struct_fields__]
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             rest += [getattr(value, name) for name in _field_names(type(value))]
 
 
 @lru_cache(maxsize=64)
 def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    if issubclass(kind, msgspec.Struct):
-        return kind.__struct_fields__
-    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+    return tuple(field.name for field in dataclasses.fields(kind))
