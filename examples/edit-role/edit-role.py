@@ -271,6 +271,8 @@ class DreamFactory:
             return self._planned_row(path, match, rows, pick)
         self._say(f"- {title}")
         found = self._search(title, resource, path, match, rows, pick, headers)
+        if not found and self.planning and any(self.planned.values()):
+            return Unknown("(new)")  # a call before it may make the record
         if not found:
             wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
@@ -890,7 +892,7 @@ PLAN_SIGNS = {
 class Unknown(str):
     """A value that the server makes, in a plan: it stands for any part of an answer."""
 
-    mark = quote("(new ")
+    mark = quote("(new")
 
     def __getitem__(self, key: Any) -> Unknown:
         return self
