@@ -268,7 +268,7 @@ class _Linking:
                 result.append(self._id_list(row) if self.step.kind is StepKind.DELETE else row)
                 continue
             value = row.get(self.catalog.id)
-            own = self.catalog.id_of(value) or (value if isinstance(value, str) and self.catalog.is_id(value) else None)
+            own = self.catalog.written_id(value)
             self.record = None
             if self.step.kind is not StepKind.CREATE and own is not None and self.facts.numbered:
                 self.record = own, self._own_id(own, "a bulk record")
@@ -303,7 +303,7 @@ class _Linking:
             deletes = parent is not None and value is None and self.step.kind is StepKind.UPDATE
             return (
                 value
-                if deletes and self.catalog.id_of(record.get(self.catalog.id))
+                if deletes and self.catalog.written_id(record.get(self.catalog.id))
                 else self._leave_out("parent", path, parent)
             )
         if path in facts.server_made:
@@ -367,7 +367,7 @@ class _Linking:
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
         if self.record and any(
-            self.catalog.id_of(row.get(child.id_field or self.catalog.id)) is None for row in objects
+            self.catalog.written_id(row.get(child.id_field or self.catalog.id)) is None for row in objects
         ):
             self.references.makes_row(parent, self.entry)
         return Array(
@@ -375,7 +375,7 @@ class _Linking:
         )
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
-        row_id = self.catalog.id_of(value)
+        row_id = self.catalog.written_id(value)
         if self.step.kind is StepKind.UPDATE and self.record:
             if facts.id_field == self._parent_key(parent):
                 return self.record[1]  # a has-one has its parent's id

@@ -176,11 +176,17 @@ class NoiseFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class DangerFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A request that runs only when a person agreed."""
+    """A request that runs only when a person agreed, by its verb and by what else is told of it here.
 
-    query: dict[str, str]
+    `path`: where it goes, with `{}` for one segment of any name. `query`: parameters with these values. `any_of`: names
+    of which one is a parameter, or a field of the body.
+    """
+
     methods: list[str]
     why: str
+    path: str = ""
+    query: dict[str, str] = {}
+    any_of: list[str] = []
     unless_query: list[str] = []
     collection_only: bool = False
 

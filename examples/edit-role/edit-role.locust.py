@@ -595,9 +595,8 @@ def values_of(row: dict[str, str], suffix: str) -> dict[str, Any]:
         text = row.get(name) or os.environ.get(setting.env)
         values[name] = setting.parse(text) if text else setting.default
         if not text and setting.is_name and os.environ.get("DF_UNIQUE") != "0":
-            start, at, domain = setting.default.partition(
-                "@"
-            )  # in front of an e-mail's @
+            # In front of an e-mail's @.
+            start, at, domain = setting.default.partition("@")
             values[name] = f"{start}{suffix}{at}{domain}"
     return values
 
@@ -641,9 +640,8 @@ class Rows:
         self.run = secrets.token_hex(4)
         self.items = enumerate(self.rows if self.rows is not None else repeat({}), 1)
         self.returned: list[dict[str, Any]] = []
-        self.out: dict[int, tuple[str, dict[str, Any]]] = (
-            {}
-        )  # by number: who has it, and what
+        # By number: who has the row, and what is in it.
+        self.out: dict[int, tuple[str, dict[str, Any]]] = {}
         self.done, self.failed = 0, 0
 
     def hand_out(self, environment: Any, msg: Any, **more: Any) -> None:
@@ -884,9 +882,8 @@ def prepare(environment: Any, **more: Any) -> None:
         sys.exit(2)
 
     if rows is not None:
-        environment.stop_timeout = (
-            environment.stop_timeout or 60
-        )  # a stopped user ends its iteration
+        # A stopped user ends its iteration.
+        environment.stop_timeout = environment.stop_timeout or 60
     current: list[Rows] = []
 
     def start(environment: Any, **more: Any) -> None:

@@ -132,22 +132,19 @@ class DreamFactory:
         self.logs_in = not session_token
         self.planning = planning
         self.planned = dict.fromkeys(PLAN_SIGNS, 0)
-        self.predicted: dict[str, dict[str, Any] | None] = (
-            {}
-        )  # by path, in a plan; None: deleted
-        self.new: set[str] = (
-            set()
-        )  # of these paths, those of records that would be created
+        # In a plan, what each path would answer (None: deleted), and which of them would be new.
+        self.predicted: dict[str, dict[str, Any] | None] = {}
+        self.new: set[str] = set()
+        # Hidden in all that is told.
         self.secrets: dict[str, Any] = {
             "DF_PASSWORD": password,
-        }  # hidden in all that is told
+        }
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
         self.http.auth = lambda request: request  # or ~/.netrc would log in for us
-        self.http.cookies.set_policy(
-            DefaultCookiePolicy(allowed_domains=[])
-        )  # the session is its token
+        # No cookies: the session is its token.
+        self.http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.http.headers["Accept-Encoding"] = "gzip, deflate"
 
     def call(

@@ -232,29 +232,25 @@ class DreamFactory:
         self.logs_in = not session_token
         self.planning = planning
         self.planned = dict.fromkeys(PLAN_SIGNS, 0)
-        self.predicted: dict[str, dict[str, Any] | None] = (
-            {}
-        )  # by path, in a plan; None: deleted
-        self.new: set[str] = (
-            set()
-        )  # of these paths, those of records that would be created
+        # In a plan, what each path would answer (None: deleted), and which of them would be new.
+        self.predicted: dict[str, dict[str, Any] | None] = {}
+        self.new: set[str] = set()
         self.outcomes = {"created": 0, "changed": 0, "deleted": 0, "unchanged": 0}
         self.fresh: set[str] = set()  # the paths of what this run created
         self.created_file = created_file
-        self.made_for: dict[str, str] = (
-            {}
-        )  # the parameters that this run was given another value for
+        # The parameters that this run was given another value for.
+        self.made_for: dict[str, str] = {}
         self.creating: dict[str, Any] = {}  # what is sent and not answered yet
+        # Hidden in all that is told.
         self.secrets: dict[str, Any] = {
             "DF_PASSWORD": password,
-        }  # hidden in all that is told
+        }
         self.timeout = timeout
         self.verbose = verbose
         self.http = requests.Session()
         self.http.auth = lambda request: request  # or ~/.netrc would log in for us
-        self.http.cookies.set_policy(
-            DefaultCookiePolicy(allowed_domains=[])
-        )  # the session is its token
+        # No cookies: the session is its token.
+        self.http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.http.headers["Accept-Encoding"] = "gzip, deflate"
 
     def call(
@@ -815,9 +811,10 @@ class DreamFactory:
             )
 
     def _delete(self, path: str) -> None:
+        if self.planning and self._read(f"Delete {path}", path, None) is None:
+            return
         if self.planning:
-            if self._read(f"Delete {path}", path, None) is not None:
-                self._plan(f"Delete {path}", "delete")
+            self._plan(f"Delete {path}", "delete")
             return
         status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
         if status != 404 and not 200 <= status < 300:
@@ -1933,9 +1930,8 @@ def to_json(value: Any) -> bytes:
 
 def tear_down(df: DreamFactory, *, tenant: str = "acme") -> None:
     """Delete what runs of this journey created on the instance, and nothing else; safe after a failed run."""
-    df.made_for = given_otherwise(
-        {"DF_TENANT": (tenant, "acme")}
-    )  # what runs with other names made is left alone
+    # What runs with other names made is left alone.
+    df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
     if df.logs_in:
         answer = df.call(
             "Log in as an administrator",
