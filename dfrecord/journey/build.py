@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import Changes, kept_otherwise
-from dfrecord.journey.link import link
+from dfrecord.journey.link import link, link_call
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
     NOT_CREATED_HERE,
@@ -273,6 +273,7 @@ class _Build:
             step = replace(step, named_by=self.catalog.resources[location.resource or ""].key_fields)
         answered = None if isinstance(answer, ValueError) else answer
         if location.resource is None:
+            step = link_call(step, exchange.request.decoded_path, entry, self.references)
             return self.rows.link(step, exchange.request.decoded_path, method, answered)
         return link(step, location, entry, answered, self.references)
 

@@ -72,6 +72,29 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
     return linked
 
 
+def link_call(step: Step, path: str, entry: int, references: References) -> Step:
+    """The call to a service, at this decoded path, with the ids in its body that the catalog tells of."""
+    fields, body = references.catalog.ids_in_call(path), step.request.body
+    if not fields or not isinstance(body, JsonBody):
+        return step
+
+    def linked(name: str | Text, value: Tree) -> Tree:
+        own = references.catalog.written_id(value)
+        if name not in fields or own in (None, "0"):
+            return inside(value)
+        var = Var(references.of(fields[str(name)], str(own), entry, f"{name} of {step.title!r}"))
+        return Text((var,)) if isinstance(value, str) else var
+
+    def inside(tree: Tree) -> Tree:
+        if isinstance(tree, Array):
+            return Array(tuple(map(inside, tree.items)))
+        if isinstance(tree, Object):
+            return Object(tuple((name, linked(name, value)) for name, value in tree.members))
+        return tree
+
+    return replace(step, request=replace(step.request, body=JsonBody(inside(body.tree))))
+
+
 class _Linking:
     """The linking of one step.
 

@@ -355,7 +355,8 @@ class _Upsert:
             return step
         needed = tuple(capture for capture in step.captures if capture.variable in self._needed)
         secret = any(self._variables[capture.variable].secret for capture in needed)
-        clears = step.kind is StepKind.CALL and step.request.method == "DELETE" and not needed
+        is_action = step.resource is not None and self._catalog.resources[step.resource].actions
+        clears = is_action and step.request.method == "DELETE" and not needed
         if secret or self._always.intersection(variables_of_step(step)):
             reason = SENT_ALWAYS
             self._always |= {capture.variable for capture in needed}

@@ -283,6 +283,12 @@ class Catalog:
             rf"/{api}(?:/v[\d.]+)?/(?P<service>[^/]+)/{between}/(?P<table>[^/]+)(?:/(?P<row>[^/]+))?", re.IGNORECASE
         )
 
+    def ids_in_call(self, path: str) -> Mapping[str, list[str]]:
+        """The fields with ids, wherever they stand in a body that is sent to this decoded path of a service."""
+        segments = _with_version(path, self._facts.prefix)
+        above = len([part for part in self._facts.prefix.split("/") if part]) + 1
+        return self._facts.ids_in_calls.get(segments[above], {}) if len(segments) > above else {}
+
     # ------------------------------------------------------------ what a field is
 
     def guessed_targets(self, field_path: str) -> tuple[str, ...]:
