@@ -27,7 +27,7 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text no_xml
+        df answer pick pick_number locals uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text no_xml
         base64 l upper lower capitalized
         str int float bool bytes object print
         """,
@@ -41,7 +41,7 @@ _MODULE_WORDS = (
         re.findall(
             r"\w+",
             """
-            parsed explain without_statement readable printable reason_of named hidden forms_of form_of
+            parsed explain part_of check_types WrongType without_statement readable printable reason_of named hidden forms_of form_of
             whole changes is_other unlike unseen row_changes taken field_changes value_changes differs objects_in
             items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
             rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
@@ -211,7 +211,7 @@ def _setting(variable: Variable, name: str, dest: str, only_to_log_in: bool, und
     option = f"set-{option}" if option in _OPTION_WORDS else option
     default, text = _default(variable.default)
     optional = not variable.required and variable.default is None
-    annotation = _TYPES.get(variable.type, "Any")
+    annotation = "float" if default.startswith("float(") else _TYPES.get(variable.type, "Any")
     return Setting(
         name=name,
         annotation=f"{annotation} | None" if optional else annotation,
