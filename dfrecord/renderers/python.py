@@ -268,9 +268,7 @@ class _Body:
             guard=guard,
             keeps_token=(step.kind is StepKind.LOGIN or self._journey.literal) and not guard,
             notes=tuple(notes),
-            captures=tuple(
-                (self._names.assigned(capture.variable), self._taken(capture)) for capture in step.captures
-            ),
+            captures=tuple((self._names.assigned(capture.variable), self._taken(capture)) for capture in step.captures),
             hides=tuple(name for name in kept if name != "df.session_token"),
             labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
         )
