@@ -14,6 +14,7 @@ from typing import Any
 from dfrecord import nesting
 from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
+    Capture,
     Journey,
     Lookup,
     Step,
@@ -325,10 +326,13 @@ class _Tasks:
         """The facts that keep captures."""
         return {
             self.encoder.names[capture.variable]: Template(
-                f"{{{{ {answer} | df_pick({self._place(capture.pointer)}) }}}}"
+                f"{{{{ {answer} | {self._taker(capture)}({self._place(capture.pointer)}) }}}}"
             )
             for capture in step.captures
         }
+
+    def _taker(self, capture: Capture) -> str:
+        return "df_pick_number" if self._journey.variable(capture.variable).type == "integer" else "df_pick"
 
     def _place(self, pointer: tuple[str | int, ...]) -> str:
         return ", ".join(str(key) if isinstance(key, int) else self.encoder.quoted(key) for key in pointer)

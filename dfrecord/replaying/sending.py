@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import Journey, JsonBody, Step, StepKind
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
@@ -15,7 +17,7 @@ from dfrecord.replaying.created import CreatedFile
 from dfrecord.replaying.target import Target, member
 from dfrecord.replaying.values import Values, filled, filled_text
 from dfrecord.system_api.catalog import Catalog
-from dfrecord.tree import Tree
+from dfrecord.tree import Array, Object, Tree
 
 
 class Refused(WorkFailed):
@@ -99,9 +101,12 @@ class Sender:
     def capture(self, step: Step, answer: Tree) -> None:
         for capture in step.captures:
             value = member(answer, *capture.pointer)
-            if value is None and capture.variable in self.ahead:
-                place = "/".join(map(str, capture.pointer))
+            place = "/".join(map(str, capture.pointer))
+            if isinstance(value, Object | Array) or (value is None and capture.variable in self.ahead):
                 raise WorkFailed(f"the answer has no {place}, which a later step needs")
+            is_number = self.journey.variable(capture.variable).type == "integer" and value is not None
+            if is_number and not re.fullmatch("-?[0-9]+", as_text(value)):
+                raise WorkFailed(f"{place} of the answer is no whole number")
             self.values[capture.variable] = value
             if capture.pointer[-1] in self.catalog.session.token_fields:  # it ends the one that the request used
                 ended = [self.values.get(name) for name in self.tokens_of(step)]

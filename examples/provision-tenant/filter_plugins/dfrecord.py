@@ -48,6 +48,7 @@ class FilterModule:
             "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
+            "df_pick_number": pick_number,
             "df_record": there,
             "df_searches": searches,
             "df_sent": was_sent,
@@ -149,10 +150,18 @@ def pick(answer: Any, *pointer: str | int) -> Any:
             answer = answer[key]
         except (KeyError, IndexError, TypeError):
             answer = None
-    if answer is None:
+    if answer is None or isinstance(answer, dict | list):
         place = "/".join(map(str, pointer))
         raise AnsibleFilterError(f"the answer has no {place}, which a later step needs")
     return answer
+
+
+def pick_number(answer: Any, *pointer: str | int) -> Any:
+    """The whole number at a place in an answer, which may be written as a text."""
+    value = pick(answer, *pointer)
+    if value != UNKNOWN and not re.fullmatch("-?[0-9]+", str(value)):
+        raise AnsibleFilterError(f"{'/'.join(map(str, pointer))} of the answer is no whole number")
+    return value
 
 
 def first(answer: Any, rows: list[str]) -> Any:
