@@ -1,13 +1,16 @@
 """JSON values with variables in them: what requests, answers and records are made of.
 
 Frozen, exact and in order: a number stays as written, and a key may stand twice. Each language has one encoder that
-turns them into source.
+turns them into source. An answer may hold a million nodes: those of plain JSON are structs of msgspec, which are made
+three times as fast as data classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class Encoding(Enum):
@@ -51,22 +54,19 @@ class Text:
         return tuple(part for part in self.parts if isinstance(part, Var))
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True, gc=False):
     """A JSON number exactly as written: `1.0`, `12345678901234567890` and `1e400` stay as they are."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(msgspec.Struct, frozen=True, gc=False):
     """A JSON array."""
 
     items: tuple[Tree, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(msgspec.Struct, frozen=True, gc=False):
     """A JSON object with its members in order; a key may stand twice."""
 
     members: tuple[tuple[str | Text, Tree], ...]

@@ -29,7 +29,7 @@ def with_a_user(df: DreamFactoryDouble) -> str:
     return made_user(RecordedSession(df), "ops")
 
 
-def made_user(s: RecordedSession, name: str) -> str:
+def made_user(s: RecordedSession, name: str, username: str = "") -> str:
     access = {"service_id": by_name(s, "service")["system"], "component": "*", "verb_mask": 31, "requestor_mask": 1}
     role = {"name": name, "description": "old", "is_active": True, "role_service_access_by_role_id": [access]}
     [role_id] = s.create("role", role)
@@ -37,7 +37,7 @@ def made_user(s: RecordedSession, name: str) -> str:
     [made] = s.call("POST", "system/app?fields=*", {"resource": [app]})["resource"]
     rows = [{"app_id": made["id"], "role_id": role_id}]
     user = {"email": f"{name}@example.com", "name": name, "password": PASSWORD, "user_to_app_to_role_by_user_id": rows}
-    s.create("user", user)
+    s.create("user", {**user, "username": username} if username else user)
     return str(made["api_key"])
 
 
@@ -361,13 +361,25 @@ def record_and_profile_of_a_user(s: RecordedSession, df: DreamFactoryDouble, key
     return {"DF_EMAIL_2": "ann@example.com", "DF_PASSWORD_2": PASSWORD}
 
 
-@pytest.mark.parametrize("who", [own_record_and_profile, record_and_profile_of_a_user])
+def record_and_profile_by_the_username(s: RecordedSession, df: DreamFactoryDouble, key: str) -> dict[str, Any]:
+    """The same, where the user logs in by the username, which no answer shows beside the e-mail."""
+    [user] = [row["id"] for row in s.call("GET", "system/user?fields=id,email")["resource"]]
+    s.call("PATCH", f"system/user/{user}", {"phone": "5", "first_name": "Ann"})
+    s._token, s._api_key = "", key
+    assert "session_token" in s.call("POST", "user/session", {"username": "annabel", "password": PASSWORD})
+    s.call("POST", "user/profile", {"phone": "6", "name": "Ann B"})
+    return {"DF_EMAIL_2": "annabel", "DF_PASSWORD_2": PASSWORD}
+
+
+@pytest.mark.parametrize(
+    "who", [own_record_and_profile, record_and_profile_of_a_user, record_and_profile_by_the_username]
+)
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
 def test_an_account_that_was_there_and_its_own_profile_are_one_record(
     way: str, who: Callable[[RecordedSession, DreamFactoryDouble, str], dict[str, Any]], tmp_path: Path
 ) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
-        keys = {df: made_user(RecordedSession(df), "ann") for df in (recorded, target)}
+        keys = {df: made_user(RecordedSession(df), "ann", "annabel") for df in (recorded, target)}
         s = RecordedSession(recorded)
         given = {**who(s, recorded, keys[recorded]), "DF_API_KEY": keys[target]}
         script = runner(way, s, tmp_path, "--filter", "api/v2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def test_rows_that_a_created_record_gives_to_a_found_one_go_with_it(way: str, tm
         script.run(target)
         assert settled(target.state()) == settled(recorded.state())
         assert portable(target.state()) != portable(before)
+        if way in ("python", "replay"):
+            told = script.run(target, teardown=True, plan=True, code=3)
+            assert re.findall(r"[~-] (?:Remove the rows that|Delete) /api/v2/system/(\w+)", told) == [
+                *("app", "app", "role", "role", "role", "role")  # of each the rows, then itself
+            ]
+            assert "Plan: 0 to create, 3 to change, 3 to delete" in told
         script.run(target, teardown=True)
         assert portable(target.state()) == portable(before)
 

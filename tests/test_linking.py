@@ -424,6 +424,46 @@ def test_deletes_outside_of_the_system_api_need_consent_unless_the_journey_wrote
         assert literal.steps[-1].danger == "it deletes whatever has the recorded id or name there"
 
 
+def test_files_that_an_upload_or_a_folder_made_need_no_consent_to_delete() -> None:
+    with console() as s:
+        boundary = '--b\r\nContent-Disposition: form-data; name="files"; filename="{}"\r\n\r\nx\r\n--b--\r\n'
+        s.upload("files/new/", "multipart/form-data; boundary=b", boundary.format("a.txt").encode())
+        s.call("POST", "files", {"resource": [{"name": "folder", "type": "folder"}]})
+        s.call("DELETE", "files/new/a.txt")
+        s.call("DELETE", "files/folder/")
+        s.upload("files/other.txt", "text/plain", b"x")
+        s.exchanges.pop()
+        s.call("DELETE", "files/other.txt")
+    steps = planned(s.exchanges, filters=["api/v2"]).steps
+    assert [bool(step.danger) for step in steps if step.request.method == "DELETE"] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "why"),
+    [
+        ("POST", "user/register", {"email": "a@example.com", "new_password": "Another!pass-word-16"}, "e-mail"),
+        ("POST", "mail", {"to": [{"name": "A", "email": "a@example.com"}], "body_text": "Hello"}, "sends an e-mail"),
+        ("POST", "mail?template=Invite", {}, "sends an e-mail"),
+        ("POST", "db/_proc/tidy", {"params": []}, "stored procedure"),
+        ("GET", "DB/_func/tidy", None, "stored function"),
+        ("GET", "db/_proc", None, ""),
+        ("POST", "files", {"resource": []}, ""),
+        ("POST", "db/_table/mail", {"to": "x"}, ""),
+    ],
+)
+def test_calls_that_send_mail_or_may_do_anything_need_consent(method: str, path: str, body: Any, why: str) -> None:
+    with console() as s:
+        create_at = len(s.exchanges)
+        s.create("role", {"name": "a"})
+        login, create = s.exchanges[create_at - 1 :]
+        url = f"{create.request.url.partition('/api/v2/')[0]}/api/v2/{path}"
+        content = ABSENT if body is None else Body.recorded(json.dumps(body).encode())
+        call = replace(create, request=replace(create.request, method=method, url=url, body=content))
+        journey = planned([login, call], filters=["api/v2"], reads="all")
+        assert why in journey.steps[-1].danger
+        assert bool(why) == bool(journey.steps[-1].danger)
+
+
 def test_records_that_an_import_may_make_are_looked_up_after_it() -> None:
     with console() as s:
         [role] = s.create("role", {"name": "from a package"})

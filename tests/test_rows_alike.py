@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,93 @@ def test_rows_without_filters_trade_their_verbs(
         s = verbs_changed(recorded, then, whole)
         assert went(s, format, upsert, target, tmp_path) == ""
         assert sorted(row["verb_mask"] for row in rows_of(target)["changed"]) == sorted((*then, *others))
+
+
+def patched(s: RecordedSession, role: int, change: dict[str, Any], *, whole: bool) -> None:
+    """Reads the one row of tenant a or c that the role has, and changes it, sent as a whole or in part."""
+    rows = s.call("GET", f"system/role/{role}?related=role_service_access_by_role_id")["role_service_access_by_role_id"]
+    [row] = [row for row in rows if row["filters"] in (tenant("a"), tenant("c"))]
+    sent = {**(row if whole else {"id": row["id"]}), **change}
+    s.call("PATCH", f"system/role/{role}", {"role_service_access_by_role_id": [sent]})
+
+
+def role_made_and_changed(s: RecordedSession, services: dict[str, int], whole: bool) -> None:
+    row = {**ROW, "service_id": services["db"], "filters": tenant("a")}
+    [role] = s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": [row]})
+    patched(s, role, {"verb_mask": 31}, whole=whole)
+    patched(s, role, {"filters": tenant("c")}, whole=whole)
+
+
+def row_added_and_changed(s: RecordedSession, services: dict[str, int], whole: bool) -> None:
+    found = {role["name"]: role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]}
+    row = {**ROW, "service_id": services["db"], "filters": tenant("a")}
+    s.call("PATCH", f"system/role/{found['changed']}", {"role_service_access_by_role_id": [row]})
+    patched(s, found["changed"], {"verb_mask": 31}, whole=whole)
+    patched(s, found["changed"], {"filters": tenant("c")}, whole=whole)
+
+
+UPSERTS = ["curl", "python", "postman", "replay", "ansible"]
+
+
+@pytest.mark.parametrize("work", [role_made_and_changed, row_added_and_changed])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("format", UPSERTS)
+def test_a_row_that_the_journey_makes_and_changes_is_made_beside_several_of_its_key(
+    format: str, whole: bool, work: Callable[..., None], tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        if work is row_added_and_changed:
+            s.create("role", {"name": "changed", "is_active": True})
+            s.exchanges.pop()
+        with_rows(target, "b", "d")
+        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        work(s, services, whole)
+        before = rows_of(target)["changed"]
+        assert went(s, format, True, target, tmp_path) == ""
+        after = rows_of(target)["changed"]
+        assert after[:2] == before
+        assert [(row["verb_mask"], row["filters"]) for row in after[2:]] == [(31, tenant("c"))]
+
+
+@pytest.mark.parametrize("format", UPSERTS)
+def test_the_only_row_of_a_created_record_becomes_what_all_writes_say(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(target, "b")
+        s = RecordedSession(recorded)
+        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        role_made_and_changed(s, services, whole=False)
+        before = rows_of(target)["changed"]
+        assert went(s, format, True, target, tmp_path) == ""
+        [row] = rows_of(target)["changed"]
+        assert (row["id"], row["verb_mask"], row["filters"]) == (before[0]["id"], 31, tenant("c"))
+
+
+@pytest.mark.parametrize("format", UPSERTS)
+def test_a_found_row_that_is_changed_part_by_part_becomes_what_all_writes_say(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            with_rows(df, "a")
+        s = RecordedSession(recorded)
+        s.call("GET", "system/service?fields=id,name")
+        [role] = [role["id"] for role in s.call("GET", "system/role")["resource"] if role["name"] == "changed"]
+        patched(s, role, {"verb_mask": 31}, whole=False)
+        patched(s, role, {"filters": tenant("c")}, whole=False)
+        assert went(s, format, True, target, tmp_path) == ""
+        assert [(row["verb_mask"], row["filters"]) for row in rows_of(target)["changed"]] == [(31, tenant("c"))]
+
+
+@pytest.mark.parametrize("format", UPSERTS)
+def test_a_row_that_another_write_wants_is_not_taken_for_the_only_one(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(target, "b")
+        s = RecordedSession(recorded)
+        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        row = {**ROW, "service_id": services["db"]}
+        made = [{**row, "filters": tenant("a")}]
+        [role] = s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": made})
+        patched(s, role, {"filters": tenant("c")}, whole=True)
+        added = [{**row, "filters": tenant("b")}]
+        s.call("PATCH", f"system/role/{role}", {"role_service_access_by_role_id": added})
+        assert went(s, format, True, target, tmp_path) == ""
+        assert tenants_of(target)["changed"] == ["b", "c"]

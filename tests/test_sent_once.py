@@ -108,6 +108,26 @@ def test_what_else_is_sent_has_another_name() -> None:
     assert json.dumps(first).isascii()
 
 
+@pytest.mark.parametrize("way", NOTING)
+def test_a_delete_of_what_no_record_tells_does_not_wait_for_changes(way: str, tmp_path: Path) -> None:
+    """A file, say: on a target whose records are as wanted already, it is there all the same."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            s.create("role", {"name": "role", "description": "old" if df is recorded else "new", "is_active": True})
+            s.upload("files/old.txt", "text/plain", b"x")
+        session = RecordedSession(recorded)
+        [role] = session.call("GET", "system/role")["resource"]
+        session.call("PATCH", f"system/role/{role['id']}", {"description": "new"})
+        session.call("DELETE", "files/old.txt")
+        script = runner(way, session, tmp_path, "--filter", "api/v2")
+        calls(target)
+        script.run(target, DF_YES="1")
+        assert calls(target) == [("DELETE", "/api/v2/files/old.txt")]
+        script.run(target, DF_YES="1")
+        assert calls(target) == []
+
+
 def changing_between_clears(s: RecordedSession) -> None:
     s.create("role", {"name": "first", "is_active": True})
     s.call("DELETE", "system/cache/files")

@@ -52,8 +52,17 @@ class Runner:
         if self.script is not None:
             done = run(self.script, self.way, env, options=["--plan"] if plan else [])
         else:
-            mode = "--plan" if plan else "--teardown" if teardown else "--upsert"
-            command = [sys.executable, "-m", "dfrecord", "replay", str(self.recording), mode, "--upsert", *self.options]
+            modes = [mode for mode, chosen in (("--plan", plan), ("--teardown", teardown)) if chosen]
+            command = [
+                sys.executable,
+                "-m",
+                "dfrecord",
+                "replay",
+                str(self.recording),
+                *modes,
+                "--upsert",
+                *self.options,
+            ]
             env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env}
             done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == code, done.stdout + done.stderr
@@ -331,6 +340,44 @@ def test_what_is_renamed_more_than_once_is_known_by_each_name_in_turn(way: str, 
         target.reset_log()
         script.run(target, DF_USER_PASSWORD=PASSWORD)
         assert target.writes == []
+
+
+def handing_on(s: RecordedSession) -> None:
+    """A role that is made takes the name of another one that is made."""
+    first, second = s.create("role", *({"name": name, "description": name, "is_active": True} for name in ("a", "b")))
+    s.call("PATCH", f"system/role/{second}", {"name": "c"})
+    s.call("PATCH", f"system/role/{first}", {"name": "b"})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_goes_on_finds_records_that_hand_on_their_names(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        handing_on(s)
+        script = runner(way, s, tmp_path)
+        empty = target.state()
+        for renamed in ((), ("c",), ("c", "b")):  # how far the run came that ended
+            there = RecordedSession(target)
+            rows = [{"name": name, "description": name, "is_active": True} for name in ("a", "b")]
+            ids = there.create("role", *rows)
+            for own, name in zip(reversed(ids), renamed, strict=False):
+                there.call("PATCH", f"system/role/{own}", {"name": name})
+            script.run(target)
+            assert portable(target.state()) == portable(recorded.state())
+            target.reset_log()
+            script.run(target)
+            assert target.writes == []
+            there.call("DELETE", f"system/role?ids={','.join(map(str, ids))}")
+            assert portable(target.state()) == portable(empty)
+
+
+def test_a_third_record_with_a_name_on_the_way_is_refused() -> None:
+    with DreamFactoryDouble() as recorded:
+        s = RecordedSession(recorded)
+        handing_on(s)
+        s.create("role", {"name": "a", "is_active": True})
+        with pytest.raises(UsageError, match="cannot be told apart by name"):
+            dfrecord.plan(Recording("session.har", tuple(s.exchanges)), upsert=True)
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)

@@ -73,3 +73,33 @@ def test_rows_of_tables_are_found_by_the_ids_that_creates_answer_and_others_are_
             52: "changed, too",
         }
         assert set(range(1, 53)) - rows.keys() == {8}
+
+
+@pytest.mark.parametrize("way", ["replay", "curl", "python", "postman"])
+def test_relations_of_tables_name_the_services_of_the_target(way: str, tmp_path: Path) -> None:
+    """The console's schema manager gives a table a virtual relation to one of another service."""
+    with DreamFactoryDouble() as df, DreamFactoryDouble(700) as target:
+        for each in (df, target):
+            prepared(each, 2)
+        s = RecordedSession(df)
+        seeded = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+        [own] = s.create("service", {"name": "crm", "label": "CRM", "type": "sqlite", "config": {"database": "crm"}})
+        virtual = {"type": "belongs_to", "field": "owner", "ref_table": "user", "ref_field": "id", "is_virtual": True}
+        relations = [
+            {**virtual, "name": "to_seeded", "ref_service_id": seeded["db"]},
+            {**virtual, "name": "to_made", "ref_service_id": own, "junction_service_id": str(seeded["db"])},
+            {**virtual, "name": "to_own", "ref_service_id": None, "junction_service_id": 0},
+        ]
+        s.call("POST", "db/_schema/todo/_related", {"resource": relations})
+        (har := tmp_path / "relations.har").write_bytes(b"".join(har_chunks(s.exchanges)))
+        if way == "replay":
+            journey = dfrecord.plan(dfrecord.read(har, filters=["api/v2"]), filters=["api/v2"])
+            assert dfrecord.replay(journey, target.url, environment(target), created_file=tmp_path / "made").ok
+        else:
+            done = run(rendered(har, way, tmp_path, "--filter", "api/v2"), way, environment(target))
+            assert done.returncode == 0, done.stdout + done.stderr
+        there = {row["name"]: row["id"] for row in target.state()["service"]}
+        linked = [
+            (row["ref_service_id"], row.get("junction_service_id")) for row in target.content.relations["db", "todo"]
+        ]
+        assert linked == [(there["db"], None), (there["crm"], str(there["db"])), (None, 0)]

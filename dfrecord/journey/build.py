@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.changes import Changes, kept_otherwise
-from dfrecord.journey.link import link
+from dfrecord.journey.link import link, link_call
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
     NOT_CREATED_HERE,
@@ -180,17 +180,26 @@ class _Build:
             conventions=self.catalog.conventions,
         )
 
-    def _danger(self, exchange: Exchange, method: str, kind: StepKind, location: Location) -> str:
-        """Why the step needs consent, as far as that is not told by linking it."""
+    def _danger(self, exchange: Exchange, method: str, kind: StepKind, location: Location, tree: Tree) -> str:
+        """Why the step needs consent, as far as that is not told by linking it; `tree` is its body."""
         path = exchange.request.decoded_path.rstrip("/")
-        if told := self.catalog.danger(method, exchange.request.query, location.record):
+        fields = [str(name) for name, _ in tree.members] if isinstance(tree, Object) else []
+        if told := self.catalog.danger(method, path, exchange.request.query, location.record, fields):
             return told
         if self.options.literal and kind is StepKind.DELETE:
             return SAME_ID
         is_elsewhere = location.resource is None and self.catalog.table_in_path(path) is None
         if is_elsewhere and method in ("POST", "PUT"):
-            self.written.add(path)
+            self.written |= {path, *self._made_at(path, exchange)}
         return NOT_CREATED_HERE if is_elsewhere and method == "DELETE" and path not in self.written else ""
+
+    def _made_at(self, path: str, exchange: Exchange) -> Iterator[str]:
+        """The paths of the files and folders that a service answers to have made; it tells them from its own root."""
+        service = "/".join(path.split("/")[: self.catalog.conventions.prefix.count("/") + 2])
+        answer = json_of(exchange.response.body)
+        for record in [] if isinstance(answer, ValueError) else records_of(answer, self.catalog.wrapper):
+            if isinstance(made := record.get("path"), str):
+                yield f"{service}/{made.strip('/')}"
 
     def _announce_creates(self, order: Mapping[int, int]) -> None:
         for exchange in self.kept:
@@ -227,7 +236,7 @@ class _Build:
         body_tree = None if isinstance(tree, ValueError) else tree
         note, left_out = self.notes.get(exchange.number, ""), ""
         method = effective_method(exchange, self.catalog)
-        danger = self._danger(exchange, method, kind, location)
+        danger = self._danger(exchange, method, kind, location, body_tree)
         updates = method in ("PUT", "PATCH") or kind is StepKind.UPDATE
         if updates and not self.options.literal and not self.options.whole_records:
             body_tree = self._changes(body_tree, location, entry)
@@ -264,6 +273,7 @@ class _Build:
             step = replace(step, named_by=self.catalog.resources[location.resource or ""].key_fields)
         answered = None if isinstance(answer, ValueError) else answer
         if location.resource is None:
+            step = link_call(step, exchange.request.decoded_path, entry, self.references)
             return self.rows.link(step, exchange.request.decoded_path, method, answered)
         return link(step, location, entry, answered, self.references)
 

@@ -109,7 +109,7 @@ class Changes:
         new = [
             key(row)
             for row, is_known in zip(rows.items, known, strict=True)
-            if not is_known and isinstance(row, Object) and self._catalog.id_of(row.get(child.id_field or "")) is None
+            if not is_known and isinstance(row, Object) and self._has_no_id(row, child)
         ]
         pairs = zip(rows.items, known, strict=True)
         return Array(tuple(row for row, is_known in pairs if not is_known or key(row) in new))
@@ -118,9 +118,12 @@ class Changes:
         """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""
         if not isinstance(row, Object) or not isinstance(old, Object):
             return row == old
-        if not child.matched_by_key and self._catalog.id_of(row.get(child.id_field or "")) is None:
+        if not child.matched_by_key and self._has_no_id(row, child):
             return False
         return all(isinstance(key, str) and is_equal(value, old.get(key)) for key, value in row.members)
+
+    def _has_no_id(self, row: Object, child: Resource) -> bool:
+        return self._catalog.written_id(row.get(child.id_field or "")) is None
 
 
 def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
@@ -151,6 +154,8 @@ def kept_otherwise(sent: Object, shown: Object, above: str = "") -> Iterator[str
 
 def _other(value: Tree, shown: Tree) -> bool:
     texts = [item.text if isinstance(item, Number) else item for item in (value, shown)]
+    if isinstance(shown, Array) and isinstance(value, str):  # e-mail addresses and verbs read back as lists
+        return sorted(part.strip() for part in value.split(",")) != sorted(map(str, shown.items))
     return texts[0] != texts[1] and not (value == "" and shown is None)
 
 

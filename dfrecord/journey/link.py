@@ -72,6 +72,29 @@ def link(step: Step, location: Location, entry: int, answer: Tree, references: R
     return linked
 
 
+def link_call(step: Step, path: str, entry: int, references: References) -> Step:
+    """The call to a service, at this decoded path, with the ids in its body that the catalog tells of."""
+    fields, body = references.catalog.ids_in_call(path), step.request.body
+    if not fields or not isinstance(body, JsonBody):
+        return step
+
+    def linked(name: str | Text, value: Tree) -> Tree:
+        own = references.catalog.written_id(value)
+        if name not in fields or own in (None, "0"):
+            return inside(value)
+        var = Var(references.of(fields[str(name)], str(own), entry, f"{name} of {step.title!r}"))
+        return Text((var,)) if isinstance(value, str) else var
+
+    def inside(tree: Tree) -> Tree:
+        if isinstance(tree, Array):
+            return Array(tuple(map(inside, tree.items)))
+        if isinstance(tree, Object):
+            return Object(tuple((name, linked(name, value)) for name, value in tree.members))
+        return tree
+
+    return replace(step, request=replace(step.request, body=JsonBody(inside(body.tree))))
+
+
 class _Linking:
     """The linking of one step.
 
@@ -268,7 +291,7 @@ class _Linking:
                 result.append(self._id_list(row) if self.step.kind is StepKind.DELETE else row)
                 continue
             value = row.get(self.catalog.id)
-            own = self.catalog.id_of(value) or (value if isinstance(value, str) and self.catalog.is_id(value) else None)
+            own = self.catalog.written_id(value)
             self.record = None
             if self.step.kind is not StepKind.CREATE and own is not None and self.facts.numbered:
                 self.record = own, self._own_id(own, "a bulk record")
@@ -303,7 +326,7 @@ class _Linking:
             deletes = parent is not None and value is None and self.step.kind is StepKind.UPDATE
             return (
                 value
-                if deletes and self.catalog.id_of(record.get(self.catalog.id))
+                if deletes and self.catalog.written_id(record.get(self.catalog.id))
                 else self._leave_out("parent", path, parent)
             )
         if path in facts.server_made:
@@ -367,7 +390,7 @@ class _Linking:
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
         if self.record and any(
-            self.catalog.id_of(row.get(child.id_field or self.catalog.id)) is None for row in objects
+            self.catalog.written_id(row.get(child.id_field or self.catalog.id)) is None for row in objects
         ):
             self.references.makes_row(parent, self.entry)
         return Array(
@@ -375,7 +398,7 @@ class _Linking:
         )
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
-        row_id = self.catalog.id_of(value)
+        row_id = self.catalog.written_id(value)
         if self.step.kind is StepKind.UPDATE and self.record:
             if facts.id_field == self._parent_key(parent):
                 return self.record[1]  # a has-one has its parent's id

@@ -64,8 +64,10 @@ class OwnAccounts:
         return write.step.kind is StepKind.CREATE or write.subject in self._records.values()
 
     def _of_login(self, step: Step) -> str:
+        """By the names that the recorded answer shows, as a login may be by another one than a record is found by."""
         body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
-        names = list(self._names(body)) if isinstance(body, Object) else []
+        shown = step.answer.tree if step.answer else None
+        names = [name for told in (shown, body) if isinstance(told, Object) for name in self._names(told)]
         return next((self._records[name] for name in names if name in self._records), next(iter(names), ""))
 
     def _names(self, record: Object) -> Iterator[str]:

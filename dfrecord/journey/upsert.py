@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import pairwise
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.changes import kept_otherwise
@@ -32,7 +33,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.wanted_rows import Match, Row, is_written_later, staying, wanted_rows
+from dfrecord.journey.wanted_rows import Match, Row, completed, is_same, is_written_later, staying, wanted_rows
 from dfrecord.journey.writes import Write, Writes, key_of, path_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -64,6 +65,7 @@ class _Upsert:
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
+        self._looked_for_last: set[object] = set()  # names that another record may still have
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
     def run(self) -> Journey:
@@ -76,6 +78,7 @@ class _Upsert:
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
+            parts = self._with_whole_rows(parts)
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
         if not self._every_write:
             self._check_names(later)
@@ -102,14 +105,17 @@ class _Upsert:
         return tuple((field, self._variables[v.name].default if isinstance(v, Var) else v) for field, v in match)
 
     def _check_names(self, later: _LaterWrites) -> None:
-        """Raises UsageError when an update gives a record the name of another that was there and loses it.
+        """Raises UsageError when an update gives a record the name of another that loses it, so that none tells them.
 
-        Before the first run the name is that of the one, after it of the other: no run can know which by the name.
-        Nor can it of one that the journey made, where the other is looked for before that loses the name.
+        That is so where the other was there: before the first run the name is that of the one, after it of the other.
+        Where the journey made it, the name is told apart by the time, unless the one is looked for while the other has
+        it. A run that goes on after one that ended then finds it still there: such a name is looked for last, which no
+        third record may have had.
         """
         leaving: dict[object, str] = {}
         handed_on: dict[object, list[tuple[str, int, int]]] = {}  # by whom, and from when until when it had the name
-        given: list[tuple[object, str, Write]] = []
+        held_by: dict[object, set[str]] = {}
+        given: list[tuple[tuple[str, object], str, Write]] = []
         for subject, writes in later.by_id.items():
             first = next((write for write in writes if write.facts.numbered), writes[0])  # no profile of the account
             facts, variable = first.facts, self._variables.get(first.id)
@@ -119,18 +125,42 @@ class _Upsert:
             renaming = [(key, w) for w in updates if (key := _renamed(old, facts, w.record)) != old]
             if lookup and (renaming or any(write.step.kind is StepKind.DELETE for write in writes)):
                 leaving[facts.name, self._plain(old)] = subject
-            if not lookup and renaming:
-                made, lost = later.place(first), later.place(renaming[0][1])
-                handed_on.setdefault((facts.name, self._plain(old)), []).append((subject, made, lost))
-            given += [((facts.name, self._plain(key)), subject, write) for key, write in renaming]
+            holding = [((facts.name, self._plain(key)), later.place(w)) for key, w in [(old, first), *renaming]]
+            for (name, start), (_, end) in pairwise(holding[1:] if lookup else holding):
+                handed_on.setdefault(name, []).append((subject, start, end))
+            for name, _ in holding:
+                held_by.setdefault(name, set()).add(subject)
+            given += [(name, subject, write) for (name, _), (_, write) in zip(holding[1:], renaming, strict=True)]
         for name, subject, write in given:
             looked_for = later.place(later.by_id[subject][0])
-            taken = (made < looked_for < lost for other, made, lost in handed_on.get(name, ()) if other != subject)
-            if leaving.get(name, subject) != subject or any(taken):
+            others = [(start, end) for other, start, end in handed_on.get(name, ()) if other != subject]
+            taken = any(start < looked_for < end for start, end in others)
+            if any(looked_for < end for _, end in others):
+                self._looked_for_last.add(name)
+                names = {each for each, holders in held_by.items() if subject in holders} - {name}
+                taken = taken or any(len(held_by[each]) > 1 for each in names)
+            if leaving.get(name, subject) != subject or taken:
                 raise UsageError(
                     f"upsert: step {write.step.name} gives a {write.facts.name} the name of one that was there and "
                     "loses it: after a run they cannot be told apart by name; leave these steps out (render --steps)"
                 )
+
+    def _with_whole_rows(self, parts: Iterable[Step | Write]) -> list[Step | Write]:
+        """Each row with what earlier writes gave it: only the last write of a row is compared."""
+        before: dict[tuple[str, str], list[Row]] = {}
+        result: list[Step | Write] = []
+        for part in parts:
+            if isinstance(part, Write):
+                for name, rows in self._divided(part)[1]:
+                    relation, written = part.facts.relations[name], before.setdefault((part.subject, name), [])
+                    child = self._catalog.resources[relation.resource]
+                    whole = completed(rows, written, relation, child, self._variables)
+                    members = part.record.members
+                    told = Object(tuple((each, Array(whole) if each == name else value) for each, value in members))
+                    part = replace(part, record=told)
+                    written += wanted_rows(whole, relation, child, self._variables)
+            result.append(part)
+        return result
 
     # ---------------------------------------------------------------- steps
 
@@ -141,7 +171,7 @@ class _Upsert:
             if lookup is None or variable.name not in later.by_id:
                 continue
             facts = self._catalog.resources[lookup.resource]
-            newer = _newer(lookup.match, facts, later.by_id[variable.name])
+            newer = self._in_order(lookup.match, facts, _newer(lookup.match, facts, later.by_id[variable.name]))
             optional = any(w.step.kind is StepKind.DELETE for w in later.by_id[variable.name])
             self._variables[variable.name] = replace(
                 variable, lookup=replace(lookup, newer=newer, optional=lookup.optional or optional)
@@ -164,14 +194,13 @@ class _Upsert:
         places = list(_places(plain, [other.record for other in follows], facts.whole))
         places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
-        later_rows = [row for other in follows for row in self._rows_of(other)]
-        beside = follows if is_create and self._recorded_key(write) in self._replacing else None
-        rows = rows if beside is None else self._with_all_relations(rows, facts)
+        only = is_create and self._recorded_key(write) in self._replacing
+        rows = self._with_all_relations(rows, facts) if only else rows
         members: list[tuple[str | Text, Tree]] = [
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
             ("later", Array(tuple(dict.fromkeys(places)))),
-            ("rows", Object(tuple(self._rows(name, given, write, later_rows, beside) for name, given in rows))),
+            ("rows", Object(tuple(self._rows(name, given, write, later, only=only) for name, given in rows))),
         ]
         if write.in_list:
             members.append(("in_list", True))
@@ -220,7 +249,12 @@ class _Upsert:
     def _keys(self, write: Write, follows: list[Write]) -> tuple[Match, ...]:
         """The natural keys to look for a created record by: those that later updates give it first."""
         key = key_of(write.facts, write.record)
-        return (*_newer(key, write.facts, follows), key)
+        return (*self._in_order(key, write.facts, _newer(key, write.facts, follows)), key)
+
+    def _in_order(self, key: Match, facts: Resource, newer: tuple[Match, ...]) -> tuple[Match, ...]:
+        """The newer keys, but those only after the first one that another record may still have."""
+        last = tuple(each for each in newer if (facts.name, self._plain(each)) in self._looked_for_last)
+        return (*(each for each in newer if each not in last), key, *last) if last else newer
 
     def _divided(self, write: Write) -> tuple[Object, list[tuple[str, tuple[Object, ...]]]]:
         """The plain fields of a record, and its nested rows by relation. An absent has-one is nothing to compare."""
@@ -244,50 +278,56 @@ class _Upsert:
         return [*rows, *((name, ()) for name in own if name not in dict(rows))]
 
     def _rows(
-        self, name: str, rows: tuple[Object, ...], write: Write, later: list[Row], beside: list[Write] | None
+        self, name: str, rows: tuple[Object, ...], write: Write, later: _LaterWrites, *, only: bool
     ) -> tuple[str | Text, Tree]:
-        """The rows of a relation. Given the writes `beside`, no others shall be there than these and theirs."""
+        """The rows of a relation; `only` those that the journey gives it shall be there."""
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
-        entries: list[Tree] = [
-            Object((("keys", Array((Object(key),))), ("row", None), ("later", True)))
-            for key, number in staying(rows, child, self._variables).items()
-            for _ in range(number)
-        ]
-        for row in wanted_rows(rows, relation, child, self._variables):
-            is_later = is_written_later(row, later)
-            members: list[tuple[str | Text, Tree]] = [
-                ("keys", Array(tuple(map(Object, row.keys if is_later else self._sure_keys(row, child))))),
-                ("row", row.wanted),
-            ]
-            if is_later:
-                members.append(("later", True))
-            entries.append(Object(tuple(members)))
+        before, after = ([row for other in part for row in self._rows_of(other, name)] for part in later.beside(write))
+        given = wanted_rows(rows, relation, child, self._variables)
+        held = staying(rows, child, self._variables).items()
+        entries = [_entry((key,), None, is_later=True) for key, number in held for _ in range(number)]
+        for row in given:
+            is_later = is_written_later(row, after)
+            keys = row.keys if is_later else self._sure_keys(row, child, write, later)
+            entries.append(_entry(keys, row.wanted, is_later=is_later))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
-        if write.step.kind is StepKind.CREATE and child.changed_in_place and beside is None:
+        is_create = write.step.kind is StepKind.CREATE
+        changes_own = not is_create and any(self._is_made(row, child, write, later) for row in given)
+        if child.changed_in_place and not only and (is_create or changes_own):
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
-        if beside is not None:
+        if only:
             identity.append(("only", True))
-            for other in beside:
-                theirs = dict(self._divided(other)[1]).get(name, ())
-                for row in wanted_rows(theirs, relation, child, self._variables):
-                    held = (("keys", Array(tuple(map(Object, row.keys)))), ("row", None), ("later", True))
-                    entries += [Object(held)] if row.wanted is not None else []
+            entries += [_entry(row.keys, None, is_later=True) for row in after if row.wanted is not None]
+        elif changes_own:
+            others = [row for row in (*before, *after) if row.wanted is not None and not is_same(row, given)]
+            entries += [_entry(self._sure_keys(row, child, write, later), None, is_later=True) for row in others]
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
-    def _sure_keys(self, row: Row, child: Resource) -> tuple[Match, ...]:
-        """The keys of a row; instead of one that others may have, too, the id: its lookup stops at several."""
+    def _sure_keys(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> tuple[Match, ...]:
+        """The keys of a row; not the one that others may have, too. A row that the journey makes needs no other.
+
+        Of one that it finds, the id takes the place of that key: its lookup stops at several.
+        """
         lookup = self._variables[row.own].lookup if row.own else None
         if lookup is None or row.wanted is None or row.keys[-1] != lookup.match or lookup.nth is not None:
             return row.keys
         if {field for field, _ in lookup.match}.issuperset(child.told_apart_by):
             return row.keys
+        if lookup.late or self._is_made(row, child, write, later):
+            return row.keys[:-1]
         self._row_keys[row.own] = dict.fromkeys((*row.keys[:-1], *self._row_keys.get(row.own, ())))
         return (*row.keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
 
-    def _rows_of(self, write: Write) -> Iterator[Row]:
-        for name, rows in self._divided(write)[1]:
-            relation = write.facts.relations[name]
+    def _is_made(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> bool:
+        """Whether a row is of a record that the journey makes, and the recording shows how that was made."""
+        lookup = self._variables[row.own].lookup if row.own and later.is_made(write) else None
+        return lookup is not None and {field for field, _ in lookup.match}.issuperset(child.changed_in_place)
+
+    def _rows_of(self, write: Write, name: str) -> Iterator[Row]:
+        relation = write.facts.relations.get(name)
+        if relation:
+            rows = dict(self._divided(write)[1]).get(name, ())
             yield from wanted_rows(rows, relation, self._catalog.resources[relation.resource], self._variables)
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
@@ -315,7 +355,8 @@ class _Upsert:
             return step
         needed = tuple(capture for capture in step.captures if capture.variable in self._needed)
         secret = any(self._variables[capture.variable].secret for capture in needed)
-        clears = step.kind is StepKind.CALL and step.request.method == "DELETE" and not needed
+        is_action = step.resource is not None and self._catalog.resources[step.resource].actions
+        clears = is_action and step.request.method == "DELETE" and not needed
         if secret or self._always.intersection(variables_of_step(step)):
             reason = SENT_ALWAYS
             self._always |= {capture.variable for capture in needed}
@@ -326,6 +367,12 @@ class _Upsert:
             reason, step = SENT_ONCE, replace(step, captures=needed, once=_noted_name(step, needed))
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
+
+
+def _entry(keys: Iterable[Match], row: Object | None, *, is_later: bool) -> Object:
+    """One row of a wanted state; one that is written later is only kept from being taken for another."""
+    members: list[tuple[str | Text, Tree]] = [("keys", Array(tuple(map(Object, keys)))), ("row", row)]
+    return Object((*members, *((("later", True),) if is_later else ())))
 
 
 def _noted_name(step: Step, needed: tuple[Capture, ...] = ()) -> str:
@@ -353,8 +400,20 @@ class _LaterWrites:
 
     def after(self, write: Write) -> list[Write]:
         """The later updates of the record that the write is about."""
-        group = self.by_id[write.subject]
-        return [other for other in group[self._place[id(write)] + 1 :] if other.step.kind is not StepKind.DELETE]
+        return self.beside(write)[1]
+
+    def beside(self, write: Write) -> tuple[list[Write], list[Write]]:
+        """What is written of the same record before and after that, but for deletes."""
+        group, place = self.by_id[write.subject], self._place[id(write)]
+        before, after = (
+            [other for other in part if other.step.kind is not StepKind.DELETE]
+            for part in (group[:place], group[place + 1 :])
+        )
+        return before, after
+
+    def is_made(self, write: Write) -> bool:
+        """Whether the journey creates the record that the write is about."""
+        return self.by_id[write.subject][0].step.kind is StepKind.CREATE
 
 
 _EMPTY: tuple[Tree, ...] = (None, "", False, Number("0"), Array(()), Object(()))

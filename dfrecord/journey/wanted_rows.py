@@ -15,7 +15,7 @@ from dfrecord.journey.changes import is_equal
 from dfrecord.journey.model import Variable
 from dfrecord.journey.writes import key_of
 from dfrecord.system_api.catalog import Relation, Resource
-from dfrecord.tree import Object, Tree, Var
+from dfrecord.tree import Object, Text, Tree, Var
 
 Match = tuple[tuple[str, Tree], ...]
 
@@ -66,6 +66,30 @@ def is_written_later(row: Row, later: Iterable[Row]) -> bool:
         or (row.wanted is None and _holds(other.keys[-1], row.keys[0]))
         for other in later
     )
+
+
+def is_same(row: Row, others: Sequence[Row]) -> bool:
+    """Whether the row is one of the others, which are written before or after it."""
+    return is_written_later(row, others) or any(is_written_later(other, [row]) for other in others)
+
+
+def completed(
+    rows: Iterable[Object],
+    before: Iterable[Row],
+    relation: Relation,
+    child: Resource,
+    variables: Mapping[str, Variable],
+) -> tuple[Object, ...]:
+    """The rows that a write sends, those that earlier writes sent, too, with what these gave them."""
+    result = []
+    for sent in rows:
+        row = _row(sent, relation, child, variables)
+        members: dict[str | Text, Tree] = {}
+        for other in before if row.wanted is not None and (row.own or child.matched_by_key) else ():
+            if other.wanted is not None and is_written_later(other, [row]):
+                members |= dict(other.wanted.members)
+        result.append(Object(tuple((members | dict(sent.members)).items())))
+    return tuple(result)
 
 
 def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[str, Variable]) -> Row:

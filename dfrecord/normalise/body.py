@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from dfrecord.nesting import is_too_deep
 from dfrecord.recording.exchange import Body, BodyState
@@ -71,22 +74,23 @@ def _pieces(tree: Tree, indent: int | None, newline: str) -> Iterator[str]:
             yield json.dumps(tree, ensure_ascii=False)
 
 
-def _object(pairs: list[tuple[str, object]]) -> Object:
-    return Object(tuple((key, _frozen(value)) for key, value in pairs))
+def _object(pairs: list[tuple[str, Any]]) -> Object:
+    return Object(tuple([(pair[0], _frozen(pair[1])) if type(pair[1]) is list else pair for pair in pairs]))
 
 
-def _frozen(value: object) -> Tree:
-    if isinstance(value, list):
-        return Array(tuple(_frozen(item) for item in value))
-    if value is None or isinstance(value, (bool, str, Number, Object)):
-        return value
-    raise TypeError(f"not a JSON value: {value!r}")
+def _frozen(value: Any) -> Tree:
+    """What the decoder gives, lists made arrays; objects are frozen already."""
+    return Array(tuple([_frozen(item) for item in value])) if type(value) is list else value
 
 
 def _inside(tree: Tree) -> Iterable[Tree]:
-    if isinstance(tree, Object):
-        return [value for _, value in tree.members]
-    return tree.items if isinstance(tree, Array) else ()
+    """What lies in it, as far as it tells the depth: where only scalars do, one stands for all."""
+    if type(tree) is Object:
+        nested = [value for _, value in tree.members if type(value) is Object or type(value) is Array]
+        return nested or ((None,) if tree.members else ())
+    if type(tree) is Array:
+        return [item for item in tree.items if type(item) is Object or type(item) is Array] or tree.items[:1]
+    return ()
 
 
 def _no_constant(name: str) -> Tree:
@@ -124,7 +128,7 @@ def only_records(tree: Tree, wrapper: str, wanted: Callable[[Object], bool]) -> 
     )
 
 
-class Leaf(NamedTuple):
+class Leaf(msgspec.Struct, frozen=True, gc=False):
     """A scalar in a body.
 
     `pointer` leads to it from the body's root; `resource` and `path` say which field of which resource it is;
@@ -162,23 +166,30 @@ def _add_leaves(
     catalog: Catalog,
 ) -> None:
     if isinstance(tree, Object):
-        beside = {key: value for key, value in tree.members if isinstance(key, str)}
+        beside: Mapping[Any, object] = dict(tree.members)
         for name, value in tree.members:
             if not isinstance(name, str):
                 continue
-            relation = catalog.child(resource, name) if not path else None
-            if relation is None:
-                _add_leaves(found, value, (*pointer, name), resource, field_path(path, name), beside, catalog)
-            elif isinstance(value, Array):
+            inner, inner_path, is_relation = _member(resource, path, name, catalog)
+            if type(value) is not Object and type(value) is not Array:
+                found.append(Leaf((*pointer, name), inner, inner_path, value, beside))
+            elif is_relation and isinstance(value, Array):
                 for position, row in enumerate(value.items):
-                    _add_leaves(found, row, (*pointer, name, position), relation.resource, "", beside, catalog)
+                    _add_leaves(found, row, (*pointer, name, position), inner, "", beside, catalog)
             else:
-                _add_leaves(found, value, (*pointer, name), relation.resource, "", beside, catalog)
+                _add_leaves(found, value, (*pointer, name), inner, inner_path, beside, catalog)
     elif isinstance(tree, Array):
         for position, item in enumerate(tree.items):
             _add_leaves(found, item, (*pointer, position), resource, f"{path}[]", siblings, catalog)
     else:
         found.append(Leaf(pointer, resource, path, tree, siblings))
+
+
+@lru_cache(maxsize=4096)  # a recording has few fields, and each many times
+def _member(resource: str | None, path: str, name: str, catalog: Catalog) -> tuple[str | None, str, bool]:
+    """The resource and field path of a member, and whether it is a relation: its rows are records of their own."""
+    relation = catalog.child(resource, name) if not path else None
+    return (relation.resource, "", True) if relation else (resource, field_path(path, name), False)
 
 
 def field_path(path: str, name: str) -> str:

@@ -559,33 +559,44 @@ class _Open:
 
 def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     for leaf in leaves(tree, resource, catalog):
-        if not isinstance(leaf.value, (str, Number)):
+        value = leaf.value
+        if not isinstance(value, (str, Number)):
             continue
-        rule, holds_tokens, in_config = _known_of(leaf.resource, leaf.path, catalog)
-        applies = rule is not None and rule.applies(leaf.siblings)
-        named = "" if applies or not leaf.path.endswith(_VALUES) else _name_of_value(leaf, catalog)
+        known = _known_of(leaf.resource, leaf.path, catalog)
+        applies = known.rule is not None and known.rule.applies(leaf.siblings)
+        named = _name_of_value(leaf, catalog) if known.is_value and not applies else ""
         if applies or named:
-            value = leaf.value.text if isinstance(leaf.value, Number) else leaf.value
             field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
-            yield named or name_of_field(catalog, leaf.resource, field), field, value
-        if isinstance(leaf.value, str):
-            inside = "config." if in_config and "\n" not in leaf.value else ""  # no program
-            if '"' in leaf.value and '":' in leaf.value.replace(" ", ""):
-                yield from _in_broken_json(leaf.value, leaf.resource, catalog, inside)
-            yield from _in_text(leaf.value, catalog, inside)
-            if holds_tokens:
-                yield from _in_free_json(leaf.value, catalog)
+            written = value.text if isinstance(value, Number) else value
+            yield named or name_of_field(catalog, leaf.resource, field), field, written
+        if isinstance(value, str):
+            inside = "config." if known.in_config and "\n" not in value else ""  # no program
+            if '"' in value and '":' in value.replace(" ", ""):
+                yield from _in_broken_json(value, leaf.resource, catalog, inside)
+            yield from _in_text(value, catalog, inside)
+            if known.holds_tokens:
+                yield from _in_free_json(value, catalog)
 
 
 _REFUSAL = re.compile(r"error\.(.+\.)?context\.\w+\[\]")  # what the server says of a field that it does not take
 _VALUES = ("value", "default", "data")  # fields that hold what a `name` beside them tells
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of a field: its rule, and whether it is the value of what a name beside it says, may hold tokens, or lies in a
+    `config`."""
+
+    rule: SecretRule | None
+    is_value: bool
+    holds_tokens: bool
+    in_config: bool
+
+
 @lru_cache(maxsize=4096)  # a recording has few fields, and each many times
-def _known_of(resource: str | None, path: str, catalog: Catalog) -> tuple[SecretRule | None, bool, bool]:
-    """Of a field: its rule, whether it may hold tokens, and whether it lies in a `config`."""
+def _known_of(resource: str | None, path: str, catalog: Catalog) -> _Known:
     rule = None if _REFUSAL.fullmatch(path) else catalog.secret_rule(resource, path)
-    return rule, catalog.holds_tokens(resource, path), ".config." in f".{path}"
+    return _Known(rule, path.endswith(_VALUES), catalog.holds_tokens(resource, path), ".config." in f".{path}")
 
 
 def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:

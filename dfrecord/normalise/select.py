@@ -180,7 +180,7 @@ def _decide(exchange: Exchange, done: Exchange | None, prefixes: list[tuple[str,
     if request.method in ("OPTIONS", "TRACE", "CONNECT"):
         return replace(decision, reason="preflight: the browser's own question")
     if done is not None:
-        return replace(decision, exchange=done, note=f"no answer came ({done.error}); {SHOWN_LATER}")
+        return replace(decision, exchange=done, note=f"{done.error}; {SHOWN_LATER}")
     if response.status <= 0:
         return replace(decision, reason=f"failed or cancelled: {exchange.error or 'no answer came'}")
     if response.status >= 400:
@@ -213,12 +213,22 @@ def _drop_reads(decisions: list[Decision], reads: Reads, catalog: Catalog) -> li
 
 
 def _drop_repeats(decisions: list[Decision], catalog: Catalog) -> list[Decision]:
-    """Two equal updates in a row are one: "Save & Clear Cache" sends the same PUT twice (system-api.md section 10)."""
+    """Two equal updates in a row are one: "Save & Clear Cache" sends the same PUT twice (system-api.md section 10).
+
+    What began at the same moment and was answered alike is one entry that the file holds twice.
+    """
     result: list[Decision] = []
     previous: tuple[str, str, Body] | None = None
+    seen: set[tuple[object, ...]] = set()
     for decision in decisions:
         if decision.kept and decision.exchange is not None:
-            request = decision.exchange.request
+            request, response = decision.exchange.request, decision.exchange.response
+            moment, answer = decision.exchange.started, (response.status, response.body)
+            whole = (moment, request.method, request.url, request.body, *answer)
+            if moment and whole in seen:
+                result.append(replace(decision, reason="the same entry as one before it"))
+                continue
+            seen.add(whole)
             this = (request.method, request.url, request.body)
             if this == previous and effective_method(decision.exchange, catalog) in ("PUT", "PATCH"):
                 decision = replace(decision, reason="the same update as the one before it")

@@ -1,7 +1,9 @@
-"""Creates whose answer nobody heard: the browser gave up, or a gateway answered in the server's place.
+"""Creates whose answer is not there: the browser gave up, a gateway answered in the server's place, or the recording
+lacks the body (browsers let go of large or old ones).
 
-Whether the server did it, only the rest of the recording can tell: a later read shows a record of that name, none
-before it did, and no other create made one. Then the create becomes a step like any other.
+Whether the server did it without saying so, only the rest of the recording can tell: a later read shows a record of
+that name, none before it did, and no other create made one. Then the create becomes a step like any other. That read
+also tells the ids that the answer would have given.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dfrecord.tree import Array, Object, Tree
 
 GATEWAY = (502, 503, 504)
 """Statuses that a proxy in front of the server gives, which has itself had no answer."""
+
+NOT_RECORDED = "its answer was not recorded"
 
 _Key = tuple[str, str]
 
@@ -35,7 +39,7 @@ def carried_out(exchanges: Sequence[Exchange], catalog: Catalog) -> dict[int, Ex
 
     `exchanges` are in running order. Of a batch, only the records that the server made are left.
     """
-    if not any(_is_unheard(exchange) for exchange in exchanges):
+    if not any(_is_unheard(exchange) or _is_unrecorded(exchange) for exchange in exchanges):
         return {}
     creates: list[_Create] = []
     open_keys: dict[_Key, _Create] = {}
@@ -50,10 +54,10 @@ def carried_out(exchanges: Sequence[Exchange], catalog: Catalog) -> dict[int, Ex
         tree = json_of(body)
         rows = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
         keys = [(facts.name, str(row.get(facts.key_field))) for row in rows]
-        if is_create and _is_unheard(exchange):
+        if is_create and (_is_unheard(exchange) or _is_unrecorded(exchange)):
             create = _Create(exchange, rows, keys)
             creates.append(create)
-            open_keys |= {key: create for key in keys if key not in known}
+            open_keys |= {key: create for key in keys if key not in known or _is_unrecorded(exchange)}
         elif 200 <= exchange.response.status < 300:
             for key, row in zip(keys, rows, strict=True):
                 if (found := open_keys.pop(key, None)) and not is_create and row.get(catalog.id) is not None:
@@ -67,16 +71,27 @@ def _is_unheard(exchange: Exchange) -> bool:
     return exchange.request.method == "POST" and (status <= 0 or status in GATEWAY)
 
 
+def _is_unrecorded(exchange: Exchange) -> bool:
+    """Whether the server did it and said so, in an answer that is not there."""
+    answered = 200 <= exchange.response.status < 300
+    return exchange.request.method == "POST" and answered and isinstance(json_of(exchange.response.body), ValueError)
+
+
 def _answered(create: _Create, catalog: Catalog) -> Exchange:
-    made = [(row, create.ids[key]) for row, key in zip(create.sent, create.keys, strict=True) if key in create.ids]
+    exchange = create.exchange
+    rows = list(zip(create.sent, create.keys, strict=True))
+    if _is_unrecorded(exchange):
+        ids = (Object(((catalog.id, create.ids[key]),)) if key in create.ids else Object(()) for _, key in rows)
+        response = replace(exchange.response, body=_wrapped(Array(tuple(ids)), catalog))
+        return replace(exchange, response=response, error=exchange.error or NOT_RECORDED)
+    made = [(row, create.ids[key]) for row, key in rows if key in create.ids]
     sent = _wrapped(Array(tuple(row for row, _ in made)), catalog)
     answer = _wrapped(Array(tuple(Object(((catalog.id, identifier),)) for _, identifier in made)), catalog)
-    exchange = create.exchange
     return replace(
         exchange,
         request=replace(exchange.request, body=sent),
         response=replace(exchange.response, status=201, reason="Created", body=answer),
-        error=exchange.error or f"status {exchange.response.status}",
+        error=f"no answer came ({exchange.error or f'status {exchange.response.status}'})",
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import Journey
 from dfrecord.normalise.secrets import standing_in
@@ -53,6 +55,8 @@ def _strings(value: object) -> Iterator[str]:
             yield value.decode("utf-8", "replace")
         elif isinstance(value, (tuple, frozenset)):
             rest += value
+        elif isinstance(value, msgspec.Struct):
+            rest += [getattr(value, name) for name in value.__struct_fields__]
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             rest += [getattr(value, name) for name in _field_names(type(value))]
 

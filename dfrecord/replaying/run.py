@@ -201,7 +201,7 @@ class _Run:
             if not self._run_one(step):
                 raise WorkFailed(f"{step.title}: {self.results[-1].message}")
         undo = self._undo(session)
-        left = [told for made in reversed(self.created.made()) if (told := undo.would(made))]
+        left = [told for made in reversed(self.created.made()) for told in undo.would(made)]
         for step in session.logouts:
             self._run_one(step)
         return left

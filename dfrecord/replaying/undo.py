@@ -58,19 +58,26 @@ class Undo:
                 self.created.note_settled(made.path, made.key)
         return StepResult(0, "tear_down", title, sent.outcome, time.monotonic() - started, sent.message)
 
-    def would(self, made: Made) -> tuple[str, str] | None:
-        """What undoing it would do now (create, change or delete) and its title; only reads. Raises WorkFailed."""
+    def would(self, made: Made) -> list[tuple[str, str]]:
+        """What undoing it would do now (create, change or delete), each with its title; only reads.
+
+        Raises WorkFailed.
+        """
         if made.change is not None:
             note, record = self._found(made, made.change)
             back = undoing.taken_back(note, record) if record is not None else {}
-            return ("change", f"Put back {made.path}") if back else None
+            return [("change", f"Put back {made.path}")] if back else []
         if made.key is not None and made.removal is not None:
             found = self._there(made, made.key, made.removal)
             self._remember(made.path, made.removal, as_json(found.get(self.target.conventions.id)) if found else "new")
-            return None if found else ("create", _title_anew(made, made.key))
+            return [] if found else [("create", _title_anew(made, made.key))]
         path = self._path(made)
-        there = bool(path) and self.client.send("GET", path, self.headers).status != 404
-        return ("delete", f"Delete {path}") if there else None
+        if not path or self.client.send("GET", path, self.headers).status == 404:
+            return []
+        rows = self._rows_given(path)
+        return [("change", f"Remove the rows that {path} gives to others")] * bool(rows) + [
+            ("delete", f"Delete {path}")
+        ]
 
     def _path(self, made: Made) -> str:
         """Where the record is that was created; empty when nobody heard of its create, and it is not there."""
@@ -91,16 +98,20 @@ class Undo:
 
     def _take_rows(self, path: str) -> Answered | None:
         """Remove the rows that a record gives to others: without it they would point to nothing."""
+        rows = self._rows_given(path)
+        return self._send("PATCH", path, rows) if rows else None
+
+    def _rows_given(self, path: str) -> dict[str, Any]:
+        """What to send so that they go; empty when it gives none."""
         relations = self.gives.get(path.rpartition("/")[0], {})
         record = self._record(f"{path}?related={','.join(relations)}") if relations else None
         found = as_json(record) if record else {}
         there = {name: objects_in(found.get(name)) for name in relations}
-        rows = {
+        return {
             name: [{own: row.get(own), parent: None} for row in there[name]]
             for name, (own, parent) in relations.items()
             if there[name]
         }
-        return self._send("PATCH", path, rows) if rows else None
 
     def _put_back(self, made: Made, change: dict[str, Any]) -> _Sent:
         """Give a changed record its old values where it still has the new ones."""

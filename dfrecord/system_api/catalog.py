@@ -156,6 +156,10 @@ class Catalog:
             return value if isinstance(value, str) and value else None
         return value.text if isinstance(value, Number) else None
 
+    def written_id(self, value: object) -> str | None:
+        """The same for a body that a client sends, in which the id may be written as text."""
+        return self.id_of(value) or (value if isinstance(value, str) and self.is_id(value) else None)
+
     def is_id(self, segment: str) -> bool:
         """Whether a piece of a path or query can be a record's id."""
         return bool(re.fullmatch(r"[\w.~-]+" if self._facts.text_ids else r"\d+", segment, re.ASCII))
@@ -279,6 +283,12 @@ class Catalog:
             rf"/{api}(?:/v[\d.]+)?/(?P<service>[^/]+)/{between}/(?P<table>[^/]+)(?:/(?P<row>[^/]+))?", re.IGNORECASE
         )
 
+    def ids_in_call(self, path: str) -> Mapping[str, list[str]]:
+        """The fields with ids, wherever they stand in a body that is sent to this decoded path of a service."""
+        segments = _with_version(path, self._facts.prefix)
+        above = len([part for part in self._facts.prefix.split("/") if part]) + 1
+        return self._facts.ids_in_calls.get(segments[above], {}) if len(segments) > above else {}
+
     # ------------------------------------------------------------ what a field is
 
     def guessed_targets(self, field_path: str) -> tuple[str, ...]:
@@ -378,15 +388,27 @@ class Catalog:
                 return rule.why
         return None
 
-    def danger(self, method: str, query: str, record: str | None) -> str:
-        """Why a request of this kind needs a person's consent, empty when it does not."""
+    def danger(self, method: str, path: str, query: str, record: str | None, fields: Collection[str] = ()) -> str:
+        """Why a request of this kind needs a person's consent, empty when it does not.
+
+        `path` is decoded, `record` what it names of a known resource, and `fields` are those of the body.
+        """
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         for rule in self._facts.dangers:
             asked = all(parameters.get(name, "").lower() in (value, "1") for name, value in rule.query.items())
+            named = not rule.any_of or any(name in parameters or name in fields for name in rule.any_of)
             excused = any(name in parameters for name in rule.unless_query)
-            if method in rule.methods and asked and not excused and not (rule.collection_only and record):
+            if method not in rule.methods or not asked or not named or excused or (rule.collection_only and record):
+                continue
+            if not rule.path or self._leads_to(path, rule.path):
                 return rule.why
         return ""
+
+    def _leads_to(self, path: str, pattern: str) -> bool:
+        """Whether a decoded path is that one, in which `{}` stands for any segment."""
+        segments, wanted = _with_version(path, self._facts.prefix), pattern.strip("/").split("/")
+        pairs = zip(segments, wanted, strict=False)
+        return len(segments) == len(wanted) and all(each in ("{}", segment.lower()) for segment, each in pairs)
 
     def is_console_key(self, api_key: str) -> bool:
         """Whether this is the fixed public API key of a seeded console app (system-api.md section 2.3)."""

@@ -176,11 +176,17 @@ class NoiseFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class DangerFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A request that runs only when a person agreed."""
+    """A request that runs only when a person agreed, by its verb and by what else is told of it here.
 
-    query: dict[str, str]
+    `path`: where it goes, with `{}` for one segment of any name. `query`: parameters with these values. `any_of`: names
+    of which one is a parameter, or a field of the body.
+    """
+
     methods: list[str]
     why: str
+    path: str = ""
+    query: dict[str, str] = {}
+    any_of: list[str] = []
     unless_query: list[str] = []
     collection_only: bool = False
 
@@ -194,7 +200,8 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     take `filter=name="x"` and `fields=`; otherwise lookups read the whole list. `mask`: what stands in the place of a
     secret that the server does not show. `seeded`: records that exist on every installation, by natural key.
     `id_endings`: a number inside `config` whose name ends so is taken for the id of such a record.
-    `tables`: the part of a path between a database service and the names of its tables.
+    `tables`: the part of a path between a database service and the names of its tables. `ids_in_calls`: what follows a
+    service in a path, and the fields with ids, and of which records, that stand anywhere in a body that is sent there.
     """
 
     format: Literal["dfrecord-catalog/1"]
@@ -213,6 +220,7 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     id_endings: dict[str, list[str]] = {}
     names_in_paths: NamesInPaths = NamesInPaths()
     tables: str = ""
+    ids_in_calls: dict[str, dict[str, list[str]]] = {}
     noise: list[NoiseFacts] = []
     dangers: list[DangerFacts] = []
     seeded: dict[str, list[str]] = {}
@@ -311,6 +319,9 @@ def _problems(catalog: CatalogFile) -> list[str]:
         for relation, told in facts.relations.items():
             if told.nested and told.resource not in catalog.resources:
                 problems.append(f"{where}.relations.{relation}: there is no resource {told.resource!r}")
+    for part, fields in catalog.ids_in_calls.items():
+        unknown = [target for targets in fields.values() for target in targets if target not in catalog.resources]
+        problems += [f"ids_in_calls.{part}: there is no resource {target!r}" for target in unknown]
     session = catalog.session
     login = (session.paths, session.admin_path, session.token_fields, session.identity_fields, session.password_field)
     if any(login) and not all(login):

@@ -830,9 +830,10 @@ class DreamFactory:
             )
 
     def _delete(self, path: str) -> None:
+        if self.planning and self._read(f"Delete {path}", path, None) is None:
+            return
         if self.planning:
-            if self._read(f"Delete {path}", path, None) is not None:
-                self._plan(f"Delete {path}", "delete")
+            self._plan(f"Delete {path}", "delete")
             return
         status, text, reason = self._send(f"Delete {path}", "DELETE", path, None, None)
         if status != 404 and not 200 <= status < 300:

@@ -40,6 +40,7 @@ class Content:
         self.store = store
         self.trees: dict[int, Tree] = {}
         self.tables: dict[tuple[str, str], dict[int, Row]] = {}
+        self.relations: dict[tuple[str, str], list[Row]] = {}
         if files := store.by_name("service", "files"):
             self.trees[files["id"]] = Tree({".gitignore": GITIGNORE}, {".gitignore": GITIGNORE_DATE})
 
@@ -102,6 +103,10 @@ class Content:
             names = [{"name": table} for name, table in self.tables if name == service["name"]]
             return Answer(200, {"resource": names})
         table = self.tables.get((service["name"], path[1])) if len(path) > 1 else None
+        if path[:1] == ["_schema"] and path[2:] == ["_related"] and request.verb == "POST" and table is not None:
+            made = request.records() or []
+            self.relations.setdefault((service["name"], path[1]), []).extend(made)
+            return Answer(201, {"resource": [{"name": row["name"]} for row in made]})
         if path[:1] == ["_table"] and table is not None:
             return self._rows(table, path[2:], request)
         if path[:1] in (["_table"], ["_schema"]) and len(path) > 1:

@@ -21,7 +21,7 @@ from dfrecord.recording.exchange import Recording
 from dfrecord.renderers import refuse_secrets
 from dfrecord.renderers.curl_command import curl_command, curl_commands
 from dfrecord.reporting.words import told
-from dfrecord.tree import Encoding, Number, Object, Text, Var
+from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 from tests.doubles.echo import EchoServer, ReceivedRequest
 from tests.doubles.server import DreamFactoryDouble
 from tests.published import assert_published_form
@@ -104,6 +104,23 @@ def test_no_output_gets_out_with_a_secret_in_it() -> None:
         refuse_secrets(journey, "show", b"")
     with pytest.raises(SecretInOutput):
         refuse_secrets(replace(journey, steps=()), "show", b'"hunter2hunter2"')
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        Array((Object((("config", Object((("note", "hunter2hunter2"),))),)),)),
+        Object((("hunter2hunter2", None),)),
+        Object((("note", Text(("hunter2hunter2", Var("name")))),)),
+        Array((Number("20261129.20261129"),)),
+    ],
+    ids=["value", "key", "text", "number"],
+)
+def test_no_output_gets_out_when_a_secret_stands_anywhere_in_a_body(tree: Tree) -> None:
+    step = Step("call", "call", StepKind.CALL, RequestTemplate("POST", Text(("/api/x",)), (), JsonBody(tree)))
+    journey = replace(literal(step), secrets=frozenset({"hunter2hunter2", "20261129.20261129"}))
+    with pytest.raises(SecretInOutput):
+        refuse_secrets(journey, "show", b"")
 
 
 # ---------------------------------------------------------------- as a curl command

@@ -1,0 +1,104 @@
+"""Recordings that lack answers, hold entries twice, or write ids and lists as text: they end in the recorded state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dfrecord
+from dfrecord.recording.exchange import NOT_RECORDED, Recording
+from tests.doubles.server import DreamFactoryDouble
+from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.test_journeys import ACCESS, PASSWORD
+from tests.test_settled import ROWS, by_name, runner
+
+WAYS = ["curl", "python", "postman", "replay"]
+ASSIGNED = "user_to_app_to_role_by_user_id"
+
+
+def prepared(df: DreamFactoryDouble) -> None:
+    s = RecordedSession(df)
+    services = by_name(s, "service")
+    rows = [{**ACCESS, "service_id": services[name]} for name in ("db", "files", "logs")]
+    s.create("role", {"name": "there", "is_active": True, ROWS: rows}, {"name": "other", ROWS: rows})
+    s.create("email_template", {"name": "Hello", "subject": "s", "to": "a@x.com", "body_html": "<p>"})
+    df.reset_log()
+
+
+def without_answers(s: RecordedSession) -> None:
+    """A browser lets go of the answers of creates; lists that are read later show what they made."""
+    [role] = s.create("role", {"name": "made", "is_active": True})
+    forget_answer(s)
+    s.call("GET", "system/role")
+    apps = s.create("app", *({"name": name, "type": "0", "role_id": role, "is_active": True} for name in "ab"))
+    forget_answer(s)
+    s.call("GET", "system/app")
+    [user] = s.create("user", {"email": "u@x.com", "name": "U", "password": PASSWORD})
+    forget_answer(s)
+    s.call("GET", "system/user")
+    s.call("PUT", f"system/user/{user}", {ASSIGNED: [{"app_id": apps[1], "role_id": role}]})
+    forget_answer(s)
+
+
+def forget_answer(s: RecordedSession) -> None:
+    last = s.exchanges[-1]
+    s.exchanges[-1] = replace(last, response=replace(last.response, body=NOT_RECORDED))
+
+
+def doubled(s: RecordedSession) -> None:
+    """Two exports of one session, the one behind the other."""
+    [role] = s.create("role", {"name": "once", "is_active": True, "description": "new"})
+    s.call("PATCH", f"system/role/{role}", {"description": "changed"})
+    s.create("app", {"name": "once", "type": "0", "role_id": role, "is_active": True})
+    timed = [replace(e, started=f"2026-11-25T10:00:{n:02}.123Z") for n, e in enumerate(s.exchanges)]
+    s.exchanges = [replace(e, number=number) for number, e in enumerate(timed * 2)]
+
+
+def ids_and_lists_as_text(s: RecordedSession) -> None:
+    """Ids as another client writes them, and a list of addresses that reads back as one."""
+    s.call("GET", "system/service")
+    read = s.call("GET", f"system/role/{by_name(s, 'role')['there']}?related={ROWS}")
+    first, second, third = [{**row, "id": str(row["id"]), "service_id": str(row["service_id"])} for row in read[ROWS]]
+    rows = [{**first, "verb_mask": "15"}, {**second, "role_id": None}, third]
+    s.call("PUT", f"system/role/{read['id']}", {**read, "id": str(read["id"]), ROWS: rows})
+    template = next(t for t in s.call("GET", "system/email_template")["resource"] if t["name"] == "Hello")
+    s.call("PUT", f"system/email_template/{template['id']}?fields=*", {**template, "to": "a@x.com, b@x.com"})
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("record", [without_answers, doubled, ids_and_lists_as_text])
+def test_odd_recording_is_done_once_and_undone(
+    record: Callable[[RecordedSession], None], way: str, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            prepared(df)
+        before = portable(target.state())
+        session = RecordedSession(recorded)
+        record(session)
+        runs = runner(way, session, tmp_path)
+        runs.run(target, DF_USER_PASSWORD=PASSWORD)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        runs.run(target, DF_USER_PASSWORD=PASSWORD)
+        assert target.writes == []
+        runs.run(target, teardown=True, DF_YES="1", DF_USER_PASSWORD=PASSWORD)
+        assert portable(target.state()) == before
+
+
+def test_a_doubled_entry_and_an_answer_that_is_missing_are_told(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        without_answers(session)
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)))
+        notes = [note for step in journey.steps if step.title == "Create role made" for note in step.notes]
+        assert notes == ["its answer was not recorded; a later read shows what it made"]
+        session = RecordedSession(df)
+        doubled(session)
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)))
+        told = [line.entry for line in journey.residue if line.reason == "the same entry as one before it"]
+        assert told == list(range(len(session.exchanges) // 2, len(session.exchanges)))
