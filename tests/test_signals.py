@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import dfrecord
 from tests.doubles.server import DreamFactoryDouble
 from tests.tools import FIXTURES, ROOT
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "replay": ["replay", TENANT, "--upsert"],
 }
 STRIKES = 3
+PATHS = f"sys.path[:] = {sys.path!r}\n"  # for a Python that has loaded nothing of them yet
 # A signal is sent when dfrecord itself has begun: while Python starts, Ctrl-C is the interpreter's affair.
 BEGIN = """
 import os, sys
@@ -142,6 +144,30 @@ from {command.module} import {command.attr}
     assert done.returncode in (-signal.SIGINT, 130)
     assert done.stdout == ""
     assert done.stderr in ("", "dfrecord: stopped\n")
+
+
+@pytest.mark.parametrize("module", ["argparse", "urllib3.util.retry"])
+def test_ctrl_c_while_a_python_script_loads_prints_no_traceback(module: str, tmp_path: Path) -> None:
+    """And who imports it as a module keeps their own way with Ctrl-C."""
+    script = tmp_path / "journey.py"
+    script.write_bytes(dfrecord.render(dfrecord.plan(dfrecord.read(TENANT)), "python")[0].content)
+    start = f"""
+import os, runpy, signal, sys
+class Loading:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+"""
+    strike = "sys.meta_path.insert(0, Loading())\n"
+    run = f"runpy.run_path({str(script)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-S", "-c", start + PATHS + strike + run], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+    load = "import journey; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    caught = f"try:\n    {strike}    import journey\nexcept KeyboardInterrupt:\n    print('caught')\n"
+    for text, heard in ((load, ""), (caught, "caught\n")):
+        command = [sys.executable, "-S", "-c", start + PATHS + f"sys.path.insert(0, {str(tmp_path)!r})\n" + text]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, heard, "")
 
 
 def test_an_ignored_ctrl_c_stays_ignored() -> None:

@@ -96,3 +96,39 @@ def test_no_record_is_no_reason_to_create_one(format: str, tmp_path: Path) -> No
             assert done.returncode == FAILED.get(format, 1), (wrong, said)
             assert re.search("the answer is no (record|list of records)", re.sub(r"\s+", " ", said)), (wrong, said)
             assert df.writes == [], wrong
+
+
+NO_NUMBER = ["12; x", '12"', {"a": 1}, [7], True, 1.5, ""]
+"""Ids that a later step must not be given."""
+
+
+class Made(DreamFactoryDouble):
+    """A double that answers each create of a service so."""
+
+    id_told: object
+
+    def answer(self, method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+        answered, told = super().answer(method, target, headers, raw, caller)
+        if method == "POST" and target.startswith("/api/v2/system/service"):
+            return Answer(201, {"resource": [{"id": self.id_told}]}), told
+        return answered, told
+
+
+@pytest.mark.parametrize("format", [*EVERY_OPTION, "http", "replay"])
+def test_an_id_that_is_no_number_stops_the_run(format: str, tmp_path: Path) -> None:
+    script = TENANT if format == "replay" else rendered(TENANT, format, tmp_path)
+    for told in NO_NUMBER[: FEW.get(format)]:
+        with Made(id_offset=300) as df:
+            df.id_told = told
+            if format == "replay":
+                given = ["--base-url", df.url, "--created-file", str(tmp_path / "notes.jsonl")]
+                ended = dfrecord("replay", TENANT, *given, code=1, environment=environment(df))
+                said = (ended.stdout + ended.stderr).decode()
+            else:
+                done = run(script, format, environment(df))
+                said = done.stdout + done.stderr
+                assert done.returncode == FAILED.get(format, 1), (told, said)
+            reasons = "whole number|integer|is missing|later step needs"
+            assert re.search(rf"resource[/.[].*id.*({reasons})", said), (told, said)
+            assert [write.path for write in df.writes] == ["/api/v2/system/service"], (told, said)
+            assert re.search("Traceback|parse error|jq:", said) is None, said

@@ -18,7 +18,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from html.entities import codepoint2name
@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 from dfrecord.normalise.body import Leaf, json_of, leaves
 from dfrecord.normalise.multipart import parts_of
 from dfrecord.normalise.named_values import is_uncommon, looks_made_up, named_values, tokens
+from dfrecord.normalise.sought import Place, Sought
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
 from dfrecord.system_api.catalog import Catalog, SecretRule
 from dfrecord.tree import Encoding, Number, Object, Tree, Var
@@ -73,14 +74,10 @@ class Secrets:
 
     def in_text(self, content: bytes) -> Iterator[Found]:
         """Where secrets stand in the bytes (UTF-8 text or anything else), left to right, without overlaps."""
-        forms, pattern = self._forms, self._pattern
-        if pattern is None:
-            return
-        for match in pattern.finditer(content):
-            group = match.lastindex or 0  # without what stands before it
-            secret, is_base64 = forms[match.group(group)]
-            escaped = not is_base64 and match.group(group) != secret.value.encode("utf-8", "surrogatepass")
-            yield Found(match.start(group), match.end(group), secret, is_base64, escaped)
+        for start, form in self._sought.in_content(content):
+            secret, is_base64 = self._forms[form]
+            escaped = not is_base64 and form != secret.value.encode("utf-8", "surrogatepass")
+            yield Found(start, start + len(form), secret, is_base64, escaped)
 
     def redact(self, content: bytes) -> bytes:
         """The bytes with every secret replaced by its placeholder; JSON stays JSON."""
@@ -153,18 +150,19 @@ class Secrets:
         return forms
 
     @cached_property
-    def _pattern(self) -> re.Pattern[bytes] | None:
-        anywhere = [form for form, (secret, _) in self._forms.items() if secret.everywhere]
-        choices = [_trie_pattern(anywhere)] if anywhere else []
+    def _sought(self) -> Sought:
+        anywhere: list[bytes] = []
         in_fields: dict[frozenset[str], list[bytes]] = {}
         for form, (secret, _) in self._forms.items():
-            if not secret.everywhere:
-                in_fields.setdefault(secret.fields, []).append(form)
-        for fields, values in in_fields.items():
-            names = b"|".join(sorted(re.escape(name.encode()) for name in fields))
-            before = rb'(?:"(?:%s)"\s*:\s*"|(?:^|[?&])(?:%s)=|name="(?:%s)"\r\n\r\n)' % (names, names, names)
-            choices.append(before + rb'(%s)(?=["&]|\r\n|$)' % _trie_pattern(values))
-        return re.compile(b"|".join(choices)) if choices else None
+            (anywhere if secret.everywhere else in_fields.setdefault(secret.fields, [])).append(form)
+        return Sought([Place(frozenset(anywhere)), *(_inside(fields, forms) for fields, forms in in_fields.items())])
+
+
+def _inside(fields: frozenset[str], forms: Iterable[bytes]) -> Place:
+    """These forms as the whole value of one of the fields: in JSON, in a URL or form, in a part of a form."""
+    names = b"|".join(sorted(re.escape(name.encode()) for name in fields))
+    before = rb'(?:"(?:%s)"\s*:\s*"|(?:^|[?&])(?:%s)=|name="(?:%s)"\r\n\r\n)' % (names, names, names)
+    return Place(frozenset(forms), before, rb'(?=["&]|\r\n|$)')
 
 
 def find(exchanges: Iterable[Exchange], catalog: Catalog) -> Secrets:
@@ -243,12 +241,12 @@ def _is_unmistakable(value: str, catalog: Catalog) -> bool:
 
 def standing_in(values: frozenset[str], content: bytes) -> bool:
     """Whether one of the secret values, in any form it may be written, stands in the bytes."""
-    return bool(values) and _any_of(values).search(content) is not None
+    return any(_any_of(values).in_content(content))
 
 
 @lru_cache(maxsize=32)
-def _any_of(values: frozenset[str]) -> re.Pattern[bytes]:
-    return re.compile(_trie_pattern([form for value in values for form, _ in written_forms(value)]))
+def _any_of(values: frozenset[str]) -> Sought:
+    return Sought([Place(frozenset(form for value in values for form, _ in written_forms(value)))])
 
 
 def is_console_key(value: str, catalog: Catalog) -> bool:
@@ -647,7 +645,10 @@ def _uri(value: str) -> bytes:
 
 
 def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
-    """Every way the value may stand in a text, with whether that is base64."""
+    """Every way the value may stand in a text, with whether that is base64; of a very long one the usual ways."""
+    if len(value) > _LONGEST_IN_ALL_FORMS:
+        yield from _usual_forms(value)
+        return
     csv_form = value.replace('"', '""')
     texts = {csv_form, *_json_with_units(value)}
     for form in _html_forms(value):
@@ -659,6 +660,20 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     yield from ((form, False) for form in sorted(escaped))
     if len(value.encode("utf-8", "surrogatepass")) >= SHORTEST_FOUND_EVERYWHERE:
         yield from ((form, True) for form in sorted(set(_base64_forms(value))))
+
+
+_LONGEST_IN_ALL_FORMS = 4000  # more than private keys and tokens have; of what is longer all of them cost too much
+
+
+def _usual_forms(value: str) -> Iterator[tuple[bytes, bool]]:
+    written = {value, html.escape(value), value.replace('"', '""')}
+    for form in (_json(value, False), _json(value, True)):
+        written.update((form, form.replace("/", "\\/"), _json(form, False)))
+    written.update((quote(value, safe="", errors="surrogatepass"), quote_plus(value, errors="surrogatepass")))
+    yield from ((form.encode("utf-8", "surrogatepass"), False) for form in sorted(written))
+    plain = value.encode("utf-8", "surrogatepass")
+    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
+        yield from ((form, True) for form in _alignments(plain, alphabet))
 
 
 def _html_forms(value: str) -> set[str]:
@@ -737,30 +752,3 @@ def _alignments(plain: bytes, alphabet: Callable[[bytes], bytes]) -> Iterator[by
         end = len(encoded) - (4 if (shift + len(plain)) % 3 else 0)
         if end - start >= 8:
             yield encoded[start:end]
-
-
-def _trie_pattern(forms: Sequence[bytes]) -> bytes:
-    """A pattern that matches the longest of the forms at a place, in time that does not grow with their number."""
-    trie: dict[int, object] = {}
-    for form in forms:
-        node = trie
-        for byte in form:
-            node = node.setdefault(byte, {})  # type: ignore[assignment]
-        node[-1] = True
-    return _pattern_of(trie)
-
-
-def _pattern_of(node: dict[int, object]) -> bytes:
-    literal = b""
-    while len(node) == 1 and -1 not in node:  # a run without branches stays a plain literal
-        ((byte, child),) = node.items()
-        literal += re.escape(bytes([byte]))
-        node = child  # type: ignore[assignment]
-    branches = [
-        re.escape(bytes([byte])) + _pattern_of(child)  # type: ignore[arg-type]
-        for byte, child in sorted(node.items())
-        if byte >= 0
-    ]
-    if not branches:
-        return literal
-    return literal + b"(?:" + b"|".join(branches) + b")" + (b"?" if -1 in node else b"")

@@ -42,7 +42,7 @@ def python_call(call: Call) -> str:
     source = laid_out(f"df.{call.method}({', '.join(call.arguments)})")
     if not call.captures:
         return source
-    kept = [laid_out(f"{name} = pick(answer, {path})") for name, path in call.captures]
+    kept = [laid_out(f"{name} = {taken}") for name, taken in call.captures]
     return "\n".join([f"answer = {source}", *kept])
 
 

@@ -51,6 +51,7 @@ class Request:
     lookup: dict[str, str] | None = None
     hides: tuple[str, ...] = ()  # of these, what is secret
     captures: tuple[str, ...] = ()  # what its answer must hold: pointers in JSON
+    numbers: tuple[str, ...] = ()  # of these, what must be a whole number
 
 
 class Requests:
@@ -112,6 +113,11 @@ class Requests:
                 if self._journey.variable(capture.variable).secret
             ),
             captures=tuple(js(list(capture.pointer)) for capture in step.captures),
+            numbers=tuple(
+                "/".join(map(str, capture.pointer))
+                for capture in step.captures
+                if self._journey.variable(capture.variable).type == "integer"
+            ),
         )
         for capture in step.captures:
             self.encoder.made[capture.variable] = self._place(capture.variable, name, capture.pointer)

@@ -18,6 +18,7 @@ from typing import Any
 from dfrecord import nesting
 from dfrecord.journey import text_escapes
 from dfrecord.journey.model import (
+    Capture,
     Journey,
     JsonBody,
     RawBody,
@@ -68,7 +69,7 @@ class Call:
     guard: str = ""
     keeps_token: bool = False  # a login that runs even with a session token given does not replace that token
     notes: tuple[str, ...] = ()
-    captures: tuple[tuple[str, str], ...] = ()  # target of the assignment, path into the answer
+    captures: tuple[tuple[str, str], ...] = ()  # target of the assignment, what of the answer is taken
     result: str = ""
     hides: tuple[str, ...] = ()  # the names it gives to secrets
     labels: tuple[str, ...] = ()  # a short name, and what kind of call it is
@@ -267,12 +268,14 @@ class _Body:
             guard=guard,
             keeps_token=(step.kind is StepKind.LOGIN or self._journey.literal) and not guard,
             notes=tuple(notes),
-            captures=tuple(
-                (self._names.assigned(capture.variable), _pointer(capture.pointer)) for capture in step.captures
-            ),
+            captures=tuple((self._names.assigned(capture.variable), self._taken(capture)) for capture in step.captures),
             hides=tuple(name for name in kept if name != "df.session_token"),
             labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
         )
+
+    def _taken(self, capture: Capture) -> str:
+        function = "pick_number" if self._journey.variable(capture.variable).type == "integer" else "pick"
+        return f"{function}(answer, {_pointer(capture.pointer)})"
 
     def _wanted(self, step: Step, wanted: Wanted, title: str) -> tuple[str, list[str]]:
         """The method and arguments of a step that says what shall be true."""

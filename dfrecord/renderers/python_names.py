@@ -27,8 +27,8 @@ _FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-        df answer pick uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text no_xml
-        base64 l upper lower capitalized
+        df answer pick pick_number locals uri as_text base64_text json_inside to_json csv_cell csv_inside xml_text
+        no_xml base64 l upper lower capitalized
         str int float bool bytes object print
         """,
     )
@@ -41,17 +41,16 @@ _MODULE_WORDS = (
         re.findall(
             r"\w+",
             """
-            parsed explain without_statement readable printable reason_of named hidden forms_of form_of
-            whole changes is_other unlike unseen row_changes taken field_changes value_changes differs objects_in
-            items_of lying_in plain created with_ids completed written remembered notable taken_back values_taken_back
-            rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS DreamFactory StepFailed
-            changed_since given_otherwise noted_places relations_of rows_with references foreign_in at_place at_ids
-            with_new_ids new_id brought_up_to_date path_now without_place is_shy kept
-            as_given within content_of OutOfBounds whole_number number boolean main annotations
-            argparse html json os re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy
-            asdict dataclass field ExitStack Container
-            argv environment parser arguments token needed problems missing result shown error name value
-            CREATED DANGERS SETTINGS WAITING Exact Rows Setting Waiting leave note noted prepare refuse
+            parsed explain part_of check_types WrongType without_statement readable printable reason_of named hidden
+            forms_of form_of whole changes is_other unlike unseen row_changes taken field_changes value_changes
+            differs objects_in items_of lying_in plain created with_ids completed written remembered notable
+            taken_back values_taken_back rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS
+            DreamFactory StepFailed changed_since given_otherwise noted_places relations_of rows_with references
+            foreign_in at_place at_ids with_new_ids new_id brought_up_to_date path_now without_place is_shy kept
+            as_given within content_of OutOfBounds whole_number number boolean main annotations argparse html json os
+            re sys quote unquote Any Callable Iterator lru_cache requests DefaultCookiePolicy asdict dataclass field
+            ExitStack Container argv environment parser arguments token needed problems missing result shown error
+            name value CREATED DANGERS SETTINGS WAITING Exact Rows Setting Waiting leave note noted prepare refuse
             rows_of tls values_of work workers_of csv events logging tag task time cache repeat responses secrets
             CatchResponseError FastHttpUser FastResponse Headers LocalRunner LocustUserAgent MasterRunner Queue
             SSLContext StopUser Thread Timeout zlib WorkerRunner create_default_context
@@ -211,7 +210,7 @@ def _setting(variable: Variable, name: str, dest: str, only_to_log_in: bool, und
     option = f"set-{option}" if option in _OPTION_WORDS else option
     default, text = _default(variable.default)
     optional = not variable.required and variable.default is None
-    annotation = _TYPES.get(variable.type, "Any")
+    annotation = "float" if default.startswith("float(") else _TYPES.get(variable.type, "Any")
     return Setting(
         name=name,
         annotation=f"{annotation} | None" if optional else annotation,

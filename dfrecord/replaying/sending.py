@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import Journey, JsonBody, Step, StepKind
+from dfrecord.journey.values import as_text
 from dfrecord.normalise.body import records_of
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
@@ -15,7 +17,7 @@ from dfrecord.replaying.created import CreatedFile
 from dfrecord.replaying.target import Target, member
 from dfrecord.replaying.values import Values, filled, filled_text
 from dfrecord.system_api.catalog import Catalog
-from dfrecord.tree import Tree
+from dfrecord.tree import Array, Object, Tree
 
 
 class Refused(WorkFailed):
@@ -48,10 +50,13 @@ class Sender:
         target: str = "",
         method: str = "",
         creating: tuple[str, dict[str, Any] | None] | None = None,
+        *,
+        answers_id: bool = True,
     ) -> Answered:
         """Send the step's request, or another one for it. Raises WorkFailed with the server's words.
 
-        `creating` is what was noted before: settled by an answer, unless a gateway gave it.
+        `creating` is what was noted before: settled by an answer, unless a gateway gave it. It stays where the answer
+        does not tell the id of what was made: a teardown looks for that.
         """
         target = target or filled_text(step.request.target, self.values)
         method = method or step.request.method
@@ -66,7 +71,7 @@ class Sender:
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
-        if creating and answered.status < 500:
+        if creating and answered.status < 500 and (answers_id or not answered.succeeded):
             self._settle(*creating, answered)
         if not answered.succeeded:
             words = refusal(answered.tree, answered.reason, self._names_of(step))
@@ -96,9 +101,12 @@ class Sender:
     def capture(self, step: Step, answer: Tree) -> None:
         for capture in step.captures:
             value = member(answer, *capture.pointer)
-            if value is None and capture.variable in self.ahead:
-                place = "/".join(map(str, capture.pointer))
+            place = "/".join(map(str, capture.pointer))
+            if isinstance(value, Object | Array) or (value is None and capture.variable in self.ahead):
                 raise WorkFailed(f"the answer has no {place}, which a later step needs")
+            is_number = self.journey.variable(capture.variable).type == "integer" and value is not None
+            if is_number and not re.fullmatch("-?[0-9]+", as_text(value)):
+                raise WorkFailed(f"{place} of the answer is no whole number")
             self.values[capture.variable] = value
             if capture.pointer[-1] in self.catalog.session.token_fields:  # it ends the one that the request used
                 ended = [self.values.get(name) for name in self.tokens_of(step)]

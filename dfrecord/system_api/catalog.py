@@ -98,6 +98,7 @@ class Resource:
     matched_by_key: bool
     single: bool
     makes_records: bool
+    registers: str
     exact: bool
     key_copies: frozenset[str]
     listed: bool
@@ -499,6 +500,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         matched_by_key=facts.matched_by_key,
         single=facts.single,
         makes_records=facts.makes_records,
+        registers=facts.registers,
         exact=facts.exact,
         key_copies=frozenset(facts.key_copies),
         listed=facts.listed,

@@ -538,7 +538,23 @@ def form_of(part: str) -> str:
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
-    """The value at a place in an answer. Raises StepFailed when it has none there."""
+    """The text or number at a place in an answer. Raises StepFailed when it has none there."""
+    value = part_of(answer, *pointer)
+    return part_of(None, *pointer) if type(value) in (dict, list) else value
+
+
+def pick_number(answer: Any, *pointer: str | int) -> Any:
+    """The whole number at a place in an answer, which may be written as a text. Raises StepFailed when it is none."""
+    value = pick(answer, *pointer)
+    if not re.fullmatch("-?[0-9]+", str(value)):
+        raise StepFailed(
+            f"{'/'.join(map(str, pointer))} of the answer is no whole number"
+        )
+    return value
+
+
+def part_of(answer: Any, *pointer: str | int) -> Any:
+    """What stands at a place in an answer. Raises StepFailed when nothing does."""
     for key in pointer:
         try:
             answer = answer[key]

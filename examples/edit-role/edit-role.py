@@ -29,6 +29,12 @@ Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # until all is loaded, Ctrl-C ends it without a word
+    import _signal  # type: ignore[import-not-found]
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import argparse
 import base64
 import html
@@ -45,11 +51,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
-try:
-    import requests
-except KeyboardInterrupt:  # it takes a moment
-    print("stopped", file=sys.stderr)
-    sys.exit(130)
+import requests
 
 
 def edit_role(df: DreamFactory) -> None:
@@ -290,6 +292,8 @@ class DreamFactory:
             return self._planned_row(path, match, rows, pick)
         self._say(f"- {title}")
         found = self._search(title, resource, path, match, rows, pick, headers)
+        if not found and self.planning and any(self.planned.values()):
+            return Unknown("(new)")  # a call before it may make the record
         if not found:
             wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
@@ -909,7 +913,7 @@ PLAN_SIGNS = {
 class Unknown(str):
     """A value that the server makes, in a plan: it stands for any part of an answer."""
 
-    mark = quote("(new ")
+    mark = quote("(new")
 
     def __getitem__(self, key: Any) -> Unknown:
         return self
@@ -923,7 +927,9 @@ class New(dict[str, Any]):
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()
@@ -1192,7 +1198,23 @@ def relations_of(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
-    """The value at a place in an answer. Raises StepFailed when it has none there."""
+    """The text or number at a place in an answer. Raises StepFailed when it has none there."""
+    value = part_of(answer, *pointer)
+    return part_of(None, *pointer) if type(value) in (dict, list) else value
+
+
+def pick_number(answer: Any, *pointer: str | int) -> Any:
+    """The whole number at a place in an answer, which may be written as a text. Raises StepFailed when it is none."""
+    value = pick(answer, *pointer)
+    if not isinstance(value, Unknown) and not re.fullmatch("-?[0-9]+", str(value)):
+        raise StepFailed(
+            f"{'/'.join(map(str, pointer))} of the answer is no whole number"
+        )
+    return value
+
+
+def part_of(answer: Any, *pointer: str | int) -> Any:
+    """What stands at a place in an answer. Raises StepFailed when nothing does."""
     for key in pointer:
         try:
             answer = answer[key]
@@ -1303,6 +1325,8 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     try:
+        if _signal.getsignal(_signal.SIGINT) is _signal.SIG_DFL:
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         code = main()
         if sys.stdout:
             sys.stdout.flush()

@@ -130,7 +130,7 @@ def provision_tenant(
         },
         makes="/api/v2/system/service",
     )
-    service_id = pick(answer, "id")
+    service_id = pick_number(answer, "id")
 
     # 3. Create role acme-role
     df.step("create_role", "create", "role")
@@ -179,7 +179,7 @@ def provision_tenant(
         },
         makes="/api/v2/system/role",
     )
-    role_id = pick(answer, "id")
+    role_id = pick_number(answer, "id")
 
     # 4. Create app acme-app
     df.step("create_app", "create", "app")
@@ -207,7 +207,7 @@ def provision_tenant(
         makes="/api/v2/system/app",
     )
     app_api_key = pick(answer, "api_key")
-    app_id = pick(answer, "id")
+    app_id = pick_number(answer, "id")
     df.secrets["app_api_key"] = app_api_key
 
     return ProvisionTenantResult(
@@ -525,7 +525,7 @@ class DreamFactory:
         )
         self._tell(title, "created")
         created: dict[str, Any] = (
-            pick(answer, "resource", 0) if wanted["keys"] else answer
+            part_of(answer, "resource", 0) if wanted["keys"] else answer
         )
         self.fresh.add(
             f"{path}/{quote(str(pick(created, own)), safe='')}"
@@ -684,7 +684,9 @@ class DreamFactory:
         if (
             self.creating
             and status < 500
-            and not (succeeded and "deleted" in self.creating)
+            and not (
+                succeeded and target.partition("?")[0] != self.creating.get("settled")
+            )
         ):
             self._note(**self.creating)
         self.creating = {}
@@ -861,7 +863,9 @@ def upper(text: str) -> str:
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()
@@ -1062,7 +1066,23 @@ def plain(value: Any, other: Any) -> str:
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
-    """The value at a place in an answer. Raises StepFailed when it has none there."""
+    """The text or number at a place in an answer. Raises StepFailed when it has none there."""
+    value = part_of(answer, *pointer)
+    return part_of(None, *pointer) if type(value) in (dict, list) else value
+
+
+def pick_number(answer: Any, *pointer: str | int) -> Any:
+    """The whole number at a place in an answer, which may be written as a text. Raises StepFailed when it is none."""
+    value = pick(answer, *pointer)
+    if not re.fullmatch("-?[0-9]+", str(value)):
+        raise StepFailed(
+            f"{'/'.join(map(str, pointer))} of the answer is no whole number"
+        )
+    return value
+
+
+def part_of(answer: Any, *pointer: str | int) -> Any:
+    """What stands at a place in an answer. Raises StepFailed when nothing does."""
     for key in pointer:
         try:
             answer = answer[key]

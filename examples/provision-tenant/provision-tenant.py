@@ -33,6 +33,12 @@ Exit codes: 0 done, 1 a step failed, 2 something to set is missing (nothing was 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # until all is loaded, Ctrl-C ends it without a word
+    import _signal  # type: ignore[import-not-found]
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import argparse
 import base64
 import html
@@ -50,11 +56,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
-try:
-    import requests
-except KeyboardInterrupt:  # it takes a moment
-    print("stopped", file=sys.stderr)
-    sys.exit(130)
+import requests
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def provision_tenant(
     df: DreamFactory, *, tenant: str = "acme"
 ) -> ProvisionTenantResult:
     """provision tenant."""
+    check_types(provision_tenant, locals())
     df.begin()
     df.made_for = given_otherwise({"DF_TENANT": (tenant, "acme")})
     tenant_upper = upper(tenant)
@@ -115,7 +118,7 @@ def provision_tenant(
         },
         makes="/api/v2/system/service",
     )
-    service_id = pick(answer, "id")
+    service_id = pick_number(answer, "id")
 
     # 3. Create role acme-role
     # Note: left out: id, role_service_access_by_role_id[].id (made by the server)
@@ -164,7 +167,7 @@ def provision_tenant(
         },
         makes="/api/v2/system/role",
     )
-    role_id = pick(answer, "id")
+    role_id = pick_number(answer, "id")
 
     # 4. Create app acme-app
     answer = df.ensure(
@@ -192,7 +195,7 @@ def provision_tenant(
         makes="/api/v2/system/app",
     )
     app_api_key = pick(answer, "api_key")
-    app_id = pick(answer, "id")
+    app_id = pick_number(answer, "id")
     df.secrets["app_api_key"] = app_api_key
 
     return ProvisionTenantResult(
@@ -655,7 +658,7 @@ class DreamFactory:
         )
         self._tell(title, "created")
         created: dict[str, Any] = (
-            pick(answer, "resource", 0) if wanted["keys"] else answer
+            part_of(answer, "resource", 0) if wanted["keys"] else answer
         )
         self.fresh.add(
             f"{path}/{quote(str(pick(created, own)), safe='')}"
@@ -678,6 +681,15 @@ class DreamFactory:
         have = self._read(title, path + related, headers)
         if have is None:
             if self.planning:
+                if (
+                    Unknown.mark in path and path not in self.predicted
+                ):  # a call before it makes the record
+                    self._plan(
+                        title,
+                        "change",
+                        [(name, None, value) for name, value in whole(wanted).items()],
+                    )
+                    return New()
                 self._plan(
                     title, "refused", why="it is not there, and a run stops here"
                 )
@@ -910,7 +922,7 @@ class DreamFactory:
             made = found[0]
         else:
             body = to_json({"resource": [record]})
-            made = pick(
+            made = part_of(
                 self._request(title, "POST", path, body, None, True), "resource", 0
             )
         ids = {"was": note.get("id"), "is": pick(made, own)}
@@ -1008,7 +1020,9 @@ class DreamFactory:
         if (
             self.creating
             and status < 500
-            and not (succeeded and "deleted" in self.creating)
+            and not (
+                succeeded and target.partition("?")[0] != self.creating.get("settled")
+            )
         ):
             self._note(**self.creating)
         self.creating = {}
@@ -1092,6 +1106,31 @@ def is_too_deep(value: Any, inside: Any = lying_in) -> bool:
         if not level:
             return False
     return True
+
+
+class WrongType(TypeError):
+    """The journey was called with a value that it cannot take; nothing was sent."""
+
+
+def check_types(function: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Raises WrongType when an argument is not of the type that the function's signature says."""
+    types: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "int": (int,),
+        "float": (int, float),
+        "bool": (bool,),
+    }
+    for name, value in given.items():
+        annotation = function.__annotations__[name]
+        wanted = annotation.removesuffix(" | None")
+        if wanted not in types or (value is None and wanted != annotation):
+            continue
+        if not isinstance(value, types[wanted]) or (
+            isinstance(value, bool) and wanted != "bool"
+        ):
+            raise WrongType(
+                f"{function.__name__}: {name} must be of the type {annotation}; nothing was sent"
+            )
 
 
 def explain(
@@ -1252,7 +1291,7 @@ PLAN_SIGNS = {
 class Unknown(str):
     """A value that the server makes, in a plan: it stands for any part of an answer."""
 
-    mark = quote("(new ")
+    mark = quote("(new")
 
     def __getitem__(self, key: Any) -> Unknown:
         return self
@@ -1275,7 +1314,9 @@ def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()
@@ -1929,7 +1970,23 @@ def written(
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
-    """The value at a place in an answer. Raises StepFailed when it has none there."""
+    """The text or number at a place in an answer. Raises StepFailed when it has none there."""
+    value = part_of(answer, *pointer)
+    return part_of(None, *pointer) if type(value) in (dict, list) else value
+
+
+def pick_number(answer: Any, *pointer: str | int) -> Any:
+    """The whole number at a place in an answer, which may be written as a text. Raises StepFailed when it is none."""
+    value = pick(answer, *pointer)
+    if not isinstance(value, Unknown) and not re.fullmatch("-?[0-9]+", str(value)):
+        raise StepFailed(
+            f"{'/'.join(map(str, pointer))} of the answer is no whole number"
+        )
+    return value
+
+
+def part_of(answer: Any, *pointer: str | int) -> Any:
+    """What stands at a place in an answer. Raises StepFailed when nothing does."""
     for key in pointer:
         try:
             answer = answer[key]
@@ -2074,6 +2131,9 @@ def main(argv: list[str] | None = None) -> int:
     except StepFailed as error:
         print("failed:", printable(df.hidden(str(error))), file=sys.stderr)
         return 1
+    except WrongType as error:  # of a secret: what else is given is looked at above
+        print(error, file=sys.stderr)
+        return 2
     if df.planning:
         return df.told_plan()
     print(df.summary(), file=sys.stderr)
@@ -2088,6 +2148,8 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     try:
+        if _signal.getsignal(_signal.SIGINT) is _signal.SIG_DFL:
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         code = main()
         if sys.stdout:
             sys.stdout.flush()

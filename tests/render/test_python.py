@@ -406,6 +406,21 @@ def test_parameters_have_typed_defaults_options_and_environment_variables(folder
     assert type(given_values["rate"]) is int
 
 
+@pytest.mark.parametrize("wrong", ["limit='x'", "limit=True", "limit=1.5", "limit=None", "tenant=[1]", "rate={}"])
+def test_an_argument_of_the_wrong_type_is_told_before_anything_is_sent(wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text(source_of(replace(WITH_PARAMETERS, name="provision")))
+    name, kind = wrong.partition("=")[0], {"l": "int", "t": "str", "r": "float"}[wrong[0]]
+    with EchoServer() as echo:
+        program = (
+            f"import typed; df = typed.DreamFactory({echo.url!r})\n"
+            f"try:\n    typed.provision(df, class_='c', answer_=1, {wrong})\n"
+            "except TypeError as error:\n    print(error)"
+        )
+        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout == f"provision: {name} must be of the type {kind}; nothing was sent\n", done.stderr
+        assert echo.received == []
+
+
 def test_login_with_a_further_parameter_needs_it_only_to_log_in(folder: Path) -> None:
     login = PROVISION.steps[0]
     body = JsonBody(Object((("email", Var("email")), ("password", Var("password")), ("service", Var("call")))))

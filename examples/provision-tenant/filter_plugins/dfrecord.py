@@ -48,6 +48,7 @@ class FilterModule:
             "df_note_unsent": note_unsent,
             "df_one": one,
             "df_pick": pick,
+            "df_pick_number": pick_number,
             "df_record": there,
             "df_searches": searches,
             "df_sent": was_sent,
@@ -149,10 +150,18 @@ def pick(answer: Any, *pointer: str | int) -> Any:
             answer = answer[key]
         except (KeyError, IndexError, TypeError):
             answer = None
-    if answer is None:
+    if answer is None or isinstance(answer, dict | list):
         place = "/".join(map(str, pointer))
         raise AnsibleFilterError(f"the answer has no {place}, which a later step needs")
     return answer
+
+
+def pick_number(answer: Any, *pointer: str | int) -> Any:
+    """The whole number at a place in an answer, which may be written as a text."""
+    value = pick(answer, *pointer)
+    if value != UNKNOWN and not re.fullmatch("-?[0-9]+", str(value)):
+        raise AnsibleFilterError(f"{'/'.join(map(str, pointer))} of the answer is no whole number")
+    return value
 
 
 def first(answer: Any, rows: list[str]) -> Any:
@@ -456,7 +465,7 @@ def change(wanted: dict[str, Any], have: dict[str, Any] | None) -> dict[str, Any
 def record(wanted: dict[str, Any], rows: list[str]) -> dict[str, Any]:
     """The body that creates a record, with its nested rows: in a list, unless the path names the record."""
     new = whole(apart(wanted))
-    return {rows[0]: [new]} if rows and (wanted["keys"] or wanted.get("in_list")) else new
+    return {rows[0]: [new]} if rows and "sent" not in wanted and (wanted["keys"] or wanted.get("in_list")) else new
 
 
 def apart(value: Any) -> Any:
@@ -558,7 +567,9 @@ def form_of(part: str) -> str:
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()

@@ -1,0 +1,85 @@
+"""Many texts, found in bytes by one look through them: in time that grows neither with how many they are nor how long.
+
+The texts become one regular expression in which what they begin with alike stands once. It takes only the beginning of
+long texts, and of those that branch too often; where such a beginning stands, the whole is looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+_LONGEST = 1000  # bytes in the expression
+_DEEPEST = 40  # groups inside each other; `re` gives up at some hundreds
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Texts that count only behind and before what these two patterns match; `after` must not take anything."""
+
+    texts: frozenset[bytes]
+    before: bytes = b""
+    after: bytes = b""
+
+
+class Sought:
+    """The texts of one or more kinds of places; of several that stand at one place the longest is found."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._goes_on: dict[tuple[int, bytes], list[bytes]] = {}  # by place and beginning, the longest first
+        self._after: list[re.Pattern[bytes]] = []
+        patterns = []
+        for place in places:
+            if place.texts:
+                self._after.append(re.compile(place.after))
+                pattern = self._pattern_of(sorted(place.texts), 0, [], place.after)
+                patterns.append(place.before + b"(" + pattern + b")")
+        self._pattern = re.compile(b"|".join(patterns)) if patterns else None
+
+    def in_content(self, content: bytes) -> Iterator[tuple[int, bytes]]:
+        """Where a text stands, and which, from left to right without overlaps."""
+        at, ahead = 0, dict[bytes, int]()
+        while self._pattern and (match := self._pattern.search(content, at)):
+            place = match.lastindex or 0
+            start, text = match.start(place), match[place]
+            for longer in self._goes_on.get((place, text), ()):
+                if self._stands(longer, content, start, ahead) and self._after[place - 1].match(
+                    content, start + len(longer)
+                ):
+                    text = longer
+                    break
+            else:
+                if (place, text) in self._goes_on:
+                    at = match.start() + 1
+                    continue
+            yield start, text
+            at = start + len(text)
+
+    @staticmethod
+    def _stands(text: bytes, content: bytes, start: int, ahead: dict[bytes, int]) -> bool:
+        """`ahead` knows where the text stands next, so that the content is looked through for it only once."""
+        if ahead.get(text, -1) < start:
+            found = content.find(text, start)
+            ahead[text] = len(content) if found < 0 else found
+        return ahead[text] == start
+
+    def _pattern_of(self, texts: list[bytes], known: int, shorter: list[bytes], after: bytes, depth: int = 0) -> bytes:
+        """Of sorted texts whose first bytes are `known` to be the same; `shorter` ones end on the way to there."""
+        first, last = texts[0], texts[-1]
+        end = min(len(first), _LONGEST)
+        common = next((n for n in range(known, end) if first[n] != last[n]), end)
+        literal = re.escape(first[known:common])
+        if common == _LONGEST or (depth == _DEEPEST and len(texts) > 1):
+            self._goes_on[len(self._after), first[:common]] = sorted(texts, key=len, reverse=True) + shorter[::-1]
+            return literal
+        if len(first) == common:
+            texts, shorter = texts[1:], [*shorter, first]
+        if not texts:
+            return literal + after
+        groups = [list(group) for _, group in groupby(texts, key=lambda text: text[common])]
+        branches = [self._pattern_of(group, common, shorter, after, depth + 1) for group in groups]
+        if len(first) == common:
+            branches.append(after)
+        return literal + b"(?:" + b"|".join(branches) + b")"
