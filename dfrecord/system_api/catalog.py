@@ -451,6 +451,12 @@ class Catalog:
         return frozenset.intersection(*(fields | {"id"} for fields in audited))
 
     @cached_property
+    def differs_elsewhere(self) -> frozenset[str]:
+        """The fields of what the catalog does not tell in full, in which two servers differ: dates of files, say."""
+        of_services = (facts.server_made for facts in self.resources.values() if "{" in (facts.path or ""))
+        return self.usual_server_made.union(*of_services, *self._facts.ids_in_calls.values())
+
+    @cached_property
     def vocabulary(self) -> str:
         """Every word of the knowledge, in lower case: what a secret cannot be told apart from."""
         return msgspec.json.encode(self._facts).decode().lower()
