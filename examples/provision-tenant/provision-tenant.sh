@@ -257,7 +257,7 @@ put_back() {
       | reduce $now[] as $sent ({rest: $added, back: []};
           of($was; $own; $sent[$own]) as $before | of($have; $own; $sent[$own]) as $row
           | if $sent[$own] == null then
-              taken([$sent]; false) | if .there then .back += [{($own): .there[$own], ($parent): null}] else . end
+              taken([$sent]; false) | if .there and $own != $parent then .back += [{($own): .there[$own], ($parent): null}] else . end
             elif $row == null then
               if ($before | length > 1) and ([$sent | del(.[$own])[]] | all(. == null))
               then .back += [$before | del(.[$own], .[$parent])] else . end
