@@ -183,7 +183,6 @@ PLACES: dict[str, Exchange] = {
     ),
     "trace of a directory": refused(f"#1 x.php: ldap_bind(Resource id #5, 'cn=admin,dc=x', '{SECRET}...')"),
     "words beside a status": exchange(response=Response(400, reason=f"password {SECRET} is wrong")),
-    "ODBC in braces": service({"dsn": f"odbc:Driver={{SQL Server}};Server=x;PWD={{{SECRET};x}};Database=d"}),
     "thin": service({"dsn": f"jdbc:oracle:thin:scott/{SECRET}@//h:1521/x"}),
     "constant of PHP": script(f"define('DB_PASSWORD', '{SECRET}');"),
     "environment of Python": script(f"os.environ['SECRET_KEY'] = '{SECRET}'"),
@@ -196,8 +195,7 @@ PLACES: dict[str, Exchange] = {
     "YAML in one line": exchange("system/user", f"resource:\n- {{name: a, password: {SECRET}}}\n", "application/yaml"),
     "percent-encoded twice": exchange("system/role?x=" + quote(quote(f"password={SECRET}&a=1"))),
     "short for password": exchange(body=json.dumps({"name": "r", "description": f"user u, pw {SECRET}"})),
-    "code of a link": exchange(f"user/password?reset_code={SECRET}&a=1"),
-    "PKCS12": service({"pkcs12": f"MIIJ{SECRET}AgED"}),
+    "code of a link": exchange(f"system/admin/password?reset_code={SECRET}&a=1"),
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 
@@ -313,6 +311,8 @@ def test_no_script_holds_them(format: str, upsert: bool, raw: Path) -> None:
 
 
 LONGER: dict[str, Exchange] = {  # what is found is more than the secret
+    "ODBC in braces": service({"dsn": f"odbc:Driver={{SQL Server}};Server=x;PWD={{{SECRET};x}};Database=d"}),
+    "PKCS12": service({"pkcs12": f"MIIJ{SECRET}AgED"}),
     "password with an at sign": service({"dsn": f"mongodb://u:p@{SECRET}@h:27017/db"}),
     "password with a slash": service({"dsn": f"postgres://u:ab/{SECRET}@h:5432/db"}),
     "webhook": service({"url": f"https://hooks.slack.com/services/T00000000/B00000000/{SECRET}"}),

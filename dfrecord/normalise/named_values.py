@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 _DIGIT = re.compile("[0-9]")
 _SCHEMES = re.compile("[Bb](?:earer|asic)|B(?:EARER|ASIC)")
-_NAME = r"[A-Za-z_][\w.-]{0,60}"
+_NAME = r"(?<![A-Za-z_])[A-Za-z_][\w.-]{0,60}+"
 _USER_INFO = re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/@"'<>\\]{3,200})@""")
 _USER_INFO_SIGNS = (  # that URLs do not allow there, and people write
     re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/"'<>\\]{3,200})@"""),
@@ -182,6 +182,7 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
         yield from ((name, value) for name, value in _FLOW.findall(text) if _is_no_word(value))
     if "<" in text:
         yield from _ELEMENT.findall(text)
+    if "<" in text and "value=" in text:
         for name, value in _INPUT.findall(text):
             yield name, html.unescape(value)
     if "&quot;" in text and "SQL" in text:
