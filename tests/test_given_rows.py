@@ -15,6 +15,7 @@ from tests.states import portable
 from tests.test_end_to_end import environment
 from tests.test_graphs import settled
 from tests.test_journeys import PASSWORD
+from tests.test_rows_alike import ROW
 from tests.test_settled import WAYS_TO_UNDO, by_name, runner
 from tests.tools import rendered, run, torn_down
 
@@ -76,4 +77,36 @@ def test_plain_scripts_take_them_away_too(format: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert portable(target.state()) != portable(before)
         torn_down(script, format, environment(target))
+        assert portable(target.state()) == portable(before)
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+@pytest.mark.parametrize("deleted", ["before", "after"])
+def test_a_row_is_removed_that_pointed_to_what_is_deleted(deleted: str, way: str, tmp_path: Path) -> None:
+    """No other row of the role goes, neither in the first run nor, where the service is absent, in the second."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            service = {"name": "doomed", "label": "d", "description": "d", "type": "local_file", "is_active": True}
+            [own] = s.create("service", {**service, "config": {"container": "x"}})
+            rows = [{**ROW, "service_id": each, "filters": []} for each in (own, None)]
+            s.create("role", {"name": "ops", "is_active": True, "role_service_access_by_role_id": rows})
+        session, before = RecordedSession(recorded), target.state()
+        path = f"system/role/{by_name(session, 'role')['ops']}"
+        doomed = f"system/service/{by_name(session, 'service')['doomed']}"
+        if deleted == "before":
+            session.call("DELETE", doomed)
+        role = session.call("GET", f"{path}?related=role_service_access_by_role_id")
+        first, second = role["role_service_access_by_role_id"]
+        rows = [{**first, "role_id": None}, second]
+        session.call("PUT", path, {**role, "description": "changed", "role_service_access_by_role_id": rows})
+        if deleted == "after":
+            session.call("DELETE", doomed)
+        script = runner(way, session, tmp_path)
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        script.run(target)
+        assert target.writes == []
+        script.run(target, teardown=True)
         assert portable(target.state()) == portable(before)

@@ -1,4 +1,4 @@
-"""Recordings that lack answers, hold entries twice, or write ids and lists as text: they end in the recorded state."""
+"""Recordings that lack answers, hold entries twice, or write ids, rows and lists in other ways end as recorded, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dfrecord
-from dfrecord.recording.exchange import NOT_RECORDED, Recording
+from dfrecord.recording.exchange import NOT_RECORDED, Recording, Response
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
@@ -58,6 +58,13 @@ def doubled(s: RecordedSession) -> None:
     s.exchanges = [replace(e, number=number) for number, e in enumerate(timed * 2)]
 
 
+def rows_with_names(s: RecordedSession) -> None:
+    """An array of PHP from which something was taken is an object in JSON."""
+    services = {row["name"]: row["id"] for row in s.call("GET", "system/service")["resource"]}
+    rows = {"1": {**ACCESS, "service_id": services["db"]}, "3": {**ACCESS, "service_id": services["files"]}}
+    s.create("role", {"name": "from PHP", "is_active": True, ROWS: rows})
+
+
 def ids_and_lists_as_text(s: RecordedSession) -> None:
     """Ids as another client writes them, and a list of addresses that reads back as one."""
     s.call("GET", "system/service")
@@ -70,7 +77,7 @@ def ids_and_lists_as_text(s: RecordedSession) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("record", [without_answers, doubled, ids_and_lists_as_text])
+@pytest.mark.parametrize("record", [without_answers, doubled, ids_and_lists_as_text, rows_with_names])
 def test_odd_recording_is_done_once_and_undone(
     record: Callable[[RecordedSession], None], way: str, tmp_path: Path
 ) -> None:
@@ -102,3 +109,41 @@ def test_a_doubled_entry_and_an_answer_that_is_missing_are_told(tmp_path: Path) 
         journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)))
         told = [line.entry for line in journey.residue if line.reason == "the same entry as one before it"]
         assert told == list(range(len(session.exchanges) // 2, len(session.exchanges)))
+
+
+def test_a_record_is_sent_whole_more_than_once(tmp_path: Path) -> None:
+    """With the API key that a read showed of it."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            RecordedSession(df).create("app", {"name": "app", "type": "0", "is_active": True})
+        session = RecordedSession(recorded)
+        read = next(row for row in session.call("GET", "system/app")["resource"] if row["name"] == "app")
+        for description in ("first", "second"):
+            session.call("PUT", f"system/app/{read['id']}", {**read, "description": description})
+        keys = [row["api_key"] for row in target.state()["app"]]
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), whole_records=True)
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+        assert portable(target.state()) == portable(recorded.state())
+        assert [row["api_key"] for row in target.state()["app"]] == keys
+
+
+def test_reads_from_the_cache_and_dates_of_files_are_no_differences(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            RecordedSession(df).upload("files/a.txt", "text/plain", b"a")
+        for tree in recorded.content.trees.values():
+            tree.dates = dict.fromkeys(tree.dates, "Thu, 23 Apr 2020 17:58:41 GMT")
+        session = RecordedSession(recorded)
+        session.call("GET", "files/")
+        session.call("GET", "system/role")
+        last = session.exchanges[-1]
+        session.exchanges[-1] = replace(last, response=Response(304, reason="Not Modified"))
+        session.create("role", {"name": "new", "is_active": True})
+        recording = Recording("session.har", tuple(session.exchanges))
+        journey = dfrecord.plan(recording, filters=["api/v2"], reads="all")
+        assert [step.title for step in journey.steps][1:3] == ["GET /api/v2/files/", "Read the list of role records"]
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,36 @@ def test_who_registers_is_looked_up_after_that() -> None:
         s.call("PATCH", f"system/user/{user['id']}", {"phone": "1"})
     journey = dfrecord.plan(Recording("register.har", tuple(s.exchanges)), filters=["api/v2"])
     assert [item.name for item in journey.schedule()][-3:] == ["call_user_register", "user_id", "update_user"]
+
+
+@pytest.mark.parametrize("way", [*WAYS_TO_UNDO, "ansible"])
+def test_who_registered_is_found_by_the_next_run_and_deleted_by_a_teardown(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            own = f"system/service/{by_name(s, 'service')['user']}"
+            s.call("PATCH", own, {"description": "d", "config": {"allow_open_registration": True}})
+        session, before = RecordedSession(recorded), target.state()
+        session.call("POST", "user/register", {"email": "self@example.com", "name": "S", "new_password": PASSWORD})
+        [user] = session.call("GET", "system/user")["resource"]
+        session.call("PATCH", f"system/user/{user['id']}", {"phone": "1"})
+        script = runner(way, session, tmp_path, "--filter", "api/v2")
+        given: dict[str, Any] = {"DF_YES": "1", "DF_NEW_PASSWORD": PASSWORD}
+        for _ in range(2):
+            if way in ("python", "replay"):
+                planned = script.run(target, plan=True, code=3, **given)
+                assert "+ Register a user" in planned
+                assert PASSWORD not in planned
+                assert 'phone: null → "1"' in planned
+                assert "Plan: 1 to create, 1 to change, 0 to delete\n" in planned
+            script.run(target, **given)
+            assert portable(target.state()) == portable(recorded.state())
+            target.reset_log()
+            script.run(target, **given)
+            assert target.writes == []
+            script.run(target, teardown=True, **given)
+            if way in WAYS_TO_UNDO:
+                assert portable(target.state()) == portable(before)
 
 
 def test_records_that_trade_their_names_are_refused_before_anything_is_sent() -> None:

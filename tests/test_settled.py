@@ -15,6 +15,7 @@ import pytest
 
 import dfrecord
 from dfrecord.errors import UsageError
+from dfrecord.journey.teardown import ROW_STAYS
 from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
@@ -199,6 +200,27 @@ def test_records_whose_ids_are_sent_as_text_are_found_again(way: str, tmp_path: 
         target.reset_log()
         assert "unchanged" in script.run(target)
         assert target.writes == []
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_a_document_that_a_service_got_stays_and_is_told(way: str, tmp_path: Path) -> None:
+    """The server takes no document away from a service (system-api.md section 10)."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        own = by_name(session, "service")["db"]
+        document = {"service_id": own, "format": 0, "content": "{}"}
+        session.call("PUT", f"system/service/{own}", {"label": "L", "service_doc_by_service_id": [document]})
+        script = runner(way, session, tmp_path)
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        labels = [row["label"] for row in target.state()["service"]]
+        script.run(target, teardown=True)
+        documents = [doc for row in target.state()["service"] for doc in row["service_doc_by_service_id"]]
+        assert [doc["content"] for doc in documents] == ["{}"]
+        assert [row["label"] for row in target.state()["service"]] != labels
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), upsert=True, teardown=True)
+        told = [line.reason for line in journey.residue]
+        assert f"service_doc_by_service_id: {ROW_STAYS}" in told
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)

@@ -60,6 +60,9 @@ from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog, Location, Resource
 from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree
 
+NOT_MODIFIED = 304
+"""What a browser hears of a read that it has in its cache, and a script never does."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
@@ -257,7 +260,7 @@ class _Build:
             resource=location.resource,
             request=self._request(exchange, body_tree, location, kind),
             captures=self._captures(answer, location, kind),
-            answer=None if exchange.error else self._answer(exchange),
+            answer=None if exchange.error or exchange.response.status == NOT_MODIFIED else self._answer(exchange),
             danger=danger,
             notes=tuple(filter(None, (self.secrets.redact_text(note), left_out and f"left out: {left_out}"))),
             entry=exchange.number,

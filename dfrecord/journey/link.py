@@ -383,9 +383,11 @@ class _Linking:
     # -------------------------------------------------------- nested rows
 
     def _rows(self, relation: str, rows: Array | Object, facts: Resource) -> Tree:
-        """The rows of a relation: an array, or the one record of a has-one."""
+        """The rows of a relation: an array, also with a name for each (PHP's way), or the one record of a has-one."""
         child = self.catalog.resources[facts.relations[relation].resource]
         parent = Parent(facts.name, self.record[0] if self.record else "", relation)
+        if isinstance(rows, Object) and all(isinstance(row, Object) for _, row in rows.members):
+            rows = Array(tuple(row for _, row in rows.members))
         if isinstance(rows, Object):
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]

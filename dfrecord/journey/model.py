@@ -200,6 +200,7 @@ class Wanted:
                        "only": true,                     rows beside these go: the record is made anew
                        "rows": [{"keys": [{…}], "row": {…} or null (shall not be there), "later": true}]}},
          "in_list": true,                          created in the list, though the target names the record
+         "sent": {"to": "/api/…", "body": {…}},    created by this call instead, which does not answer the id
          "whole":   ["value"],                     fields with free JSON, which is compared as a whole
          "needs":   ["description"],               sent along with a change while the server has no value there
          "secrets": ["password"],                  not to be compared: sent along with another change
@@ -235,6 +236,11 @@ class Wanted:
     def in_list(self) -> bool:
         """Whether a create goes to the list, though the target names the record."""
         return bool(self.document.get("in_list"))
+
+    @property
+    def sent_elsewhere(self) -> bool:
+        """Whether another call makes the record, and does not answer its id."""
+        return bool(self.document.get("sent"))
 
     @property
     def compared(self) -> Object:
@@ -368,6 +374,11 @@ class Journey:
     def creates_named(self) -> bool:
         """Whether a step creates a record in a list under a name that its target holds."""
         return any(step.wanted is not None and step.wanted.in_list for step in self.steps)
+
+    @cached_property
+    def registers(self) -> bool:
+        """Whether a step makes a record by a call that does not answer its id."""
+        return any(step.wanted is not None and step.wanted.sent_elsewhere for step in self.steps)
 
     @cached_property
     def compares_whole(self) -> bool:

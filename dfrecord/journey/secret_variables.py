@@ -179,6 +179,7 @@ class SecretVariables:
         if (
             own
             or known is None
+            or known not in self._variables  # an API key that is looked up
             or self._variables[known].kind is VariableKind.CAPTURE
             or not known.startswith("password")
         ):

@@ -37,6 +37,7 @@ NOT_MADE_ANEW = "the teardown does not bring back what this step deletes"
 NOT_PUT_BACK = "the teardown does not put back the old value, which may be a secret that a run does not note"
 FREE_PUT_BACK = "the teardown puts back the old value only where it, and the new one, look like no secret"
 ROW_NOT_PUT_BACK = "the teardown brings back a row that is removed here only where it holds no secret"
+ROW_STAYS = "the teardown leaves it where there was none, as the server removes none"
 OF_ANOTHER = "the teardown does not put back the old value, as it acts as another account"
 
 
@@ -80,6 +81,8 @@ def teardown(journey: Journey, catalog: Catalog) -> Journey:
                 if fields and step.kind is StepKind.UPDATE:
                     reason = f"{', '.join(fields)}: {why}"
                     residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
+            if step.kind is StepKind.UPDATE and (kept := _never_removed(step.wanted, facts, catalog)):
+                residue.append(Residue(ResidueKind.UNKNOWN, f"{', '.join(kept)}: {ROW_STAYS}", step.entry, step.name))
             if shy := _removed_with_secrets(step.wanted, facts, catalog):
                 reason = f"{', '.join(shy)}: {ROW_NOT_PUT_BACK}"
                 residue.append(Residue(ResidueKind.UNKNOWN, reason, step.entry, step.name))
@@ -295,6 +298,13 @@ def _removed_with_secrets(wanted: Wanted, facts: Resource, catalog: Catalog) -> 
     """The relations of which rows are removed that may hold a secret."""
     relations = dict.fromkeys(relation for relation, row in _rows_of(wanted) if row is None)
     return [name for name in relations if catalog.resources[facts.relations[name].resource].secrets]
+
+
+def _never_removed(wanted: Wanted, facts: Resource, catalog: Catalog) -> list[str]:
+    """The relations whose one row has the id of its parent, a service's document, say: no update takes it away."""
+    relations = dict.fromkeys(relation for relation, row in _rows_of(wanted) if row)
+    told = ((name, facts.relations[name]) for name in relations)
+    return [name for name, relation in told if catalog.resources[relation.resource].id_field == relation.parent_key]
 
 
 def _rows_of(wanted: Wanted) -> Iterator[tuple[str, Object | None]]:

@@ -7,7 +7,7 @@ them null, as it may find another one there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfrecord.journey.model import (
@@ -21,9 +21,10 @@ from dfrecord.journey.model import (
     variables_of_step,
     variables_of_tree,
 )
+from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts, Part
 from dfrecord.journey.writes import Write
-from dfrecord.tree import Array, Object, Tree, Var
+from dfrecord.tree import Array, Object, Text, Tree, Var
 
 NOT_MADE = "made and deleted again in the recording: an upsert does not make it"
 NOT_CHANGED = "the record is deleted later in the recording: an upsert only deletes it"
@@ -45,6 +46,7 @@ class Unneeded:
     key: Key
     accounts: OwnAccounts
     id_field: str
+    names: Namer
     residue: list[Residue] = field(default_factory=list)
     replaced: set[object] = field(default_factory=set)
     """The keys of the records that are deleted and made anew."""
@@ -86,7 +88,39 @@ class Unneeded:
                 break
             gone, made = gone - needed, made - needed  # something that stays depends on it
         self._tell_of(parts, {id(part) for part in left}, gone, made)
-        return left
+        return self._in_order(left)
+
+    def _in_order(self, parts: list[Part]) -> list[Part]:
+        """Rows go before what they pointed to is deleted: a teardown goes backwards, and makes that anew first."""
+        deleted: dict[str, int] = {}
+        earlier: dict[int, list[Part]] = {}
+        result: list[Part | None] = list(parts)
+        for place, part in enumerate(parts):
+            if isinstance(part, Write) and part.step.kind is StepKind.DELETE:
+                deleted[part.subject] = place
+            elif isinstance(part, Write) and deleted:
+                rows, rest, pointed_to = self._divided(part.record, deleted)
+                if pointed_to:
+                    name = self.names.give(part.step.name) if rest.members else part.step.name
+                    first = replace(part, record=rows, step=replace(part.step, name=name))
+                    earlier.setdefault(min(deleted[each] for each in pointed_to), []).append(first)
+                    result[place] = replace(part, record=rest) if rest.members else None
+        placed = [each for place, part in enumerate(result) for each in (*earlier.get(place, ()), part)]
+        return [part for part in placed if part is not None]
+
+    def _divided(self, record: Object, deleted: Collection[str]) -> tuple[Object, Object, set[str]]:
+        """The rows of a record that pointed to these records, the rest of it, and to which ones."""
+        going: list[tuple[str | Text, Tree]] = []
+        rest: list[tuple[str | Text, Tree]] = []
+        pointed_to: set[str] = set()
+        for name, value in record.members:
+            items = value.items if isinstance(value, Array) else ()
+            found = [pointed & set(deleted) for pointed in (set(self._pointed_to(item)) for item in items)]
+            pointed_to = pointed_to.union(*found)
+            rows = [tuple(i for i, f in zip(items, found, strict=True) if bool(f) is goes) for goes in (True, False)]
+            going += [(name, Array(rows[0]))] if rows[0] else []
+            rest += [(name, Array(rows[1]) if rows[0] else value)] if rows[1] or not rows[0] else []
+        return Object(tuple(going)), Object(tuple(rest)), pointed_to
 
     def _signs_on(self, part: Part, made: set[str]) -> bool:
         """Whether a step only opens, renews or closes the session of an account that is made for a while."""
@@ -117,7 +151,14 @@ class Unneeded:
             if part.subject in gone:
                 return part if part.step.kind is StepKind.DELETE and part.subject not in made else None
             updates = part.step.kind is StepKind.UPDATE
-            record = self._without(part.record, gone, frozenset(part.facts.key_fields) if updates else None)
+            parents = {relation.parent_key for relation in part.facts.relations.values()} if updates else set()
+
+            def stays(row: Tree) -> bool:
+                """A row that pointed to what was there, and is removed: it may stay without that."""
+                removed = isinstance(row, Object) and any((name, None) in row.members for name in parents)
+                return not (made if removed else gone).intersection(self._pointed_to(row))
+
+            record = self._without(part.record, gone, frozenset(part.facts.key_fields) if updates else None, stays)
             assert isinstance(record, Object)
             request = replace(part.step.request, body=JsonBody(record))
             return replace(part, record=record, step=replace(part.step, request=request))
@@ -125,8 +166,8 @@ class Unneeded:
             return None
         return part if part.captures or not gone & set(variables_of_step(part)) else None
 
-    def _without(self, tree: Tree, gone: set[str], keys: frozenset[str] | None) -> Tree:
-        """The value without the rows that point to one of these records, and without the fields that do.
+    def _without(self, tree: Tree, gone: set[str], keys: frozenset[str] | None, stays: Callable[[Tree], bool]) -> Tree:
+        """The value without the rows that do not stay, and without the fields that point to one of these records.
 
         Given the `keys` of a record, only those of its fields go; the others become null.
         """
@@ -134,9 +175,11 @@ class Unneeded:
             case Object(members=members):
                 found = [(key, isinstance(value, Var) and value.name in gone, value) for key, value in members]
                 kept = [each for each in found if not each[1] or (keys is not None and each[0] not in keys)]
-                return Object(tuple((k, None if is_gone else self._without(v, gone, keys)) for k, is_gone, v in kept))
+                return Object(
+                    tuple((k, None if is_gone else self._without(v, gone, keys, stays)) for k, is_gone, v in kept)
+                )
             case Array(items=items):
-                return Array(tuple(item for item in items if not gone & {*self._pointed_to(item)}))
+                return Array(tuple(filter(stays, items)))
         return tree
 
     def _pointed_to(self, row: Tree) -> Iterator[str]:

@@ -19,6 +19,7 @@ from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
     Capture,
     Journey,
+    JsonBody,
     Residue,
     ResidueKind,
     Step,
@@ -74,7 +75,7 @@ class _Upsert:
         accounts = OwnAccounts(self._catalog, self._variables)
         parts = accounts.told(part for step in self._journey.steps for part in writes.of(step))
         if not self._every_write:
-            unneeded = Unneeded(self._variables, self._recorded_key, accounts, self._catalog.id)
+            unneeded = Unneeded(self._variables, self._recorded_key, accounts, self._catalog.id, names)
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
@@ -290,6 +291,7 @@ class _Upsert:
         for row in given:
             is_later = is_written_later(row, after)
             keys = row.keys if is_later else self._sure_keys(row, child, write, later)
+            keys = keys if row.wanted is not None else tuple(map(self._of_what_is_there, keys))
             entries.append(_entry(keys, row.wanted, is_later=is_later))
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
         is_create = write.step.kind is StepKind.CREATE
@@ -318,6 +320,19 @@ class _Upsert:
             return row.keys[:-1]
         self._row_keys[row.own] = dict.fromkeys((*row.keys[:-1], *self._row_keys.get(row.own, ())))
         return (*row.keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
+
+    def _of_what_is_there(self, key: Match) -> Match:
+        """The key of a row that is removed: where a record that it points to is absent, no row has it.
+
+        As the one item of a list an id equals only itself; nothing at all would equal what points nowhere.
+        """
+        pairs = (
+            (field, value, self._variables.get(value.name) if isinstance(value, Var) else None) for field, value in key
+        )
+        return tuple(
+            (field, Array((Text((Var(var.name),)),)) if var and var.lookup and var.lookup.optional else value)
+            for field, value, var in pairs
+        )
 
     def _is_made(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> bool:
         """Whether a row is of a record that the journey makes, and the recording shows how that was made."""
@@ -354,6 +369,8 @@ class _Upsert:
         if is_session or step.kind is StepKind.READ:
             return step
         needed = tuple(capture for capture in step.captures if capture.variable in self._needed)
+        if not needed and (registration := self._registration(step, before)):
+            return registration
         secret = any(self._variables[capture.variable].secret for capture in needed)
         is_action = step.resource is not None and self._catalog.resources[step.resource].actions
         clears = is_action and step.request.method == "DELETE" and not needed
@@ -367,6 +384,31 @@ class _Upsert:
             reason, step = SENT_ONCE, replace(step, captures=needed, once=_noted_name(step, needed))
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
+
+    def _registration(self, step: Step, before: Iterable[Step]) -> Step | None:
+        """A call that makes an account, where an administrator is signed on who can look for it; its id is not told."""
+        called = self._catalog.resources.get(step.resource or "")
+        facts = self._catalog.resources.get(called.registers) if called else None
+        body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
+        if facts is None or not isinstance(body, Object) or step.request.method != "POST":
+            return None
+        session, admin = self._catalog.session, ""
+        for other in before:
+            path = path_text(other.request.target)
+            if other.kind is StepKind.LOGIN and path == session.admin_path:
+                admin = next((c.variable for c in other.captures if c.pointer[-1] in session.token_fields), "")
+            elif other.kind is StepKind.LOGOUT and admin in variables_of_step(other):
+                admin = ""
+        key = key_of(facts, body)
+        if not admin or not key:
+            return None
+        prefix = (session.token_prefix,) if session.token_prefix else ()
+        headers = (("Accept", Text(("application/json",))), (session.token_header, Text((*prefix, Var(admin)))))
+        sent = Object((("to", step.request.target), ("body", body)))
+        document = (("keys", Array((Object(key),))), ("record", Object(())), ("later", Array(())), ("rows", Object(())))
+        request = replace(step.request, target=Text((facts.path or "",)), headers=headers, body=None)
+        wanted = Wanted(Object((*document, ("sent", sent))), resource_path=facts.path or "")
+        return replace(step, kind=StepKind.CREATE, resource=facts.name, request=request, captures=(), wanted=wanted)
 
 
 def _entry(keys: Iterable[Match], row: Object | None, *, is_later: bool) -> Object:

@@ -256,6 +256,7 @@ class _Tasks:
             variables["df_query"] = self.encoder.text(query)
         record, with_query = "{{ df_base_url }}{{ df_path }}", "{{ df_query }}" * bool(query.parts)
         in_list = "{{ df_base_url }}{{ df_path | dirname }}"
+        listed = in_list if wanted.in_list else record
         own = record + "/{{ df_id | df_uri }}" * by_key
         named = self._journey.listed.get(wanted.resource_path)
         if named:  # only the list shows it
@@ -266,7 +267,9 @@ class _Tasks:
             title=step.title,
             name=self._name(step),
             method=step.request.method,
-            url=Template((in_list if wanted.in_list else record) + with_query),
+            url=Template(
+                "{{ df_base_url }}{{ df_wanted['sent']['to'] }}" if wanted.sent_elsewhere else listed + with_query
+            ),
             headers=requests.headers(step.request.headers, self.encoder),
             body={"body_format": "json", "body": Template("{{ df_wanted | df_whole(df_rows) }}")} if creates else {},
             notes=(*step.notes, *requests.header_notes(step.request.headers)),

@@ -28,7 +28,7 @@ _SCRIPT_WORDS = """
 main note die without_secrets usage check_environment fetch send curl_config quoted expect_success explain
 exact_answer capture find_record query matching is_digits is_integer is_number is_boolean is_string
 uri_text json_text base64_text csv_text xml_text is_xml body json content
-step status answer found wanted given_token within head wc
+step status answer found wanted given_token within head wc fetch_once asked pause
 argument name missing reply method target header text type value what path rows field fields hits line
 search ensure change remove tell wrote summary tear_down note_records note_creating note_answered noted is_secret
 document keys key query have related there makes

@@ -266,6 +266,7 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         dues=list(journey.dues),
         listed=journey.listed,
         creates_named=journey.creates_named,
+        registers=journey.registers,
         compares_whole=journey.compares_whole,
         secrets=_secrets(shop),
         to_undo=_envs(journey, shop.undo.needed),

@@ -99,7 +99,8 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
     if step.captures:
         after = shop.script("keep", captures=_captures(step, shop), row_of_answer=step.wanted is not None)
     if shop.journey.teardown and (step.makes or step.kind is StepKind.DELETE):
-        after += shop.script("note", makes=step.makes, base=base)
+        registers = step.wanted is not None and step.wanted.sent_elsewhere
+        after += shop.script("note", makes=step.makes, base=base, registers=registers)
     if step.once:
         after += shop.script("sent", once=step.once, base=base, captures=_captures(step, shop))
     if step.due:

@@ -117,7 +117,7 @@ class Comparison:
     def _is_volatile(self, path: str, facts: Resource | None) -> bool:
         """Whether the field is made anew by each server, or secret, or another record shown inside this one."""
         if facts is None:
-            return path.rpartition(".")[2] in self.catalog.usual_server_made or self.catalog.is_secret_name(path)
+            return path.rpartition(".")[2] in self.catalog.differs_elsewhere or self.catalog.is_secret_name(path)
         relation = facts.relations.get(path)
         if relation is not None and not relation.nested:
             return True

@@ -118,7 +118,8 @@ class _Planner:
             return
         if lookup.late:  # a step before it may make what it finds
             variable = replace(variable, lookup=replace(lookup, optional=True))
-        self._values[variable.name] = self._target.look_up(variable)
+        found = self._target.look_up(variable)
+        self._values[variable.name] = UNKNOWN if found is None and not lookup.optional and lookup.late else found
 
     def _sign_on_or_off(self, step: Step) -> None:
         """An account signs on once and off last: the password that a run changes in between is not changed here."""
@@ -199,6 +200,9 @@ class _Planner:
         if not self._upserts:
             state = _with_all(state)
         number, title = self._numbers[step.name], self._title(step)
+        if self._values.get(wanted.record) == UNKNOWN and wanted.record not in self._predicted and not wanted.keyed:
+            fields = self._fields(step, [(name, None, value) for name, value in reconcile.whole(state).items()])
+            return Planned(number, _KINDS[step.kind], title, tuple(fields))  # a call before it makes the record
         own, record = self._record(step, wanted)
         if step.kind is StepKind.DELETE:
             self._predicted[own] = None

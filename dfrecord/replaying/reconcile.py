@@ -12,7 +12,9 @@ from typing import Any
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()

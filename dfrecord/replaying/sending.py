@@ -50,10 +50,13 @@ class Sender:
         target: str = "",
         method: str = "",
         creating: tuple[str, dict[str, Any] | None] | None = None,
+        *,
+        answers_id: bool = True,
     ) -> Answered:
         """Send the step's request, or another one for it. Raises WorkFailed with the server's words.
 
-        `creating` is what was noted before: settled by an answer, unless a gateway gave it.
+        `creating` is what was noted before: settled by an answer, unless a gateway gave it. It stays where the answer
+        does not tell the id of what was made: a teardown looks for that.
         """
         target = target or filled_text(step.request.target, self.values)
         method = method or step.request.method
@@ -68,7 +71,7 @@ class Sender:
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
-        if creating and answered.status < 500:
+        if creating and answered.status < 500 and (answers_id or not answered.succeeded):
             self._settle(*creating, answered)
         if not answered.succeeded:
             words = refusal(answered.tree, answered.reason, self._names_of(step))

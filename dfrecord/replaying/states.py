@@ -56,13 +56,15 @@ class WantedStates:
         target = filled_text(step.request.target, self.sender.values)
         place = path or target.partition("?")[0]
         key = state["keys"][-1] if state["keys"] else None
-        wrapper = self.sender.journey.conventions.wrapper if key or wanted.in_list else ""
+        elsewhere = wanted.sent_elsewhere
+        wrapper = self.sender.journey.conventions.wrapper if (key or wanted.in_list) and not elsewhere else ""
+        target = state["sent"]["to"] if elsewhere else target
         target = target if not wanted.in_list else target.replace(place, place.rpartition("/")[0], 1)
         creating = (place, key) if self._has_no_secret(key) else None
         if creating:
             self.sender.created.note_creating(*creating)
         body = json_bytes({wrapper: [whole]} if wrapper else whole)
-        answered = self.sender.send(step, body, target, creating=creating)
+        answered = self.sender.send(step, body, target, creating=creating, answers_id=not elsewhere)
         self.sender.capture(step, member(answered.tree, wrapper, 0) if wrapper else answered.tree)
         self.made.add(wanted.record or path)
         return self._done(result, Outcome.CREATED, step, answered)

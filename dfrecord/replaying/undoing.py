@@ -266,7 +266,8 @@ def rows_taken_back(
     """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
 
     Removed is a row of which only nulls were sent: its parent's id, or one that died with its record. Added ones go
-    first, and changed ones follow backwards: a name that a row gets back is free by then.
+    first, and changed ones follow backwards: a name that a row gets back is free by then. The one row that has its
+    parent's id (a service's document) stays: the server removes none.
     """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
@@ -276,7 +277,7 @@ def rows_taken_back(
         before, row = old.get(sent.get(own)), there.get(sent.get(own))
         if sent.get(own) is None:
             new = taken(added, [sent])
-            gone += [{own: new[own], parent: None}] if new else []
+            gone += [{own: new[own], parent: None}] if new and own != parent else []
         elif row is None:
             if before and len(before) > 1 and all(sent[name] is None for name in sent if name != own):
                 anew.append({name: value for name, value in before.items() if name not in (own, parent)})

@@ -98,6 +98,7 @@ class Resource:
     matched_by_key: bool
     single: bool
     makes_records: bool
+    registers: str
     exact: bool
     key_copies: frozenset[str]
     listed: bool
@@ -451,6 +452,12 @@ class Catalog:
         return frozenset.intersection(*(fields | {"id"} for fields in audited))
 
     @cached_property
+    def differs_elsewhere(self) -> frozenset[str]:
+        """The fields of what the catalog does not tell in full, in which two servers differ: dates of files, say."""
+        of_services = (facts.server_made for facts in self.resources.values() if "{" in (facts.path or ""))
+        return self.usual_server_made.union(*of_services, *self._facts.ids_in_calls.values())
+
+    @cached_property
     def vocabulary(self) -> str:
         """Every word of the knowledge, in lower case: what a secret cannot be told apart from."""
         return msgspec.json.encode(self._facts).decode().lower()
@@ -500,6 +507,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         matched_by_key=facts.matched_by_key,
         single=facts.single,
         makes_records=facts.makes_records,
+        registers=facts.registers,
         exact=facts.exact,
         key_copies=frozenset(facts.key_copies),
         listed=facts.listed,

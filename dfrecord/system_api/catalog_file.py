@@ -63,7 +63,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `merged`: objects of which an update sets only the members it holds. `matched_by_key`: a nested row without its id
     is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
-    make records that it does not name. `references_by_name`: field to the resource whose natural key it holds;
+    make records that it does not name; `registers`: a POST makes one record of that resource, with the fields of its
+    body, and does not answer its id. `references_by_name`: field to the resource whose natural key it holds;
     `event_names`: fields that begin with the name of a service, up to a dot. `named_members`: objects whose members are
     named by natural keys of a resource. `exact`: the path itself, nothing below.
     `key_copies`: fields that people give the same value as the natural key. `listed`: records that are named by their
@@ -99,6 +100,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     matched_by_key: bool = False
     single: bool = False
     makes_records: bool = False
+    registers: str = ""
     event_names: list[str] = []
     named_members: dict[str, str] = {}
     exact: bool = False

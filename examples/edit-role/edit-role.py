@@ -232,19 +232,38 @@ class DreamFactory:
             )
             return response, content_of(response)
 
-        until = time.monotonic() + 300  # seconds for the whole answer
-        try:
-            response, content = within(lambda: until - time.monotonic(), exchange)
-        except (requests.RequestException, OutOfBounds) as error:
-            reason = reason_of(error)
-            raise StepFailed(
-                f"{title}: no answer from {self.base_url}: {reason}"
-            ) from error
+        response, content = self._answered(title, exchange)
         reason = response.reason
         if response.is_redirect:
             location = readable(response.headers["Location"])
             reason = f"redirected to {location}, which is not followed"
         return response.status_code, content.decode("utf-8-sig", "replace"), reason
+
+    def _answered(
+        self, title: str, exchange: Callable[[], tuple[requests.Response, bytes]]
+    ) -> tuple[requests.Response, bytes]:
+        """An answer and its content. A server that is too busy to take the request (429) is asked again when it says."""
+        for pause in (1, 2, 4, None):
+            until = time.monotonic() + 300  # seconds for the whole answer
+            try:
+                response, content = within(lambda end=until: end - time.monotonic(), exchange)  # type: ignore[misc]
+            except (requests.RequestException, OutOfBounds) as error:
+                reason = reason_of(error)
+                raise StepFailed(
+                    f"{title}: no answer from {self.base_url}: {reason}"
+                ) from error
+            asked = response.headers.get("Retry-After", "")
+            seconds = int(asked) if re.fullmatch("[0-9]{1,9}", asked) else pause
+            if (
+                response.status_code != 429
+                or pause is None
+                or seconds is None
+                or seconds > 300
+            ):
+                break
+            self._say(f"  the instance is busy (429): asking again in {seconds} s")
+            time.sleep(seconds)
+        return response, content
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
@@ -273,6 +292,8 @@ class DreamFactory:
             return self._planned_row(path, match, rows, pick)
         self._say(f"- {title}")
         found = self._search(title, resource, path, match, rows, pick, headers)
+        if not found and self.planning and any(self.planned.values()):
+            return Unknown("(new)")  # a call before it may make the record
         if not found:
             wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
@@ -892,7 +913,7 @@ PLAN_SIGNS = {
 class Unknown(str):
     """A value that the server makes, in a plan: it stands for any part of an answer."""
 
-    mark = quote("(new ")
+    mark = quote("(new")
 
     def __getitem__(self, key: Any) -> Unknown:
         return self
@@ -906,7 +927,9 @@ class New(dict[str, Any]):
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()

@@ -151,7 +151,19 @@ is_string() { true; }
 # fetch without_body|with_json|with_body METHOD TARGET [HEADER]...: sends a request, sets status and answer.
 # The body is the text of the variable json, or what the function body writes. It reaches curl through standard input,
 # URL and headers through a file descriptor: what stands in a process's arguments, everybody on the machine can read.
+# A server that is too busy to take the request (429) is asked again when it says.
 fetch() {
+  local pause asked
+  for pause in 1 2 4 ''; do
+    fetch_once "$@"
+    if [[ $asked =~ ^[0-9]{1,9}$ ]]; then asked=$((10#$asked)); else asked=$pause; fi
+    if [ "$status" != 429 ] || [ -z "$pause" ] || [ "$asked" -gt 300 ]; then return; fi
+    printf '%s\n' "  the instance is busy (429): asking again in $asked s" >&2
+    sleep "$asked"
+  done
+}
+
+fetch_once() {
   local content=$1 reply
   shift
   case $* in
@@ -164,6 +176,8 @@ fetch() {
     esac || die 1 "failed: $step: no answer from $DF_BASE_URL" 2>&3
   } 3>&2 2>/dev/null
   status=${reply##*$'\n'}
+  reply=${reply%$'\n'*}
+  asked=${reply##*$'\n'}
   answer=${reply%$'\n'*}
 }
 
@@ -185,7 +199,7 @@ curl_config() {
   local method=$1 target=$2 header
   shift 2
   printf '%s\n' silent show-error globoff path-as-is compressed 'connect-timeout = 30' 'max-time = 300'
-  printf '%s\n' 'write-out = "\n%{http_code}"' 'proto = "=http,https"'
+  printf '%s\n' 'write-out = "\n%header{retry-after}\n%{http_code}"' 'proto = "=http,https"'
   printf 'url = "%s"\n' "$(quoted "$DF_BASE_URL$target")"
   if [ "$method" = HEAD ]; then echo head; else printf 'request = "%s"\n' "$(quoted "$method")"; fi
   for header in Accept: Accept-Encoding: Content-Type: Expect: "$@"; do

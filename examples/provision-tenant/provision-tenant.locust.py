@@ -684,7 +684,9 @@ class DreamFactory:
         if (
             self.creating
             and status < 500
-            and not (succeeded and "deleted" in self.creating)
+            and not (
+                succeeded and target.partition("?")[0] != self.creating.get("settled")
+            )
         ):
             self._note(**self.creating)
         self.creating = {}
@@ -861,7 +863,9 @@ def upper(text: str) -> str:
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()

@@ -340,19 +340,38 @@ class DreamFactory:
             )
             return response, content_of(response)
 
-        until = time.monotonic() + 300  # seconds for the whole answer
-        try:
-            response, content = within(lambda: until - time.monotonic(), exchange)
-        except (requests.RequestException, OutOfBounds) as error:
-            reason = reason_of(error)
-            raise StepFailed(
-                f"{title}: no answer from {self.base_url}: {reason}"
-            ) from error
+        response, content = self._answered(title, exchange)
         reason = response.reason
         if response.is_redirect:
             location = readable(response.headers["Location"])
             reason = f"redirected to {location}, which is not followed"
         return response.status_code, content.decode("utf-8-sig", "replace"), reason
+
+    def _answered(
+        self, title: str, exchange: Callable[[], tuple[requests.Response, bytes]]
+    ) -> tuple[requests.Response, bytes]:
+        """An answer and its content. A server that is too busy to take the request (429) is asked again when it says."""
+        for pause in (1, 2, 4, None):
+            until = time.monotonic() + 300  # seconds for the whole answer
+            try:
+                response, content = within(lambda end=until: end - time.monotonic(), exchange)  # type: ignore[misc]
+            except (requests.RequestException, OutOfBounds) as error:
+                reason = reason_of(error)
+                raise StepFailed(
+                    f"{title}: no answer from {self.base_url}: {reason}"
+                ) from error
+            asked = response.headers.get("Retry-After", "")
+            seconds = int(asked) if re.fullmatch("[0-9]{1,9}", asked) else pause
+            if (
+                response.status_code != 429
+                or pause is None
+                or seconds is None
+                or seconds > 300
+            ):
+                break
+            self._say(f"  the instance is busy (429): asking again in {seconds} s")
+            time.sleep(seconds)
+        return response, content
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Tell the person who runs this."""
@@ -662,6 +681,15 @@ class DreamFactory:
         have = self._read(title, path + related, headers)
         if have is None:
             if self.planning:
+                if (
+                    Unknown.mark in path and path not in self.predicted
+                ):  # a call before it makes the record
+                    self._plan(
+                        title,
+                        "change",
+                        [(name, None, value) for name, value in whole(wanted).items()],
+                    )
+                    return New()
                 self._plan(
                     title, "refused", why="it is not there, and a run stops here"
                 )
@@ -992,7 +1020,9 @@ class DreamFactory:
         if (
             self.creating
             and status < 500
-            and not (succeeded and "deleted" in self.creating)
+            and not (
+                succeeded and target.partition("?")[0] != self.creating.get("settled")
+            )
         ):
             self._note(**self.creating)
         self.creating = {}
@@ -1261,7 +1291,7 @@ PLAN_SIGNS = {
 class Unknown(str):
     """A value that the server makes, in a plan: it stands for any part of an answer."""
 
-    mark = quote("(new ")
+    mark = quote("(new")
 
     def __getitem__(self, key: Any) -> Unknown:
         return self
@@ -1284,7 +1314,9 @@ def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()
@@ -1848,7 +1880,8 @@ def rows_taken_back(
     """The same for nested rows: added ones go, changed ones get their old values, removed ones are made anew.
 
     Removed is a row of which only nulls were sent: its parent's id, or one that died with its record. Added ones go
-    first, and changed ones follow backwards: a name that a row gets back is free by then.
+    first, and changed ones follow backwards: a name that a row gets back is free by then. The one row that has its
+    parent's id (a service's document) stays: the server removes none.
     """
     old = {row[own]: row for row in was}
     there = {row[own]: row for row in have}
@@ -1858,7 +1891,7 @@ def rows_taken_back(
         before, row = old.get(sent.get(own)), there.get(sent.get(own))
         if sent.get(own) is None:
             new = taken(added, [sent])
-            gone += [{own: new[own], parent: None}] if new else []
+            gone += [{own: new[own], parent: None}] if new and own != parent else []
         elif row is None:
             if (
                 before

@@ -465,7 +465,7 @@ def change(wanted: dict[str, Any], have: dict[str, Any] | None) -> dict[str, Any
 def record(wanted: dict[str, Any], rows: list[str]) -> dict[str, Any]:
     """The body that creates a record, with its nested rows: in a list, unless the path names the record."""
     new = whole(apart(wanted))
-    return {rows[0]: [new]} if rows and (wanted["keys"] or wanted.get("in_list")) else new
+    return {rows[0]: [new]} if rows and "sent" not in wanted and (wanted["keys"] or wanted.get("in_list")) else new
 
 
 def apart(value: Any) -> Any:
@@ -567,7 +567,9 @@ def form_of(part: str) -> str:
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:
-    """The record to create, with its nested rows."""
+    """The record to create, with its nested rows; or what else is sent to make it."""
+    if "sent" in wanted:
+        return dict(wanted["sent"]["body"])
     rows = {
         relation: [entry["row"] for entry in given["rows"] if entry["row"] is not None]
         for relation, given in wanted["rows"].items()
