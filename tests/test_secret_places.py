@@ -381,7 +381,9 @@ ORDINARY = [
     script("login({password: this.password12, token: token_123456});\nt('password', 'label_1234567');"),
     script("curl -u $USER12345:$PASSWORD -p 12345678 https://h/x12345678\nmkdir -p mysql-12345678"),
     script("auth = (user1, password1)\nlocation = /api/v2?auth=basic&x=('a12345678', 'b12345678')"),
-    service({"key_column": "customer_key_2", "primary_key": "id_2026", "sort_key": "a1234567", "public_key": "AAAAB3Nz1"}),
+    service(
+        {"key_column": "customer_key_2", "primary_key": "id_2026", "sort_key": "a1234567", "public_key": "AAAAB3Nz1"}
+    ),
     service({"api_key_label": "Key of ACME 2026", "private_network": "10.0.0.0/8", "token_scope": "a1234567"}),
     exchange("system/role#/roles/12345678?page=12345678"),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
