@@ -526,3 +526,26 @@ def test_replay_names_the_record_of_a_batch_that_failed(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == 1
         assert "record 2 (taken): SQLSTATE[23000]" in done.stderr
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_service_of_another_type_gets_all_of_the_configuration(way: str, tmp_path: Path) -> None:
+    """Of another type the server shows other members, and what it does not show is not compared."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        session.create("service", {**SERVICE, "name": "store", "type": "local_file", "config": {"container": "x"}})
+        web = {**SERVICE, "name": "store", "type": "rws", "config": {"base_url": "http://x.example"}}
+        RecordedSession(target).create("service", web)
+        before = target.state()
+        script = runner(way, session, tmp_path)
+        script.run(target)
+        store = portable(target.state())["service"]["store"]
+        assert (store["type"], store["config"]["container"]) == ("local_file", "x")
+        target.reset_log()
+        script.run(target)
+        assert target.writes == []
+        if way in WAYS_TO_UNDO:
+            script.run(target, teardown=True)
+            undone = portable(target.state())["service"]["store"]
+            there = portable(before)["service"]["store"]
+            assert (undone["type"], undone["config"]["base_url"]) == (there["type"], there["config"]["base_url"])

@@ -203,6 +203,7 @@ class Wanted:
          "sent": {"to": "/api/…", "body": {…}},    created by this call instead, which does not answer the id
          "whole":   ["value"],                     fields with free JSON, which is compared as a whole
          "needs":   ["description"],               sent along with a change while the server has no value there
+         "shaped":  {"config": "type"},            sent whole when that other field changes
          "secrets": ["password"],                  not to be compared: sent along with another change
          "undo":    {"hidden": ["config.key"],     with a teardown: what is not noted of a change, the fields that the
                      "merged": ["config"],         server merges member by member, those that are not noted where their

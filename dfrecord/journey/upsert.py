@@ -210,6 +210,8 @@ class _Upsert:
             members.append(("whole", Array(facts.whole)))
         if facts.needed_in_updates:
             members.append(("needs", Array(facts.needed_in_updates)))
+        if facts.shaped_by:
+            members.append(("shaped", Object(tuple(facts.shaped_by.items()))))
         if secrets := [] if is_create else self._secrets(write, plain):
             members.append(("secrets", Array(tuple(secrets))))
         document = Object(tuple(members))

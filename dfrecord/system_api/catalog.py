@@ -95,6 +95,7 @@ class Resource:
     event_names: frozenset[str]
     named_members: Mapping[str, str]
     merged: frozenset[str]
+    shaped_by: Mapping[str, str]
     matched_by_key: bool
     single: bool
     makes_records: bool
@@ -504,6 +505,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         event_names=frozenset(facts.event_names),
         named_members=facts.named_members,
         merged=frozenset(facts.merged),
+        shaped_by=facts.shaped_by,
         matched_by_key=facts.matched_by_key,
         single=facts.single,
         makes_records=facts.makes_records,

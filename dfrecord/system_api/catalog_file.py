@@ -61,7 +61,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `own_account`: about the account that is signed on. `shows`: the resource whose records the answers show, when it is
     another one.
 
-    `merged`: objects of which an update sets only the members it holds. `matched_by_key`: a nested row without its id
+    `merged`: objects of which an update sets only the members it holds. `shaped_by`: such an object to the field that
+    decides which members it has. `matched_by_key`: a nested row without its id
     is found by its key; others are made anew. `single`: there is one record, without an id. `makes_records`: a call may
     make records that it does not name; `registers`: a POST makes one record of that resource, with the fields of its
     body, and does not answer its id. `references_by_name`: field to the resource whose natural key it holds;
@@ -97,6 +98,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     own_account: bool = False
     shows: str = ""
     merged: list[str] = []
+    shaped_by: dict[str, str] = {}
     matched_by_key: bool = False
     single: bool = False
     makes_records: bool = False
