@@ -954,6 +954,12 @@ def changes(
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
+    shaped = wanted.get("shaped", {}).items()
+    changed |= {
+        field: wanted["record"][field]
+        for field, by in shaped
+        if by in changed and field in wanted["record"]
+    }
     if changed:
         changed |= {
             field: ""

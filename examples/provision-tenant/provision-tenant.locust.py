@@ -127,6 +127,7 @@ def provision_tenant(
             "later": [],
             "rows": {},
             "needs": ["description"],
+            "shaped": {"config": "type"},
         },
         makes="/api/v2/system/service",
     )
@@ -890,6 +891,12 @@ def changes(
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
+    shaped = wanted.get("shaped", {}).items()
+    changed |= {
+        field: wanted["record"][field]
+        for field, by in shaped
+        if by in changed and field in wanted["record"]
+    }
     if changed:
         changed |= {
             field: ""

@@ -64,6 +64,7 @@ create_service() {
       "later": [],
       "rows": {},
       "needs": ["description"],
+      "shaped": {"config": "type"},
       "undo": {"hidden": [], "merged": ["config"], "foreign": {}}
     }')
   ensure POST '/api/v2/system/service' \
@@ -744,6 +745,8 @@ change() {
     | if . != {} or $fresh then
         reduce ($wanted.secrets // [] | .[] | select(unseen($have))) as $field (.; .[$field] = $wanted.record[$field])
       else . end
+    | reduce ($wanted.shaped // {} | to_entries[] | select(.key | in($wanted.record))) as $field (.;
+        if has($field.value) then .[$field.key] = $wanted.record[$field.key] else . end)
     | if . != {} then
         reduce ($wanted.needs // [] | .[]) as $field (.; if has($field) or $have[$field] != null then . else .[$field] = "" end)
       else . end')

@@ -592,6 +592,8 @@ def changes(wanted: dict[str, Any], have: dict[str, Any], *, fresh: bool = False
             changed[relation] = rows
     if changed or fresh:
         changed |= {field: wanted["record"][field] for field in unseen(wanted, have)}
+    shaped = wanted.get("shaped", {}).items()
+    changed |= {field: wanted["record"][field] for field, by in shaped if by in changed and field in wanted["record"]}
     if changed:
         changed |= {field: "" for field in wanted.get("needs", []) if field not in changed and have.get(field) is None}
     return changed
