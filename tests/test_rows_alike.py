@@ -315,3 +315,19 @@ def test_a_row_that_another_write_wants_is_not_taken_for_the_only_one(format: st
         s.call("PATCH", f"system/role/{role}", {"role_service_access_by_role_id": added})
         assert went(s, format, True, target, tmp_path) == ""
         assert tenants_of(target)["changed"] == ["b", "c"]
+
+
+@pytest.mark.parametrize("format", UPSERTS)
+def test_a_row_that_is_added_is_not_taken_for_the_one_that_is_changed_then(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        row = {**ROW, "service_id": services["db"]}
+        made = [{**row, "filters": tenant("a")}]
+        [role] = s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": made})
+        s.call("GET", f"system/role/{role}?related=role_service_access_by_role_id")
+        added = [{**row, "filters": tenant("b")}]
+        s.call("PATCH", f"system/role/{role}", {"role_service_access_by_role_id": added})
+        patched(s, role, {"filters": tenant("c")}, whole=False)
+        assert went(s, format, True, target, tmp_path) == ""
+        assert tenants_of(target)["changed"] == tenants_of(recorded)["changed"] == ["b", "c"]

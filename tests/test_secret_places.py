@@ -183,6 +183,19 @@ PLACES: dict[str, Exchange] = {
     ),
     "trace of a directory": refused(f"#1 x.php: ldap_bind(Resource id #5, 'cn=admin,dc=x', '{SECRET}...')"),
     "words beside a status": exchange(response=Response(400, reason=f"password {SECRET} is wrong")),
+    "thin": service({"dsn": f"jdbc:oracle:thin:scott/{SECRET}@//h:1521/x"}),
+    "constant of PHP": script(f"define('DB_PASSWORD', '{SECRET}');"),
+    "environment of Python": script(f"os.environ['SECRET_KEY'] = '{SECRET}'"),
+    "login of Python": script(f"requests.get(url, auth=('u', '{SECRET}'))"),
+    "login of curl": script(f"curl -s -u admin:{SECRET} https://h/x"),
+    "login of mysql": script(f"mysqldump -uroot -p{SECRET} shop"),
+    "environment of a command": script(f"cd /tmp\nPGPASSWORD={SECRET} psql -h x"),
+    "function of SQL": refused(f"SET PASSWORD FOR 'x' = PASSWORD('{SECRET}')"),
+    "element in a text": script(f"<config><password>{SECRET}</password></config>"),
+    "YAML in one line": exchange("system/user", f"resource:\n- {{name: a, password: {SECRET}}}\n", "application/yaml"),
+    "percent-encoded twice": exchange("system/role?x=" + quote(quote(f"password={SECRET}&a=1"))),
+    "short for password": exchange(body=json.dumps({"name": "r", "description": f"user u, pw {SECRET}"})),
+    "code of a link": exchange(f"system/admin/password?reset_code={SECRET}&a=1"),
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 
@@ -196,6 +209,9 @@ BY_FORM = {
     "Google": "AIza" + "Sy0123456789abcdefghijklmnopqrstuvw",
     "Databricks": "dapi0123456789abcdef0123456789abcdef",
     "model": "sk-ant-api03-" + "0123456789abcdefghij",
+    "Telegram": "123456789:AA" + "F0123456789abcdefghij-abcdefghijkl",
+    "Discord": "https://discord.com/api/webhooks/123456/" + "abcdefghij0123456789abcdefghij",
+    "Teams": "https://x.webhook.office.com/webhookb2/" + "abcdefgh-0123@0123/IncomingWebhook/abcdef012345",
     "Stripe": "sk_live_0123456789abcdefghij",
 }
 
@@ -295,6 +311,8 @@ def test_no_script_holds_them(format: str, upsert: bool, raw: Path) -> None:
 
 
 LONGER: dict[str, Exchange] = {  # what is found is more than the secret
+    "ODBC in braces": service({"dsn": f"odbc:Driver={{SQL Server}};Server=x;PWD={{{SECRET};x}};Database=d"}),
+    "PKCS12": service({"pkcs12": f"MIIJ{SECRET}AgED"}),
     "password with an at sign": service({"dsn": f"mongodb://u:p@{SECRET}@h:27017/db"}),
     "password with a slash": service({"dsn": f"postgres://u:ab/{SECRET}@h:5432/db"}),
     "webhook": service({"url": f"https://hooks.slack.com/services/T00000000/B00000000/{SECRET}"}),
@@ -359,6 +377,14 @@ ORDINARY = [
     script("password = password1234\ntoken = token1234\nprint(password, token)\n"),
     script("call('abc12345:x', 'y12345678', 'z12345678')"),
     exchange(sent=(("X-Cache-Key", "roles"), ("X-Acme-Key-Id", "k7Qp2Zr9k7Qp2Zr9"))),
+    service({"dsn": "odbc:Driver={SQL Server};PWD={db_password2};Server=x", "table": "thin:client/x12345678"}),
+    script("login({password: this.password12, token: token_123456});\nt('password', 'label_1234567');"),
+    script("curl -u $USER12345:$PASSWORD -p 12345678 https://h/x12345678\nmkdir -p mysql-12345678"),
+    script("auth = (user1, password1)\nlocation = /api/v2?auth=basic&x=('a12345678', 'b12345678')"),
+    service(
+        {"key_column": "customer_key_2", "primary_key": "id_2026", "sort_key": "a1234567", "public_key": "AAAAB3Nz1"}
+    ),
+    service({"api_key_label": "Key of ACME 2026", "private_network": "10.0.0.0/8", "token_scope": "a1234567"}),
     exchange("system/role#/roles/12345678?page=12345678"),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
 ]
@@ -415,6 +441,11 @@ def test_a_known_secret_is_found_however_it_is_written(writing: str, secret: str
     assert "DFSECRET" in inside or base64.b64encode(b"DFSECRET_").decode() in inside
 
 
-def test_the_words_beside_a_status_hold_none() -> None:
+def test_the_words_beside_a_status_hold_none(tmp_path: Path) -> None:
     told = exchange("user/session", json.dumps({"password": SECRET}), response=Response(400, reason=f"no {SECRET}"))
     assert SECRET.encode() not in written(told)
+    body = json.dumps({"resource": [{"name": "r"}]})
+    said = Response(201, reason=f"token={SECRET}", body=Body.recorded(b'{"resource":[{"id":7}]}'))
+    raw = tmp_path / "raw.har"
+    raw.write_bytes(b"".join(har_chunks([exchange(body=body, response=said)])))
+    assert SECRET.encode() not in api.render(api.plan(api.read(raw)), "curl")[0].content

@@ -406,7 +406,7 @@ class _Build:
         except ValueError:
             tree = None
         text = json_text(tree) if tree is not None else text
-        return Answer(response.status, response.reason, media_type, text, tree)
+        return Answer(response.status, self.secrets.redact_text(response.reason), media_type, text, tree)
 
     # ---------------------------------------------------------------- what it means
 

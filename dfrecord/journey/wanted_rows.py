@@ -25,13 +25,14 @@ class Row:
     """One row as it shall be, None when it shall not be there.
 
     `new` are the keys that it has after a run, `old` those before it, each time those that say more first. `own` is the
-    variable of its id, empty when it has none.
+    variable of its id, empty when it has none. `apart` is what told it from others of its key, as far as that is known.
     """
 
     new: tuple[Match, ...]
     old: tuple[Match, ...]
     wanted: Object | None
     own: str = ""
+    apart: Match = ()
 
     @property
     def keys(self) -> tuple[Match, ...]:
@@ -62,7 +63,7 @@ def is_written_later(row: Row, later: Iterable[Row]) -> bool:
     """Whether one of the later rows is the same one."""
     return any(
         (row.own and row.own == other.own)
-        or _holds(row.keys[0], other.keys[-1])
+        or (_holds(row.keys[0], other.keys[-1]) and not _denies(row.keys[0], other.apart))
         or (row.wanted is None and _holds(other.keys[-1], row.keys[0]))
         for other in later
     )
@@ -99,6 +100,8 @@ def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[st
     older: tuple[Match, ...] = (*before.newer, before.match) if before else ((("id", own),),) if name else ()
     members = tuple(member for member in row.members if member[0] != child.id_field)
     names = [field for field, _ in members]
+    is_known = before and {field for field, _ in before.match}.issuperset(child.changed_in_place)
+    apart = tuple(pair for pair in older[0] if pair[0] in child.told_apart_by) if is_known else ()
     key = _key(row, relation, child)
     if relation.parent_key in names and row.get(relation.parent_key) is None:
         return Row((), older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
@@ -106,7 +109,7 @@ def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[st
         return Row((), older[:1], Object(members), name)  # its id is given
     if not before:
         return Row((_with(key, key, row, child),), (), Object(members), name)
-    return Row(tuple(_with(each, key, row, child) for each in older), older, Object(members), name)
+    return Row(tuple(_with(each, key, row, child) for each in older), older, Object(members), name, apart)
 
 
 def _with(known: Match, key: Match, row: Object, child: Resource) -> Match:
@@ -132,6 +135,12 @@ def _holds(key: Match, other: Match) -> bool:
     return all(field in values and is_equal(values[field], value) for field, value in other)
 
 
+def _denies(key: Match, other: Match) -> bool:
+    """Whether a row with the one key has another value in a field of the other."""
+    values = dict(key)
+    return any(field in values and not is_equal(values[field], value) for field, value in other)
+
+
 def _in_place(rows: list[Row]) -> list[Row]:
     """A row that takes the key of one that is removed is that one, changed; what it was before is removed instead."""
     result = list(rows)
@@ -141,9 +150,9 @@ def _in_place(rows: list[Row]) -> list[Row]:
             continue
         while gone.keys and (heir := _heir(result, gone, heirs)) is not None:
             heirs.add(heir)
-            leaves = result[heir].old
-            result[heir] = replace(result[heir], old=gone.old)
-            gone = replace(gone, old=leaves)
+            leaves = result[heir]
+            result[heir] = replace(leaves, old=gone.old, apart=gone.apart)
+            gone = replace(gone, old=leaves.old, apart=leaves.apart)
         result[place] = gone
     return [row for row in result if row.keys]
 

@@ -338,7 +338,8 @@ class Catalog:
         rules = self._facts.secret_words
         if words[-1] in rules.last or "_".join(words[-2:]) in rules.last:
             return True
-        if ".config." not in f".{field_path}" or words[-1] in rules.harmless_endings:
+        endings = {words[-1], "_".join(words[-2:])}
+        if ".config." not in f".{field_path}" or not endings.isdisjoint(rules.harmless_endings):
             return False
         return words[-1] in rules.last_in_config or not set(words).isdisjoint(rules.in_config)
 

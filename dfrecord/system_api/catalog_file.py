@@ -149,8 +149,8 @@ class QueryFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class SecretWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A field is secret when its last word, or last two, is one of `last`; inside `config` any of `in_config` will do,
-    unless the last word is one of `harmless_endings`, and one of `last_in_config` at the end, unless the value is one
-    of `harmless_values`."""
+    unless the last word, or last two, is one of `harmless_endings`, and one of `last_in_config` at the end, unless the
+    value is one of `harmless_values`."""
 
     last: list[str] = []
     in_config: list[str] = []
