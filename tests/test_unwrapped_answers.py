@@ -1,4 +1,4 @@
-"""An instance that wraps no lists (`DF_ALWAYS_WRAP_RESOURCES=false`, system-api.md section 4.1), nor those of a write."""
+"""An instance that wraps no lists (`DF_ALWAYS_WRAP_RESOURCES=false`, system-api.md 4.1), also those of a write."""
 
 from __future__ import annotations
 
