@@ -24,7 +24,7 @@ def unwrap(df: DreamFactoryDouble) -> None:
             return Answer(answer.status, answer.body["resource"]), verb
         return answer, verb
 
-    df.answer = bare  # type: ignore[method-assign]
+    df.answer = bare  # type: ignore[method-assign, assignment]
 
 
 def given(df: DreamFactoryDouble) -> dict[str, str]:
