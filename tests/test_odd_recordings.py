@@ -147,3 +147,20 @@ def test_reads_from_the_cache_and_dates_of_files_are_no_differences(tmp_path: Pa
         given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
         replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
         assert replayed.ok, replayed.results
+
+
+def test_an_id_that_the_recorded_server_used_again_is_no_difference(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        for name in ("first", "second"):
+            [role] = session.create("role", {"name": name, "is_active": True})
+            session.call("DELETE", f"system/role/{role}")
+            recorded.store.last_ids["role"] -= 1
+        [again] = session.create("role", {"name": "third", "is_active": True})
+        assert again == role
+        session.create("app", {"name": "app", "type": "0", "role_id": again, "is_active": True})
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)))
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+        assert portable(target.state()) == portable(recorded.state())

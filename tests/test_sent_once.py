@@ -128,6 +128,28 @@ def test_a_delete_of_what_no_record_tells_does_not_wait_for_changes(way: str, tm
         assert calls(target) == []
 
 
+@pytest.mark.parametrize("way", NOTING)
+def test_what_is_to_be_deleted_and_is_gone_is_already_absent(way: str, tmp_path: Path) -> None:
+    """By DELETE, and as the console's file manager does it; what is refused otherwise stops the run."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        for name in ("a", "b"):
+            session.upload(f"files/{name}.txt", "text/plain", b"x")
+        session.exchanges = session.exchanges[:1]
+        session.call("DELETE", "files/a.txt")
+        session.call("POST", "files/b.txt?method=DELETE")
+        session.create("role", {"name": "after", "is_active": True})
+        script = runner(way, session, tmp_path, "--filter", "api/v2")
+        deletes = [("DELETE", "/api/v2/files/a.txt"), ("POST", "/api/v2/files/b.txt")]
+        with refused(target, deletes[0]):
+            script.run(target, DF_YES="1", code=2 if way == "ansible" else 1)
+        assert calls(target) == deletes[:1]
+        script.run(target, DF_YES="1")
+        assert calls(target) == [*deletes, ("POST", "/api/v2/system/role")]
+        script.run(target, DF_YES="1")
+        assert calls(target) == []
+
+
 def changing_between_clears(s: RecordedSession) -> None:
     s.create("role", {"name": "first", "is_active": True})
     s.call("DELETE", "system/cache/files")

@@ -266,7 +266,8 @@ class Step:
     `heading` is the title with the parameters in it. `wanted` makes the step repeatable; without it, a step of an
     upsert that is `only_after_changes` is sent when the run has changed something before it, or when an earlier one
     had and noted under the name `due` that it did not come so far; and one with `once` unless an earlier run noted
-    under that name that it was sent. `makes` is the path below which a create's records stand, for the teardown.
+    under that name that it was sent; of those, one that `may_be_gone` deletes something, and finds it gone already when
+    the server answers 404. `makes` is the path below which a create's records stand, for the teardown.
     `not_kept` are the fields of what it creates (each with the record's place in the batch) that the recording shows
     with another value afterwards. `named_by` are the fields that name the records it creates on every instance.
     """
@@ -286,6 +287,7 @@ class Step:
     only_after_changes: bool = False
     due: str = ""
     once: str = ""
+    may_be_gone: bool = False
     makes: str = ""
     not_kept: tuple[tuple[int, str], ...] = ()
     named_by: tuple[str, ...] = ()
@@ -389,6 +391,11 @@ class Journey:
     def sends_once(self) -> bool:
         """Whether a step is left out that an earlier run noted as sent."""
         return any(step.once for step in self.steps)
+
+    @cached_property
+    def deletes_once(self) -> bool:
+        """Whether one of these deletes something that may be gone already."""
+        return any(step.may_be_gone for step in self.steps)
 
     @cached_property
     def keeps_answers(self) -> bool:

@@ -35,7 +35,7 @@ from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.unneeded import Unneeded
 from dfrecord.journey.wanted_rows import Match, Row, completed, is_same, is_written_later, staying, wanted_rows
-from dfrecord.journey.writes import Write, Writes, key_of, path_text
+from dfrecord.journey.writes import Write, Writes, key_of, path_text, target_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Number, Object, Text, Tree, Var
@@ -381,9 +381,17 @@ class _Upsert:
             reason = SENT_AFTER_CHANGES
             step = replace(step, captures=(), only_after_changes=True, due=_noted_name(step))
         else:
-            reason, step = SENT_ONCE, replace(step, captures=needed, once=_noted_name(step, needed))
+            reason, gone = SENT_ONCE, self._deletes(step) and not needed
+            step = replace(step, captures=needed, once=_noted_name(step, needed), may_be_gone=gone)
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
+
+    def _deletes(self, step: Step) -> bool:
+        """Whether a call deletes something; the console's file manager says so in a header of a POST."""
+        headers = {name.lower(): value.literal or "" for name, value in step.request.headers}
+        query = target_text(step.request.target).partition("?")[2]
+        tunnelled = self._catalog.method_override(headers, query) if step.request.method == "POST" else None
+        return "DELETE" in (step.request.method, tunnelled)
 
     def _registration(self, step: Step, before: Iterable[Step]) -> Step | None:
         """A call that makes an account, where an administrator is signed on who can look for it; its id is not told."""

@@ -44,10 +44,14 @@ class Write:
         return self.step.name if unnamed else self.id or unquote(path_text(self.step.request.target))
 
 
+def target_text(target: Text) -> str:
+    """A target with its variables by name."""
+    return "".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in target.parts)
+
+
 def path_text(target: Text) -> str:
     """A target's path, variables by name: two requests with the same one are about the same record."""
-    text = "".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in target.parts)
-    return text.partition("?")[0]
+    return target_text(target).partition("?")[0]
 
 
 def key_of(facts: Resource, record: Object) -> tuple[tuple[str, Tree], ...]:

@@ -36,10 +36,17 @@ def recordings_in(source: str) -> Iterator[str | BinaryIO]:
             yield source
     elif path.is_file() and zipfile.is_zipfile(path):
         yield from _in_zip(path) or [source]
-    elif path.is_file() and tarfile.is_tarfile(path):
+    elif path.is_file() and _is_tar(path):
         yield from _in_tar(path)
     else:
         yield source
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except OSError as error:
+        raise UnreadableInput(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _in_folder(folder: Path) -> list[str]:

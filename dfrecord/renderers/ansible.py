@@ -234,6 +234,7 @@ class _Tasks:
             keeps_when=[] if notes_answer else [*when, *(["df_logs_in"] if keeps_given else [])],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
+            may_be_missing=Template("{{ df_ok + [404] }}") if step.may_be_gone else None,
             sent=self._note_answer(step) if notes_answer else _note("sent", step.once) or _note("done", step.due),
             due=self._due_after(step) if step.once else "",
         )

@@ -85,6 +85,7 @@ class Function:
     makes: str = ""
     due: str = ""
     once: str = ""
+    may_be_gone: bool = False
     places: str = ""
     told_plainly: str = ""
 
@@ -207,7 +208,8 @@ class _Script:
                 has_body = False
             made, raw = self._body(request.body) if has_body else ("", "")
             content = "with_json" if made else "with_body" if raw else "without_body"
-            command = f"send {content} {_method(request.method)} {self._target(request.target)}"
+            sends = "fetch" if step.may_be_gone else "send"
+            command = f"{sends} {content} {_method(request.method)} {self._target(request.target)}"
         heading = word(map(_visible, step.heading.parts), self._scope) if step.heading else quote(shown(step.title))
         return Function(
             name=safe_name(step.name),
@@ -225,6 +227,7 @@ class _Script:
             makes=quote(step.makes) if step.makes else "",
             due=quote(step.due) if step.due else "",
             once=quote(step.once) if step.once else "",
+            may_be_gone=step.may_be_gone,
             places=quote(json.dumps([capture.pointer for capture in step.captures])) if step.once else "",
             told_plainly=quote(shown(step.title)) if step.once else "",
         )

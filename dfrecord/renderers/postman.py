@@ -100,6 +100,7 @@ def _collection(journey: Journey, options: RenderOptions) -> dict[str, Any]:
                     upsert=journey.upsert,
                     teardown=journey.teardown,
                     keeps_answers=journey.keeps_answers,
+                    deletes_once=journey.deletes_once,
                     secrets=_secrets(shop),
                 ),
             ),

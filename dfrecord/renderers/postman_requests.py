@@ -92,6 +92,8 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
         before += shop.script("if_due", due=step.due, base=base)
     if step.once:
         before += shop.script("once", once=step.once, base=base, dues=shop.journey.dues, captures=_captures(step, shop))
+    if step.may_be_gone:
+        before += ['pm.variables.set("dfrecord_may_be_gone", pm.info.requestId);']
     body = step.request.body
     if isinstance(body, RawBody) and _is_scripted(body):
         before += shop.script("body", parts=[js_raw_part(part, shop.names) for part in body.parts])
@@ -102,7 +104,8 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
         registers = step.wanted is not None and step.wanted.sent_elsewhere
         after += shop.script("note", makes=step.makes, base=base, registers=registers)
     if step.once:
-        after += shop.script("sent", once=step.once, base=base, captures=_captures(step, shop))
+        gone = step.may_be_gone
+        after += shop.script("sent", once=step.once, base=base, captures=_captures(step, shop), may_be_gone=gone)
     if step.due:
         after += shop.script("done", due=step.due, base=base)
     notes = [*([f"Needs DF_YES=1: {step.danger}"] if step.danger else []), *step.notes]

@@ -243,6 +243,7 @@ class _Body:
             method, arguments = self._wanted(step, wanted, title)
         arguments += [f"makes={string(step.makes)}"] if step.makes else []
         arguments += [f"once={string(step.once)}"] if step.once else []
+        arguments += ["may_be_gone=True"] if step.may_be_gone else []
         if step.once and step.captures:
             places = (f"({_pointer(capture.pointer)},)" for capture in step.captures)
             arguments.append(f"keeps=[{', '.join(places)}]")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dfrecord.journey.model import Step, StepKind
-from dfrecord.normalise.body import field_path, json_text
+from dfrecord.normalise.body import field_path, json_text, records_of
 from dfrecord.normalise.secrets import PLACEHOLDER
 from dfrecord.replaying.client import Answered
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -53,6 +53,9 @@ class Comparison:
     def _trees(self, recorded: Tree, found: Tree, step: Step) -> Iterator[Difference]:
         facts = self.catalog.resources.get(step.resource or "")
         wrapper = self.catalog.wrapper
+        if facts and step.kind is StepKind.CREATE:  # an id that a record had which was deleted may be used again
+            for row in records_of(recorded, wrapper):
+                self._ids.pop((facts.name, _id(row, facts)), None)
         before = recorded.get(wrapper) if wrapper and isinstance(recorded, Object) else recorded
         if not isinstance(before, Array) or facts is None:
             yield from self._value(recorded, found, facts, "", "")

@@ -272,7 +272,13 @@ class _Run:
         return self.make_true(step, step.wanted, result) if step.wanted else self._plain(step, result)
 
     def _plain(self, step: Step, result: StepResult) -> StepResult:
-        answered = self.sender.send(step, filled_body(step.request.body, self.values))
+        try:
+            answered = self.sender.send(step, filled_body(step.request.body, self.values))
+        except Refused as error:
+            if not step.may_be_gone or error.answered.status != 404:
+                raise
+            self._note_sent(step, error.answered)
+            return replace(result, outcome=Outcome.UNCHANGED, message="already absent")
         try:
             self.sender.capture(step, answered.tree)
         except WorkFailed as error:

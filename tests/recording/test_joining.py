@@ -114,6 +114,12 @@ def test_the_same_call_made_twice_in_one_recording_stays_twice(tmp_path: Path) -
     assert len(imported(tmp_path, one, two)) == 2 + 1
 
 
+def test_an_input_whose_reading_fails_is_named(tmp_path: Path) -> None:
+    """As on a broken disk; it was told of standard output."""
+    done = dfrecord("import", "/proc/self/mem", "-o", tmp_path / "out.har", code=2)
+    assert done.stderr == b"dfrecord: /proc/self/mem: cannot be read: Input/output error\n"
+
+
 def test_a_folder_or_archive_without_recordings_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
