@@ -66,6 +66,7 @@ class _Upsert:
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
+        self._rows_known: dict[tuple[int, str], list[Row]] = {}  # of each write, by relation
         self._looked_for_last: set[object] = set()  # names that another record may still have
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
@@ -339,11 +340,13 @@ class _Upsert:
         lookup = self._variables[row.own].lookup if row.own and later.is_made(write) else None
         return lookup is not None and {field for field, _ in lookup.match}.issuperset(child.changed_in_place)
 
-    def _rows_of(self, write: Write, name: str) -> Iterator[Row]:
-        relation = write.facts.relations.get(name)
-        if relation:
+    def _rows_of(self, write: Write, name: str) -> list[Row]:
+        relation, known = write.facts.relations.get(name), (id(write), name)
+        if relation and known not in self._rows_known:
             rows = dict(self._divided(write)[1]).get(name, ())
-            yield from wanted_rows(rows, relation, self._catalog.resources[relation.resource], self._variables)
+            child = self._catalog.resources[relation.resource]
+            self._rows_known[known] = wanted_rows(rows, relation, child, self._variables)
+        return self._rows_known.get(known, [])
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
         """The places that the server answered otherwise, or that a create drops because they are empty."""
