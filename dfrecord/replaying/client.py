@@ -19,7 +19,7 @@ from dfrecord.outputs import plain
 from dfrecord.replaying.as_given import AsGiven
 from dfrecord.replaying.bounded import OutOfBounds, content_of, within
 from dfrecord.system_api.conventions import Conventions
-from dfrecord.tree import Tree
+from dfrecord.tree import Array, Object, Tree
 
 LONGEST_WAIT = 300.0
 """Seconds that a run waits at most when the instance asks for it (`Retry-After`)."""
@@ -102,10 +102,16 @@ def address_of(base_url: str, conventions: Conventions) -> str:
 
 
 class Client:
-    """Sends requests to one instance. Raises WorkFailed when no answer comes. `say` hears why it waits."""
+    """Sends requests to one instance. Raises WorkFailed when no answer comes. `say` hears why it waits.
 
-    def __init__(self, base_url: str, connection: Connection, say: Say = lambda text: None) -> None:
+    `wrapper` is the member under which a write's answer holds its records, also where the instance wraps none.
+    """
+
+    def __init__(
+        self, base_url: str, connection: Connection, say: Say = lambda text: None, *, wrapper: str = ""
+    ) -> None:
         self.base_url = base_url
+        self._wrapper = wrapper
         self._say = say
         self.writing = False  # whether a request is under way that may change something
         self.cut_off = False  # whether a signal ended one, so that nobody knows what it did
@@ -185,6 +191,8 @@ class Client:
             tree = parse_json(content) if content.strip() else None
         except ValueError:
             tree = None
+        if self._wrapper and method != "GET" and isinstance(tree, Array):  # some instances wrap no lists
+            tree = Object(((self._wrapper, tree),))
         return Answered(response.status_code, _reason(response), content, tree, seconds)
 
 

@@ -60,9 +60,11 @@ class _Planner:
         self._upserts = journey.upsert
         self._journey = journey if journey.upsert else upsert(journey, catalog, every_write=True)
         self._catalog = catalog
-        self._client = Client(address_of(options.base_url, journey.conventions), options.connection)
+        conventions = journey.conventions
+        address = address_of(options.base_url, conventions)
+        self._client = Client(address, options.connection, wrapper=conventions.wrapper)
         self._values: Values = starting_values(self._journey, options.base_url, options.given)
-        self._target = Target(self._client, self._values, journey.conventions)
+        self._target = Target(self._client, self._values, conventions)
         self._signed_on = is_signed_on(self._journey, self._values)
         check_given(self._journey, self._values)
         check_first_step(journey, options)

@@ -114,7 +114,8 @@ class _Run:
         if self.journey.upsert and not self.journey.teardown:  # a later run may be asked to undo this one
             self.journey = teardown(self.journey, self.catalog)
         address = address_of(self.options.base_url, self.journey.conventions)
-        self.client = Client(address, self.options.connection, self.options.say)
+        wrapper = self.journey.conventions.wrapper
+        self.client = Client(address, self.options.connection, self.options.say, wrapper=wrapper)
         self.values: Values = starting_values(self.journey, self.options.base_url, self.options.given)
         self.target = Target(self.client, self.values, self.journey.conventions)
         self.renamings = renamings(self.journey, self.values)

@@ -237,7 +237,10 @@ class DreamFactory:
         if response.is_redirect:
             location = readable(response.headers["Location"])
             reason = f"redirected to {location}, which is not followed"
-        return response.status_code, content.decode("utf-8-sig", "replace"), reason
+        text = content.decode("utf-8-sig", "replace")
+        if method != "GET" and text.startswith("["):  # some instances wrap no lists
+            text = '{"resource": ' + text + "}"
+        return response.status_code, text, reason
 
     def _answered(
         self, title: str, exchange: Callable[[], tuple[requests.Response, bytes]]

@@ -378,11 +378,10 @@ class DreamFactory:
         location = answer.headers.get("Location")
         if 300 <= answer.status_code < 400 and location:
             reason = f"redirected to {readable(str(location))}, which is not followed"
-        return (
-            answer.status_code,
-            (answer.content or b"").decode("utf-8-sig", "replace"),
-            reason,
-        )
+        text = (answer.content or b"").decode("utf-8-sig", "replace")
+        if method != "GET" and text.startswith("["):  # some instances wrap no lists
+            text = '{"resource": ' + text + "}"
+        return answer.status_code, text, reason
 
     def _say(self, text: str, *, detail: bool = False) -> None:
         """Thousands of runs are counted, not told one by one; `-L DEBUG` shows them."""

@@ -499,6 +499,8 @@ fetch_once() {
   reply=${reply%$'\n'*}
   asked=${reply##*$'\n'}
   answer=${reply%$'\n'*}
+  # some instances wrap no lists; those that they read stay as they are, for a value may be one
+  if [ "$1" != GET ] && [ "${answer:0:1}" = '[' ]; then answer="{\"resource\":$answer}"; fi
 }
 
 # within: an answer and its status, of at most 64 MB; curl itself would bound only what is sent, not what it unpacks.

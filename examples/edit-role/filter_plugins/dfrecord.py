@@ -146,6 +146,8 @@ def pick(answer: Any, *pointer: str | int) -> Any:
     for key in pointer:
         if answer == UNKNOWN:
             return answer
+        if isinstance(answer, list) and isinstance(key, str):
+            continue  # some instances wrap no lists
         try:
             answer = answer[key]
         except (KeyError, IndexError, TypeError):
