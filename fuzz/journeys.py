@@ -18,7 +18,8 @@ with atheris.instrument_imports(include=["dfrecord.journey", "dfrecord.normalise
     import dfrecord
     from dfrecord.journey.account import account
     from dfrecord.normalise.redact import redacted
-    from dfrecord.normalise.secrets import find, standing_in, written_forms
+    from dfrecord.normalise.secrets import find, standing_in
+    from dfrecord.normalise.written_forms import written_forms
     from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
     from dfrecord.recording.har_writer import har_chunks
     from dfrecord.reporting.words import told

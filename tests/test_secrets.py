@@ -30,7 +30,8 @@ from dfrecord.errors import UsageError
 from dfrecord.journey.model import Journey
 from dfrecord.journey.steps import only_steps
 from dfrecord.normalise.named_values import named_values
-from dfrecord.normalise.secrets import PLACEHOLDER, find
+from dfrecord.normalise.secret_places import PLACEHOLDER
+from dfrecord.normalise.secrets import find
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.renderers import formats

@@ -14,7 +14,8 @@ from typing import Any
 from dfrecord.journey.model import Capture, Step, StepKind, Variable, VariableKind, variables_of_step
 from dfrecord.journey.names import Namer
 from dfrecord.normalise.body import Leaf, field_path, leaves
-from dfrecord.normalise.secrets import Secrets, name_of_field
+from dfrecord.normalise.secret_places import name_of_field
+from dfrecord.normalise.secrets import Secrets
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import unquote_plus
 
-from dfrecord.normalise.secrets import is_console_key
+from dfrecord.normalise.secret_places import is_console_key
 from dfrecord.recording.exchange import Headers, Request
 from dfrecord.system_api.catalog import Catalog
 

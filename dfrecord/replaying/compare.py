@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dfrecord.journey.model import Step, StepKind
 from dfrecord.normalise.body import field_path, json_text, records_of
-from dfrecord.normalise.secrets import PLACEHOLDER
+from dfrecord.normalise.secret_places import PLACEHOLDER
 from dfrecord.replaying.client import Answered
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Number, Object, Tree

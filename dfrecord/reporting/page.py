@@ -16,7 +16,7 @@ from typing import Any
 from dfrecord.journey.model import Journey, JsonBody, RawBody, Step
 from dfrecord.journey.model import variables_of_step as names_in
 from dfrecord.normalise.body import json_text
-from dfrecord.normalise.secrets import PLACEHOLDER
+from dfrecord.normalise.secret_places import PLACEHOLDER
 from dfrecord.outputs import INVISIBLE
 from dfrecord.pasting import argument, pasted_line
 from dfrecord.recording.exchange import Exchange, Recording
