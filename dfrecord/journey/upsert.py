@@ -386,7 +386,7 @@ class _Upsert:
             reason = SENT_AFTER_CHANGES
             step = replace(step, captures=(), only_after_changes=True, due=_noted_name(step))
         else:
-            reason, gone = SENT_ONCE, self._deletes(step) and not needed
+            reason, gone = SENT_ONCE, step.resource is None and self._deletes(step) and not needed
             step = replace(step, captures=needed, once=_noted_name(step, needed), may_be_gone=gone)
         self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
         return step
