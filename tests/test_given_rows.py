@@ -91,7 +91,7 @@ def test_a_row_is_removed_that_pointed_to_what_is_deleted(deleted: str, way: str
             [own] = s.create("service", {**service, "config": {"container": "x"}})
             rows = [{**ROW, "service_id": each, "filters": []} for each in (own, None)]
             s.create("role", {"name": "ops", "is_active": True, "role_service_access_by_role_id": rows})
-        session, before = RecordedSession(recorded), target.state()
+        session = RecordedSession(recorded)
         path = f"system/role/{by_name(session, 'role')['ops']}"
         doomed = f"system/service/{by_name(session, 'service')['doomed']}"
         if deleted == "before":
@@ -102,11 +102,4 @@ def test_a_row_is_removed_that_pointed_to_what_is_deleted(deleted: str, way: str
         session.call("PUT", path, {**role, "description": "changed", "role_service_access_by_role_id": rows})
         if deleted == "after":
             session.call("DELETE", doomed)
-        script = runner(way, session, tmp_path)
-        script.run(target)
-        assert portable(target.state()) == portable(recorded.state())
-        target.reset_log()
-        script.run(target)
-        assert target.writes == []
-        script.run(target, teardown=True)
-        assert portable(target.state()) == portable(before)
+        runner(way, session, tmp_path).settles(recorded, target)

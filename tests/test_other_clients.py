@@ -25,14 +25,7 @@ def test_booleans_that_are_written_as_words_are_compared_as_booleans(way: str, t
         s.upload("system/role", "application/xml", xml.format("made").encode())
         s.upload(f"system/role/{by_name(s, 'role')['made']}", "application/json", b'{"is_active":"True"}', "PATCH")
         script = runner(way, s, tmp_path)
-        before = portable(target.state())
-        script.run(target)
-        assert portable(target.state()) == portable(recorded.state())
-        target.reset_log()
-        assert "unchanged" in script.run(target)
-        assert target.writes == []
-        script.run(target, teardown=True)
-        assert portable(target.state()) == before
+        assert "unchanged" in script.settles(recorded, target)
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
@@ -49,14 +42,7 @@ def test_a_record_is_known_by_whatever_path_it_is_written(way: str, tmp_path: Pa
         [made] = s.call("POST", "system/role/", {"resource": [{"name": "new", "is_active": True}]})["resource"]
         s.call("POST", "system/app/?x=%2F", {"resource": [{"name": "new", "type": "0", "role_id": made["id"]}]})
         script = runner(way, s, tmp_path)
-        before = portable(target.state())
-        script.run(target)
-        assert portable(target.state()) == portable(recorded.state())
-        target.reset_log()
-        script.run(target)
-        assert target.writes == []
-        script.run(target, teardown=True)
-        assert portable(target.state()) == before
+        script.settles(recorded, target)
 
 
 def test_ids_that_are_encoded_are_counted_once_in_a_title() -> None:
@@ -83,14 +69,7 @@ def test_an_administrator_beside_a_user_needs_no_key_to_log_in(way: str, tmp_pat
         log_in(s, "system/admin/session", recorded.email, recorded.password, own_key)
         s.create("role", {"name": "of-admin", "is_active": True})
         script = runner(way, s, tmp_path)
-        before = portable(target.state())
-        script.run(target, DF_USER_PASSWORD=PASSWORD)
-        assert portable(target.state()) == portable(recorded.state())
-        target.reset_log()
-        script.run(target, DF_USER_PASSWORD=PASSWORD)
-        assert target.writes == []
-        script.run(target, teardown=True)
-        assert portable(target.state()) == before
+        script.settles(recorded, target, DF_USER_PASSWORD=PASSWORD)
 
 
 def test_who_registers_is_looked_up_after_that() -> None:

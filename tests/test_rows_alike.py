@@ -24,10 +24,15 @@ def tenant(value: str) -> list[dict[str, Any]]:
     return [{"name": "tenant", "operator": "=", "value": value}]
 
 
+def services_of(s: RecordedSession) -> dict[str, int]:
+    """The ids of the services by name, as the console reads them for its choices."""
+    return {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+
+
 def with_rows(df: DreamFactoryDouble, *tenants: str) -> None:
     """Makes the roles on the server, with an access row for each tenant."""
     s = RecordedSession(df)
-    [service] = [row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"] if row["name"] == "db"]
+    service = services_of(s)["db"]
     rows = [{**ROW, "service_id": service, "filters": tenant(value)} for value in tenants]
     s.create("role", *({"name": name, "is_active": True, "role_service_access_by_role_id": rows} for name in ROLES))
 
@@ -265,7 +270,7 @@ def test_a_row_that_the_journey_makes_and_changes_is_made_beside_several_of_its_
             s.create("role", {"name": "changed", "is_active": True})
             s.exchanges.pop()
         with_rows(target, "b", "d")
-        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        services = services_of(s)
         work(s, services, whole)
         before = rows_of(target)["changed"]
         assert went(s, format, True, target, tmp_path) == ""
@@ -279,7 +284,7 @@ def test_the_only_row_of_a_created_record_becomes_what_all_writes_say(format: st
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         with_rows(target, "b")
         s = RecordedSession(recorded)
-        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        services = services_of(s)
         role_made_and_changed(s, services, whole=False)
         before = rows_of(target)["changed"]
         assert went(s, format, True, target, tmp_path) == ""
@@ -306,7 +311,7 @@ def test_a_row_that_another_write_wants_is_not_taken_for_the_only_one(format: st
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         with_rows(target, "b")
         s = RecordedSession(recorded)
-        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        services = services_of(s)
         row = {**ROW, "service_id": services["db"]}
         made = [{**row, "filters": tenant("a")}]
         [role] = s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": made})
@@ -321,7 +326,7 @@ def test_a_row_that_another_write_wants_is_not_taken_for_the_only_one(format: st
 def test_a_row_that_is_added_is_not_taken_for_the_one_that_is_changed_then(format: str, tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)
-        services = {row["name"]: row["id"] for row in s.call("GET", "system/service?fields=id,name")["resource"]}
+        services = services_of(s)
         row = {**ROW, "service_id": services["db"]}
         made = [{**row, "filters": tenant("a")}]
         [role] = s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": made})

@@ -69,6 +69,18 @@ class Runner:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def settles(self, recorded: DreamFactoryDouble, target: DreamFactoryDouble, **given: Any) -> str:
+        """A run ends as recorded, a second writes nothing, a teardown brings back what was. What the second said."""
+        before = portable(target.state())
+        self.run(target, **given)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        told = self.run(target, **given)
+        assert target.writes == []
+        self.run(target, teardown=True)
+        assert portable(target.state()) == before
+        return told
+
 
 def runner(way: str, session: RecordedSession, folder: Path, *options: str) -> Runner:
     recording = folder / "session.har"
