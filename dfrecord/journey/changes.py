@@ -98,7 +98,7 @@ class Changes:
                 yield key, value
 
     def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
-        """The rows that change something, and those that a new one is like: together they say how many there are."""
+        """The rows that change something, and those that one becomes like: together they say how many there are."""
         child = self._catalog.resources[relation.resource]
         fields = [field for field in (*child.key_fields, *child.told_apart_by) if field != relation.parent_key]
 
@@ -106,12 +106,8 @@ class Changes:
             return [_plain(row.get(field)) for field in fields] if isinstance(row, Object) else [row]
 
         known = [any(self._is_part_of(row, old, child) for old in before.items) for row in rows.items]
-        new = [
-            key(row)
-            for row, is_known in zip(rows.items, known, strict=True)
-            if not is_known and isinstance(row, Object) and self._has_no_id(row, child)
-        ]
-        pairs = zip(rows.items, known, strict=True)
+        pairs = list(zip(rows.items, known, strict=True))
+        new = [key(row) for row, is_known in pairs if not is_known]
         return Array(tuple(row for row, is_known in pairs if not is_known or key(row) in new))
 
     def _is_part_of(self, row: Tree, old: Tree, child: Resource) -> bool:

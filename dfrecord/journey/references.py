@@ -129,10 +129,11 @@ class References:
         late = made is not None and (seen is None or self.sightings.first(resource, value).entry >= made)
         shown = seen if late or seen is None else self.sightings.first(resource, value)
         match, nth = self._told_apart(match, facts, shown) if shown else (match, None)
-        if seen is None:
+        if seen is None or shown is None:
             finer = _with_shown(whole, row, facts.told_apart_by)
         else:
-            finer = _with_shown(match, shown.row, facts.told_apart_by) if shown and nth is None else match
+            finer = _with_shown(match, shown.row, facts.told_apart_by)
+            match = match if nth is None else finer
         lookup = Lookup(
             resource=resource,
             path=Text((f"{above.path}/", Var(parent_id.name, Encoding.URI), f"?related={parent.relation}")),

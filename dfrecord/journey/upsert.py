@@ -34,7 +34,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.wanted_rows import Match, Row, completed, is_same, is_written_later, staying, wanted_rows
+from dfrecord.journey.wanted_rows import Match, Row, Rows
 from dfrecord.journey.writes import Write, Writes, key_of, path_text, target_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -66,7 +66,7 @@ class _Upsert:
         self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
         self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
-        self._rows_known: dict[tuple[int, str], list[Row]] = {}  # of each write, by relation
+        self._rows_known: dict[tuple[str, str], Rows] = {}  # of each record, by relation
         self._looked_for_last: set[object] = set()  # names that another record may still have
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
@@ -80,7 +80,6 @@ class _Upsert:
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
-            parts = self._with_whole_rows(parts)
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
         if not self._every_write:
             self._check_names(later)
@@ -146,23 +145,6 @@ class _Upsert:
                     f"upsert: step {write.step.name} gives a {write.facts.name} the name of one that was there and "
                     "loses it: after a run they cannot be told apart by name; leave these steps out (render --steps)"
                 )
-
-    def _with_whole_rows(self, parts: Iterable[Step | Write]) -> list[Step | Write]:
-        """Each row with what earlier writes gave it: only the last write of a row is compared."""
-        before: dict[tuple[str, str], list[Row]] = {}
-        result: list[Step | Write] = []
-        for part in parts:
-            if isinstance(part, Write):
-                for name, rows in self._divided(part)[1]:
-                    relation, written = part.facts.relations[name], before.setdefault((part.subject, name), [])
-                    child = self._catalog.resources[relation.resource]
-                    whole = completed(rows, written, relation, child, self._variables)
-                    members = part.record.members
-                    told = Object(tuple((each, Array(whole) if each == name else value) for each, value in members))
-                    part = replace(part, record=told)
-                    written += wanted_rows(whole, relation, child, self._variables)
-            result.append(part)
-        return result
 
     # ---------------------------------------------------------------- steps
 
@@ -287,42 +269,48 @@ class _Upsert:
         """The rows of a relation; `only` those that the journey gives it shall be there."""
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
-        before, after = ([row for other in part for row in self._rows_of(other, name)] for part in later.beside(write))
-        given = wanted_rows(rows, relation, child, self._variables)
-        held = staying(rows, child, self._variables).items()
-        entries = [_entry((key,), None, is_later=True) for key, number in held for _ in range(number)]
-        for row in given:
-            is_later = is_written_later(row, after)
-            keys = row.keys if is_later else self._sure_keys(row, child, write, later)
+        known, place = self._known_rows(name, write, later), later.place_of_record(write)
+        entries = [_entry((key,), None, is_later=True) for key, n in known.staying().items() for _ in range(n)]
+        is_create, is_made = write.step.kind is StepKind.CREATE, False
+        for row in known.at(place, every=only):
+            keys = self._sure_keys(row, row.keys(place), child)
             keys = keys if row.wanted is not None else tuple(map(self._of_what_is_there, keys))
-            entries.append(_entry(keys, row.wanted, is_later=is_later))
+            entries.append(_entry(keys, row.written.get(place), is_later=row.last != place))
+            is_made = is_made or (place in row.written and bool(row.own) and not row.is_found)
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
-        is_create = write.step.kind is StepKind.CREATE
-        changes_own = not is_create and any(self._is_made(row, child, write, later) for row in given)
-        if child.changed_in_place and not only and (is_create or changes_own):
+        if child.changed_in_place and not only and (is_create or (is_made and later.is_made(write))):
             identity.append(("may_differ", Array((*child.changed_in_place, *child.told_apart_by))))
         if only:
             identity.append(("only", True))
-            entries += [_entry(row.keys, None, is_later=True) for row in after if row.wanted is not None]
-        elif changes_own:
-            others = [row for row in (*before, *after) if row.wanted is not None and not is_same(row, given)]
-            entries += [_entry(self._sure_keys(row, child, write, later), None, is_later=True) for row in others]
         return name, Object((*identity, ("rows", Array(tuple(entries)))))
 
-    def _sure_keys(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> tuple[Match, ...]:
+    def _known_rows(self, name: str, write: Write, later: _LaterWrites) -> Rows:
+        """The rows of a record in one relation, as all writes of it tell."""
+        if (write.subject, name) not in self._rows_known:
+            relation = write.facts.relations[name]
+            child = self._catalog.resources[relation.resource]
+            known = Rows(relation, child, self._variables, is_made=later.is_made(write))
+            for place, other in enumerate(later.by_id[write.subject]):
+                rows = dict(self._divided(other)[1]).get(name, ()) if name in other.facts.relations else ()
+                known.write(place, rows, creates=other.step.kind is StepKind.CREATE)
+            known.end()
+            self._rows_known[write.subject, name] = known
+        return self._rows_known[write.subject, name]
+
+    def _sure_keys(self, row: Row, keys: tuple[Match, ...], child: Resource) -> tuple[Match, ...]:
         """The keys of a row; not the one that others may have, too. A row that the journey makes needs no other.
 
         Of one that it finds, the id takes the place of that key: its lookup stops at several.
         """
         lookup = self._variables[row.own].lookup if row.own else None
-        if lookup is None or row.wanted is None or row.keys[-1] != lookup.match or lookup.nth is not None:
-            return row.keys
+        if lookup is None or row.wanted is None or keys[-1] != lookup.match or lookup.nth is not None:
+            return keys
         if {field for field, _ in lookup.match}.issuperset(child.told_apart_by):
-            return row.keys
-        if lookup.late or self._is_made(row, child, write, later):
-            return row.keys[:-1]
-        self._row_keys[row.own] = dict.fromkeys((*row.keys[:-1], *self._row_keys.get(row.own, ())))
-        return (*row.keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
+            return keys
+        if lookup.late or not row.is_found:
+            return keys[:-1]
+        self._row_keys[row.own] = dict.fromkeys((*keys[:-1], *self._row_keys.get(row.own, ())))
+        return (*keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
 
     def _of_what_is_there(self, key: Match) -> Match:
         """The key of a row that is removed: where a record that it points to is absent, no row has it.
@@ -336,19 +324,6 @@ class _Upsert:
             (field, Array((Text((Var(var.name),)),)) if var and var.lookup and var.lookup.optional else value)
             for field, value, var in pairs
         )
-
-    def _is_made(self, row: Row, child: Resource, write: Write, later: _LaterWrites) -> bool:
-        """Whether a row is of a record that the journey makes, and the recording shows how that was made."""
-        lookup = self._variables[row.own].lookup if row.own and later.is_made(write) else None
-        return lookup is not None and {field for field, _ in lookup.match}.issuperset(child.changed_in_place)
-
-    def _rows_of(self, write: Write, name: str) -> list[Row]:
-        relation, known = write.facts.relations.get(name), (id(write), name)
-        if relation and known not in self._rows_known:
-            rows = dict(self._divided(write)[1]).get(name, ())
-            child = self._catalog.resources[relation.resource]
-            self._rows_known[known] = wanted_rows(rows, relation, child, self._variables)
-        return self._rows_known.get(known, [])
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
         """The places that the server answered otherwise, or that a create drops because they are empty."""
@@ -453,18 +428,14 @@ class _LaterWrites:
         """Where the write stands among all of them."""
         return self._places[id(write)]
 
+    def place_of_record(self, write: Write) -> int:
+        """Where the write stands among those of its record."""
+        return self._place[id(write)]
+
     def after(self, write: Write) -> list[Write]:
         """The later updates of the record that the write is about."""
-        return self.beside(write)[1]
-
-    def beside(self, write: Write) -> tuple[list[Write], list[Write]]:
-        """What is written of the same record before and after that, but for deletes."""
-        group, place = self.by_id[write.subject], self._place[id(write)]
-        before, after = (
-            [other for other in part if other.step.kind is not StepKind.DELETE]
-            for part in (group[:place], group[place + 1 :])
-        )
-        return before, after
+        group = self.by_id[write.subject][self._place[id(write)] + 1 :]
+        return [other for other in group if other.step.kind is not StepKind.DELETE]
 
     def is_made(self, write: Write) -> bool:
         """Whether the journey creates the record that the write is about."""

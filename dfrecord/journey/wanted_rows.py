@@ -1,4 +1,4 @@
-"""The nested rows of a wanted state: the keys by which each is found, before a run and after it.
+"""The nested rows of a record, each followed through the journey: what it was, and what the writes made of it.
 
 A run takes the rows of the target one after the other, by the newest key that one has. So that a second run takes the
 same ones, a row that leaves a key comes before the one that takes it, and one that is removed gives its place to the
@@ -7,12 +7,12 @@ one that takes its key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from dfrecord.journey.changes import is_equal
-from dfrecord.journey.model import Variable
+from dfrecord.journey.model import Lookup, Variable
 from dfrecord.journey.writes import key_of
 from dfrecord.system_api.catalog import Relation, Resource
 from dfrecord.tree import Object, Text, Tree, Var
@@ -20,96 +20,146 @@ from dfrecord.tree import Object, Text, Tree, Var
 Match = tuple[tuple[str, Tree], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Row:
-    """One row as it shall be, None when it shall not be there.
+    """One row of a record.
 
-    `new` are the keys that it has after a run, `old` those before it, each time those that say more first. `own` is the
-    variable of its id, empty when it has none. `apart` is what told it from others of its key, as far as that is known.
+    `states` are the keys that it has one after the other, each time those that say more first; the first ones are those
+    before a run where it `was_there`, be it that the create of the record makes it. `is_found` when no write of the
+    journey makes it, and `own` is the variable of its id, empty when it has none. `written` is what all writes up to a
+    place say of it, None when it is removed there.
     """
 
-    new: tuple[Match, ...]
-    old: tuple[Match, ...]
-    wanted: Object | None
     own: str = ""
-    apart: Match = ()
+    is_found: bool = False
+    was_there: bool = False
+    states: list[tuple[Match, ...]] = field(default_factory=list)
+    written: dict[int, Object | None] = field(default_factory=dict)
 
     @property
-    def keys(self) -> tuple[Match, ...]:
-        """What finds it; a key that says less, which others may have, too, only after all that say more."""
-        pairs = zip_longest(self.new, self.old)
-        return tuple(dict.fromkeys(key for pair in pairs for key in pair if key is not None))
+    def last(self) -> int:
+        """The place of its last write."""
+        return max(self.written)
+
+    @property
+    def wanted(self) -> Object | None:
+        """The row as it shall be in the end, None when it shall not be there."""
+        return self.written[self.last]
+
+    def keys(self, place: int) -> tuple[Match, ...]:
+        """What finds it at the write of this place; a key that says less, which others may have, too, comes last."""
+        states = self.states[-1:] if self.last < place else self.states[::-1]
+        return tuple(dict.fromkeys(key for keys in zip_longest(*states) for key in keys if key is not None))
 
 
-def wanted_rows(
-    rows: Sequence[Object], relation: Relation, child: Resource, variables: Mapping[str, Variable]
-) -> list[Row]:
-    """The rows that one write sends for a relation, in the order in which they are to be found."""
-    plain = [_row(row, relation, child, variables) for row in rows]
-    replaced = _in_place(plain)
-    kept = [row for row in replaced if row.wanted is not None]
-    return _in_order(kept) + [row for row in replaced if row.wanted is None]
+class Rows:
+    """The rows of one relation of a record; every write of it is to be told, before the rows are asked for.
 
+    `is_made` tells that the journey creates the record.
+    """
 
-def staying(rows: Sequence[Object], child: Resource, variables: Mapping[str, Variable]) -> dict[Match, int]:
-    """How many rows that nothing tells from one of these stay as they are, by their key."""
-    owns = [row.get(child.id_field or "id") for row in rows]
-    lookups = [variables[own.name].lookup for own in owns if isinstance(own, Var)]
-    alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup and lookup.nth is not None]
-    return {match: min(nth for other, nth in alike if other == match) for match, _ in alike}
+    def __init__(
+        self, relation: Relation, child: Resource, variables: Mapping[str, Variable], *, is_made: bool
+    ) -> None:
+        self._relation, self._child, self._variables, self._is_made = relation, child, variables, is_made
+        self._told: list[Row] = []
+        self._by_id: dict[str, Row] = {}
+        self._groups: list[list[Row]] = []
 
+    def write(self, place: int, sent: Iterable[Object], *, creates: bool) -> None:
+        """Tell of the rows that the write of this place sends; `creates` when it makes the record itself."""
+        for row in sent:
+            self._write(self._told_of(row, creates=creates), place, row)
 
-def is_written_later(row: Row, later: Iterable[Row]) -> bool:
-    """Whether one of the later rows is the same one."""
-    return any(
-        (row.own and row.own == other.own)
-        or (_holds(row.keys[0], other.keys[-1]) and not _denies(row.keys[0], other.apart))
-        or (row.wanted is None and _holds(other.keys[-1], row.keys[0]))
-        for other in later
-    )
+    def end(self) -> None:
+        """Tell that there are no more writes."""
+        told = _in_place(self._told)
+        alive = _in_order([row for row in told if row.wanted is not None])
+        self._groups = list(self._alike([*alive, *(row for row in told if row.wanted is None)]))
 
+    def at(self, place: int, *, every: bool) -> list[Row]:
+        """Those that the write of this place is about, and those that may be taken for them (or `every` one).
 
-def is_same(row: Row, others: Sequence[Row]) -> bool:
-    """Whether the row is one of the others, which are written before or after it."""
-    return is_written_later(row, others) or any(is_written_later(other, [row]) for other in others)
+        In the order in which they are to be found: what is as it shall be first, what is removed last.
+        """
+        groups = (group for group in self._groups if every or any(place in row.written for row in group))
+        rows = [row for group in groups for row in group if row.wanted is not None or row.last >= place]
+        return sorted(rows, key=lambda row: (row.wanted is None, row.last >= place))
 
+    def staying(self) -> dict[Match, int]:
+        """How many rows that nothing tells from one that is written stay as they are, by their key."""
+        lookups = [lookup for row in self._told if row.is_found and (lookup := self._lookup(row.own))]
+        alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup.nth is not None]
+        return {match: min(nth for other, nth in alike if other == match) for match, _ in alike}
 
-def completed(
-    rows: Iterable[Object],
-    before: Iterable[Row],
-    relation: Relation,
-    child: Resource,
-    variables: Mapping[str, Variable],
-) -> tuple[Object, ...]:
-    """The rows that a write sends, those that earlier writes sent, too, with what these gave them."""
-    result = []
-    for sent in rows:
-        row = _row(sent, relation, child, variables)
-        members: dict[str | Text, Tree] = {}
-        for other in before if row.wanted is not None and (row.own or child.matched_by_key) else ():
-            if other.wanted is not None and is_written_later(other, [row]):
-                members |= dict(other.wanted.members)
-        result.append(Object(tuple((members | dict(sent.members)).items())))
-    return tuple(result)
+    def _lookup(self, own: str) -> Lookup | None:
+        return self._variables[own].lookup if own else None
 
+    # ---------------------------------------------------------------- which row it is
 
-def _row(row: Object, relation: Relation, child: Resource, variables: Mapping[str, Variable]) -> Row:
-    own = row.get(child.id_field or "id") if child.id_field != relation.parent_key else None
-    name = own.name if isinstance(own, Var) else ""
-    before = variables[name].lookup if name else None
-    older: tuple[Match, ...] = (*before.newer, before.match) if before else ((("id", own),),) if name else ()
-    members = tuple(member for member in row.members if member[0] != child.id_field)
-    names = [field for field, _ in members]
-    is_known = before and {field for field, _ in before.match}.issuperset(child.changed_in_place)
-    apart = tuple(pair for pair in older[0] if pair[0] in child.told_apart_by) if is_known else ()
-    key = _key(row, relation, child)
-    if relation.parent_key in names and row.get(relation.parent_key) is None:
-        return Row((), older[:1] or (key,), None, name)  # never another row of the key instead, once this one is gone
-    if older and not before:
-        return Row((), older[:1], Object(members), name)  # its id is given
-    if not before:
-        return Row((_with(key, key, row, child),), (), Object(members), name)
-    return Row(tuple(_with(each, key, row, child) for each in older), older, Object(members), name, apart)
+    def _told_of(self, sent: Object, *, creates: bool) -> Row:
+        """The row that is sent; without its id it is a new one, but where the server finds it by its key."""
+        child = self._child
+        own = sent.get(child.id_field or "id") if child.id_field != self._relation.parent_key else None
+        if isinstance(own, Var):
+            return self._by_id.setdefault(own.name, self._of_id(own))
+        key = _key(sent, self._relation, child)
+        if child.matched_by_key:
+            for row in self._told:
+                if row.wanted is not None and _holds(row.states[-1][0], key):
+                    return row
+        made = Row(was_there=creates)
+        self._told.append(made)
+        return made
+
+    def _of_id(self, own: Var) -> Row:
+        if own.name in self._by_id:
+            return self._by_id[own.name]
+        lookup = self._lookup(own.name)
+        keys: tuple[Match, ...] = (*lookup.newer, lookup.match) if lookup else ((("id", own),),)
+        if lookup and (lookup.late or self._is_made):
+            for row in self._told:
+                if not row.own and row.wanted is not None and _holds(keys[0], row.states[-1][0]):
+                    row.own, row.states[-1] = own.name, keys
+                    return row
+        found = Row(own.name, is_found=True, was_there=True, states=[keys])
+        self._told.append(found)
+        return found
+
+    def _write(self, row: Row, place: int, sent: Object) -> None:
+        child, parent_key = self._child, self._relation.parent_key
+        members = tuple(member for member in sent.members if member[0] != child.id_field)
+        names = [name for name, _ in members]
+        key = _key(sent, self._relation, child)
+        if parent_key in names and sent.get(parent_key) is None:
+            row.was_there = row.was_there or not row.written
+            row.states = [row.states[0][:1] if row.states else (key,)]  # never another row once this one is gone
+            row.written[place] = None
+            return
+        before = row.wanted if row.written else None
+        row.written[place] = Object(tuple((dict(before.members if before else ()) | dict(members)).items()))
+        if not row.own or self._lookup(row.own):
+            known = row.states[-1] if row.states else (key,)
+            row.states.append(tuple(_with(each, key, sent, child) for each in known))
+
+    # ---------------------------------------------------------------- which others are like it
+
+    def _alike(self, rows: list[Row]) -> Iterable[list[Row]]:
+        """The rows in groups: those that have had the same key but for what is changed in place, and so on."""
+        groups: dict[str, list[Row]] = {}
+        for row in rows:
+            bases = list(self._bases(row))
+            joined = {id(group): group for base in bases if (group := groups.get(base))}
+            whole = [row, *(other for group in joined.values() for other in group)]
+            groups |= dict.fromkeys([base for other in whole for base in self._bases(other)], whole)
+        order = {id(row): place for place, row in enumerate(rows)}
+        for group in {id(group): group for group in groups.values()}.values():
+            yield sorted(group, key=lambda row: order[id(row)])
+
+    def _bases(self, row: Row) -> Iterator[str]:
+        apart = (*self._child.changed_in_place, *self._child.told_apart_by)
+        for keys in row.states:
+            yield repr([(name, value) for name, value in keys[-1] if name not in apart])
 
 
 def _with(known: Match, key: Match, row: Object, child: Resource) -> Match:
@@ -135,42 +185,46 @@ def _holds(key: Match, other: Match) -> bool:
     return all(field in values and is_equal(values[field], value) for field, value in other)
 
 
-def _denies(key: Match, other: Match) -> bool:
-    """Whether a row with the one key has another value in a field of the other."""
-    values = dict(key)
-    return any(field in values and not is_equal(values[field], value) for field, value in other)
-
-
 def _in_place(rows: list[Row]) -> list[Row]:
-    """A row that takes the key of one that is removed is that one, changed; what it was before is removed instead."""
-    result = list(rows)
-    heirs: set[int] = set()
-    for place, gone in enumerate(rows):
-        if gone.wanted is not None:
-            continue
-        while gone.keys and (heir := _heir(result, gone, heirs)) is not None:
-            heirs.add(heir)
-            leaves = result[heir]
-            result[heir] = replace(leaves, old=gone.old, apart=gone.apart)
-            gone = replace(gone, old=leaves.old, apart=leaves.apart)
-        result[place] = gone
-    return [row for row in result if row.keys]
+    """A row that takes the key of one that is removed is that one, changed; what it was before is removed instead.
+
+    Without those that are made and removed again.
+    """
+    heirs: list[Row] = []
+    removed = [row for row in rows if row.wanted is None and row.was_there]
+    for gone in removed:
+        while gone.was_there and (heir := _heir(rows, gone, heirs)) is not None:
+            heirs.append(heir)
+            before, was_there = heir.states[0], heir.was_there
+            heir.states = [gone.states[0], *heir.states[1 if was_there else 0 :]]
+            heir.was_there = True
+            gone.states, gone.was_there = [before[:1]], was_there
+    return [row for row in rows if row.wanted is not None or row.was_there]
 
 
-def _heir(rows: list[Row], gone: Row, heirs: set[int]) -> int | None:
-    taking = (place for place, row in enumerate(rows) if row.wanted is not None and place not in heirs)
-    return next((place for place in taking if _holds(rows[place].keys[0], gone.old[-1])), None)
+def _heir(rows: list[Row], gone: Row, heirs: list[Row]) -> Row | None:
+    taking = (row for row in rows if row.wanted is not None and all(row is not heir for heir in heirs))
+    return next((row for row in taking if _holds(row.states[-1][0], gone.states[0][-1])), None)
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
-    """The rows, each after the one that leaves its key to it."""
-    leaving = {row.old[-1]: place for place, row in enumerate(rows) if len(row.keys) > 1 and row.old}
-    placed: dict[int, None] = {}
-    for place in range(len(rows)):
-        chain: dict[int, None] = {}
-        at: int | None = place
-        while at is not None and at not in placed and at not in chain:
-            chain[at] = None
-            at = leaving.get(rows[at].new[-1]) if rows[at].new else None
-        placed |= dict.fromkeys(reversed(chain))
-    return [rows[place] for place in placed]
+    """The rows, those that end as they begin first, each other one after those that leave its key to it."""
+    leaving: dict[Match, list[Row]] = {}
+    for row in rows:
+        if row.was_there and not _ends_as_it_begins(row):
+            leaving.setdefault(row.states[0][-1], []).append(row)
+    placed: dict[int, Row] = {id(row): row for row in rows if _ends_as_it_begins(row)}
+    for row in rows:
+        waiting = [row]
+        while waiting:
+            before = [other for other in leaving.pop(waiting[-1].states[-1][-1], ()) if id(other) not in placed]
+            if before:
+                waiting += before
+            else:
+                placed.setdefault(id(waiting[-1]), waiting[-1])
+                waiting.pop()
+    return list(placed.values())
+
+
+def _ends_as_it_begins(row: Row) -> bool:
+    return row.was_there and row.states[0][-1] == row.states[-1][-1]
