@@ -5,7 +5,7 @@
     {"base_url": "https://…", "settled": "/api/v2/system/role", "key": {"name": "acme-role"}}    the first is answered
     {"base_url": "https://…", "deleted": "/api/v2/system/role/12"}
     {"base_url": "https://…", "changed": "/api/v2/system/role/7", "was": {…}, "now": {…}, …}     before it is sent
-    {"base_url": "https://…", "undone": "/api/v2/system/role/7", "now": {…}}                     it is as it was
+    {"base_url": "https://…", "undone": "/api/v2/system/role/7", "was": {…}, "now": {…}}         it is as it was
     {"base_url": "https://…", "removing": "/api/v2/system/role", "key": {"name": "old"}, "id": 7, "record": {…}, …}
     {"base_url": "https://…", "undone": "/api/v2/system/role", "key": {"name": "old"}, "was": 7, "is": 12}   made anew
     {"base_url": "https://…", "sent": "post_package 1f0c5a9b2e77"}      a call that no later run shall repeat, maybe
@@ -110,7 +110,7 @@ class CreatedFile:
 
     def note_undone(self, made: Made, id_now: Any = None) -> None:
         """Note that a change is taken back, or that a deleted record is there again, with which id."""
-        told = {"now": made.change["now"]} if made.change else {"key": made.key}
+        told = {"now": made.change["now"], "was": made.change["was"]} if made.change else {"key": made.key}
         ids = {"was": made.removal.get("id"), "is": id_now} if made.removal else {}
         self._append(undone=made.path, **told, **ids)
 
@@ -199,7 +199,7 @@ class CreatedFile:
                 continue
             key, change = note.get("key"), note.get("now")
             path = next((note[word] for word in (*_MADE, *_UNDONE) if word in note), "")
-            place = (str(path), json.dumps(key or change, sort_keys=True))
+            place = (str(path), json.dumps(key or [change, note.get("was")], sort_keys=True))  # rows may be added alike twice
             notes.pop(place, None)
             if not note.keys().isdisjoint(_MADE):
                 made = Made(str(path), key, note if change else None, note if "record" in note else None)
