@@ -391,10 +391,8 @@ class _Linking:
         if isinstance(rows, Object):
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
-        if self.record and any(
-            self.catalog.written_id(row.get(child.id_field or self.catalog.id)) is None for row in objects
-        ):
-            self.references.makes_row(parent, self.entry)
+        for row in objects if self.record else ():
+            self.references.sends_row(parent, row, self.entry)
         return Array(
             tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in rows.items)
         )

@@ -7,9 +7,11 @@ record was deleted and its number used again.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dfrecord.journey.changes import is_equal
 from dfrecord.journey.lookup import Parent, Sighting, Sightings
 from dfrecord.journey.model import Capture, Lookup, Residue, ResidueKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
@@ -19,6 +21,15 @@ from dfrecord.tree import Encoding, Number, Object, Text, Tree, Var
 
 Identity = tuple[tuple[str, Tree], ...]
 """Field and value pairs that name a record on every instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SentRow:
+    """A nested row as a step sent it, or an answer showed it; `own` is its id, None for a new one."""
+
+    entry: int
+    own: str | None
+    row: Object
 
 
 @dataclass
@@ -38,7 +49,8 @@ class References:
     _captured: set[tuple[str, str]] = field(default_factory=set)
     _coming: dict[tuple[str, str], int] = field(default_factory=dict)
     _promised: dict[tuple[str, str], str] = field(default_factory=dict)
-    _row_makers: dict[Parent, int] = field(default_factory=dict)
+    _sent_rows: dict[Parent, list[_SentRow]] = field(default_factory=dict)
+    _added_rows: dict[Parent, list[_SentRow]] = field(default_factory=dict)
     _record_maker: int | None = None
 
     # ---------------------------------------------------------------- what steps make and delete
@@ -78,9 +90,12 @@ class References:
             self._deleted[key] = entry
         return created_here
 
-    def makes_row(self, parent: Parent, entry: int) -> None:
-        """Tell of a step that may add a row to a record: the row cannot be looked up before."""
-        self._row_makers.setdefault(parent, entry)
+    def sends_row(self, parent: Parent, row: Object, entry: int) -> None:
+        """Tell of a row that a step sends; what it adds to a record cannot be looked up before."""
+        facts = self.catalog.resources[self.catalog.resources[parent.resource].relations[parent.relation].resource]
+        own = self.catalog.written_id(row.get(facts.id_field or self.catalog.id))
+        for table in (self._sent_rows,) if own else (self._sent_rows, self._added_rows):
+            table.setdefault(parent, []).append(_SentRow(entry, own, row))
 
     def makes_records(self, entry: int) -> None:
         """Tell of a step that may make records that it does not name, such as the import of a package."""
@@ -122,16 +137,20 @@ class References:
         match = whole = self._identity(facts, seen.row if seen else row, entry, parent_key)
         if match is None or whole is None:
             return self._asked_for(resource, value, f"a row of {parent.relation}")
-        removes = row.get(parent_key) is None and any(name == parent_key for name, _ in row.members)
-        if seen is None and not removes:  # what it was before is not known
-            match = tuple(pair for pair in match if pair[0] not in facts.changed_in_place)
-        made = self._row_makers.get(parent)
-        late = made is not None and (seen is None or self.sightings.first(resource, value).entry >= made)
-        shown = seen if late or seen is None else self.sightings.first(resource, value)
-        match, nth = self._told_apart(match, facts, shown) if shown else (match, None)
-        if seen is None or shown is None:
+        added, nth = self._added_rows.get(parent, []), None
+        if seen is None:
+            if row.get(parent_key) is not None or all(name != parent_key for name, _ in row.members):
+                match = tuple(pair for pair in match if pair[0] not in facts.changed_in_place)  # what it was before
+            late = any(_is_alike(sent.row, row, [name for name, _ in match]) for sent in added)
             finer = _with_shown(whole, row, facts.told_apart_by)
         else:
+            first = self.sightings.first(resource, value)
+            late = bool(added) and first.entry >= added[0].entry
+            at_use = late or (parent.resource, parent.id) in self._captured  # what is made here is looked for then
+            shown = seen if at_use else first
+            match, nth = self._told_apart(
+                match, facts, shown, self._beside(parent, shown, entry if at_use else 0), at_use=at_use
+            )
             finer = _with_shown(match, shown.row, facts.told_apart_by)
             match = match if nth is None else finer
         lookup = Lookup(
@@ -163,21 +182,42 @@ class References:
         words += [f"{label(name)} {value or '(empty)'}" for name, value in plain if isinstance(value, str)]
         return f"Find the {label(facts.name)} row{' of ' if words else ''}{', '.join(words)}"
 
-    def _told_apart(self, match: Identity, facts: Resource, seen: Sighting) -> tuple[Identity, int | None]:
+    def _beside(self, parent: Parent, shown: Sighting, entry: int) -> list[_SentRow]:
+        """The rows of a record as an answer showed them, with what steps have sent since then, before the one here."""
+        rows = {other.id: _SentRow(other.entry, other.id, other.row) for other in self.sightings.beside(shown)}
+        added = []
+        parent_key = self.catalog.resources[parent.resource].relations[parent.relation].parent_key
+        sent_rows = self._sent_rows.get(parent, [])
+        for sent in sent_rows[bisect_right(sent_rows, shown.entry, key=_entry_of) :]:
+            if sent.entry >= entry:
+                break
+            if sent.own is None:
+                added.append(sent)
+            elif sent.own in rows:
+                members = dict(rows[sent.own].row.members) | dict(sent.row.members)
+                rows[sent.own] = replace(sent, row=Object(tuple(members.items())))
+                if members.get(parent_key, "") is None:
+                    del rows[sent.own]
+        return [*rows.values(), *added]
+
+    def _told_apart(
+        self, match: Identity, facts: Resource, shown: Sighting, beside: list[_SentRow], *, at_use: bool
+    ) -> tuple[Identity, int | None]:
         """The key of a nested row with what tells it from rows beside it that have the same key.
 
-        Of rows that nothing tells apart, also which of them it is: from the last on, so that the first ones stay.
+        Of rows that nothing tells apart, also which of them it is; of those that are looked for at the start, from the
+        last on, so that the first ones stay.
         """
-        alike = _alike(seen, self.sightings.beside(seen), [field for field, _ in match])
-        further = [
-            field
-            for field in facts.told_apart_by
-            if any(other.row.get(field) != seen.row.get(field) for other in alike)
-        ]
-        same = _alike(seen, alike, further)
-        known = sum((facts.name, other.id) in self._known for other in same)
-        match = (*match, *((field, seen.row.get(field)) for field in further))
-        return match, (len(same) - 1 - known if len(same) > 1 else None)
+        row = shown.row
+        alike = [other for other in beside if _is_alike(other.row, row, [name for name, _ in match])]
+        further = [name for name in facts.told_apart_by if not all(_is_alike(each.row, row, [name]) for each in alike)]
+        same = [other.own for other in alike if _is_alike(other.row, row, further)]
+        match = (*match, *((name, row.get(name)) for name in further))
+        if len(same) < 2:
+            return match, None
+        if at_use:
+            return match, same.index(shown.id)
+        return match, len(same) - 1 - sum((facts.name, own) in self._known for own in same)
 
     def api_key(self, value: str) -> str | None:
         """The variable for an app's API key that an answer showed: read from the app of that name on the target."""
@@ -327,6 +367,9 @@ def _with_shown(match: Identity, row: Object, fields: Iterable[str]) -> Identity
     return (*match, *((field, row.get(field)) for field in fields if field in shown and field not in known))
 
 
-def _alike(seen: Sighting, rows: Iterable[Sighting], fields: Sequence[str]) -> list[Sighting]:
-    """The rows that show the same values as this one, itself among them."""
-    return [other for other in rows if all(other.row.get(field) == seen.row.get(field) for field in fields)]
+def _is_alike(row: Object, other: Object, fields: Iterable[str]) -> bool:
+    return all(is_equal(row.get(name), other.get(name)) for name in fields)
+
+
+def _entry_of(sent: _SentRow) -> int:
+    return sent.entry

@@ -15,7 +15,7 @@ from dfrecord.journey.changes import is_equal
 from dfrecord.journey.model import Lookup, Variable
 from dfrecord.journey.writes import key_of
 from dfrecord.system_api.catalog import Relation, Resource
-from dfrecord.tree import Object, Text, Tree, Var
+from dfrecord.tree import Object, Tree, Var
 
 Match = tuple[tuple[str, Tree], ...]
 

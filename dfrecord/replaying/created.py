@@ -199,7 +199,8 @@ class CreatedFile:
                 continue
             key, change = note.get("key"), note.get("now")
             path = next((note[word] for word in (*_MADE, *_UNDONE) if word in note), "")
-            place = (str(path), json.dumps(key or [change, note.get("was")], sort_keys=True))  # rows may be added alike twice
+            told = key or [change, note.get("was")]  # what is sent is the same where rows are added alike
+            place = (str(path), json.dumps(told, sort_keys=True))
             notes.pop(place, None)
             if not note.keys().isdisjoint(_MADE):
                 made = Made(str(path), key, note if change else None, note if "record" in note else None)
