@@ -14,6 +14,8 @@ from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
+from tests.states import portable
+from tests.test_settled import WAYS_TO_UNDO, runner
 from tests.tools import rendered, run
 
 ROW = {"component": "*", "verb_mask": 1, "requestor_mask": 1}
@@ -336,3 +338,69 @@ def test_a_row_that_is_added_is_not_taken_for_the_one_that_is_changed_then(forma
         patched(s, role, {"filters": tenant("c")}, whole=False)
         assert went(s, format, True, target, tmp_path) == ""
         assert tenants_of(target)["changed"] == tenants_of(recorded)["changed"] == ["b", "c"]
+
+
+def saved(s: RecordedSession, role: int, *changes: dict[str, Any], new: int = 0) -> None:
+    """As the console saves a role: all rows as they were read, some of them changed, and `new` ones, all alike."""
+    path = f"system/role/{role}"
+    shown = s.call("GET", f"{path}?related=role_service_access_by_role_id")
+    rows = shown["role_service_access_by_role_id"]
+    sent = [{**row, **(changes[place] if place < len(changes) else {})} for place, row in enumerate(rows)]
+    row = {**ROW, "id": None, "service_id": services_of(s)["db"], "filters": []}
+    s.call("PUT", path, {**shown, "role_service_access_by_role_id": [*sent, *[row] * new]})
+
+
+GONE: dict[str, Any] = {"role_id": None}
+STORIES: dict[str, tuple[list[dict[str, Any]], list[tuple[list[dict[str, Any]], int]]]] = {
+    "added one by one": ([], [([], 1), ([], 1)]),
+    "beside one that was there": ([{}], [([], 1), ([], 1)]),
+    "one of several removed": ([{}, {}, {}], [([{}, GONE], 0)]),
+    "made alike and apart again": (
+        [{"filters": tenant("a")}, {}],
+        [([{"filters": []}, GONE], 0), ([{"filters": tenant("a")}], 0)],
+    ),
+    "becomes what stays": ([{"verb_mask": 3}, {}], [([{"verb_mask": 1}], 0)]),
+    "moved on, one after the other": (
+        [{}, {"verb_mask": 3}, {}],
+        [([{"verb_mask": 3}, {"verb_mask": 7}], 0), ([{"verb_mask": 7}, {"verb_mask": 1}], 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("way", [*WAYS_TO_UNDO, "ansible"])
+def test_rows_that_are_alike_in_all_are_counted(way: str, story: str, tmp_path: Path) -> None:
+    there, saves = STORIES[story]
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            s = RecordedSession(df)
+            rows = [{**ROW, "service_id": services_of(s)["db"], **row} for row in there]
+            s.create("role", {"name": "changed", "is_active": True, "role_service_access_by_role_id": rows})
+        s = RecordedSession(recorded)
+        [role] = [role["id"] for role in s.call("GET", "system/role")["resource"]]
+        for changes, new in saves:
+            saved(s, role, *changes, new=new)
+        if way == "ansible":  # its teardown leaves what was found as it is then
+            assert went(s, way, True, target, tmp_path) == ""
+            assert portable(target.state()) == portable(recorded.state())
+        else:
+            runner(way, s, tmp_path).settles(recorded, target)
+
+
+@pytest.mark.parametrize(("format", "upsert"), CASES)
+def test_a_row_of_an_id_that_no_answer_shows_stops_a_run_before_it_adds_another(
+    format: str, upsert: bool, tmp_path: Path
+) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        with_rows(recorded, "a")
+        with_rows(target, "b", "d")
+        s = RecordedSession(recorded)
+        services = services_of(s)
+        [role, _] = [role["id"] for role in s.call("GET", "system/role?fields=id,name")["resource"]]
+        added = [{**ROW, "service_id": services["files"]}]
+        s.call("PATCH", f"system/role/{role}", {"role_service_access_by_role_id": added})
+        change_rows(s, "changed", {"verb_mask": 31}, {}, read=False)
+        target.reset_log()
+        told = went(s, format, upsert, target, tmp_path)
+        assert target.writes == []
+        assert "service db, component *" in told

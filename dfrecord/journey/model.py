@@ -56,7 +56,8 @@ class Lookup:
     rows); the one record whose fields equal every pair of `match` gives its field `pick`. None or several stop the run.
     With a single pair in `match` on a resource list the server's `filter` can be tried first; it has no escaping
     (system-api.md section 10), so the keys of what comes back are compared and a full list is the fallback.
-    `nth` is for rows that are alike in all: which of them (from 0) it is.
+    `nth` is for rows that are alike in all: which of them (from 0) it is. Of rows that have one of the first `alike`
+    keys the first one is taken, as nothing tells them from each other.
     `newer` are keys tried before `match`: those that the journey itself gives the record later, the newest first, or
     the key with what tells a nested row from others that the target may have. An `optional` record may be missing, as
     it is deleted in the end: then the variable is null. A `late` lookup runs just before its first use, as a step
@@ -74,6 +75,7 @@ class Lookup:
     optional: bool = False
     late: bool = False
     nth: int | None = None
+    alike: int = 0
 
     def takes_filter(self, api: Conventions) -> bool:
         """Whether the server can be asked for the one record of a list that is wanted."""
@@ -427,7 +429,13 @@ class Journey:
     @property
     def has_alike_rows(self) -> bool:
         """Whether a lookup is of a nested row that nothing tells from another."""
-        return any(variable.lookup and variable.lookup.nth is not None for variable in self.variables)
+        lookups = [variable.lookup for variable in self.variables if variable.lookup]
+        return self.has_alike_keys or any(lookup.nth is not None for lookup in lookups)
+
+    @property
+    def has_alike_keys(self) -> bool:
+        """Whether a lookup has keys that several rows may have which are alike in all."""
+        return any(variable.lookup and variable.lookup.alike for variable in self.variables)
 
     @property
     def has_newer_keys(self) -> bool:

@@ -166,7 +166,10 @@ class _Upsert:
         for name, newer in self._row_keys.items():
             variable = self._variables[name]
             if variable.lookup:
-                lookup = replace(variable.lookup, newer=tuple(newer), optional=True)
+                apart = self._catalog.resources[variable.lookup.resource].told_apart_by
+                sure = [key for key in newer if {name for name, _ in key}.issuperset(apart)] if apart else []
+                keys = (*sure, *(key for key in newer if key not in sure))
+                lookup = replace(variable.lookup, newer=keys, optional=True, alike=len(sure))
                 self._variables[name] = replace(variable, lookup=lookup)
 
     def _write(self, write: Write, later: _LaterWrites) -> Step:
@@ -298,17 +301,18 @@ class _Upsert:
         return self._rows_known[write.subject, name]
 
     def _sure_keys(self, row: Row, keys: tuple[Match, ...], child: Resource) -> tuple[Match, ...]:
-        """The keys of a row; not the one that others may have, too. A row that the journey makes needs no other.
+        """The keys of a row; not those that others may have, too. A row that the journey makes needs no others.
 
         Of one that it finds, the id takes the place of that key: its lookup stops at several.
         """
         lookup = self._variables[row.own].lookup if row.own else None
-        if lookup is None or row.wanted is None or keys[-1] != lookup.match or lookup.nth is not None:
+        if lookup is None or row.wanted is None:
             return keys
-        if {field for field, _ in lookup.match}.issuperset(child.told_apart_by):
-            return keys
+        sure = tuple(key for key in keys if {name for name, _ in key}.issuperset(child.told_apart_by))
         if lookup.late or not row.is_found:
-            return keys[:-1]
+            return sure or keys
+        if keys[-1] != lookup.match or lookup.nth is not None or keys[-1] in sure:
+            return keys
         self._row_keys[row.own] = dict.fromkeys((*keys[:-1], *self._row_keys.get(row.own, ())))
         return (*keys[:-1], ((child.id_field or "id", Text((Var(row.own),))),))
 

@@ -47,8 +47,14 @@ class Row:
         return self.written[self.last]
 
     def keys(self, place: int) -> tuple[Match, ...]:
-        """What finds it at the write of this place; a key that says less, which others may have, too, comes last."""
-        states = self.states[-1:] if self.last < place else self.states[::-1]
+        """What finds it at the write of this place: as it shall be, as it was, or as a run left it that broke off.
+
+        A key that says less, which others may have, too, comes last.
+        """
+        first = 1 if self.was_there else 0
+        states = self.states[-1:]
+        states += self.states[:first] if self.last >= place else []
+        states += self.states[first:-1][::-1] if self.last == place else []
         return tuple(dict.fromkeys(key for keys in zip_longest(*states) for key in keys if key is not None))
 
 
@@ -74,7 +80,7 @@ class Rows:
     def end(self) -> None:
         """Tell that there are no more writes."""
         told = _in_place(self._told)
-        alive = _in_order([row for row in told if row.wanted is not None])
+        alive = _in_order([row for row in told if row.wanted is not None], self._child.told_apart_by)
         self._groups = list(self._alike([*alive, *(row for row in told if row.wanted is None)]))
 
     def at(self, place: int, *, every: bool) -> list[Row]:
@@ -84,12 +90,12 @@ class Rows:
         """
         groups = (group for group in self._groups if every or any(place in row.written for row in group))
         rows = [row for group in groups for row in group if row.wanted is not None or row.last >= place]
-        return sorted(rows, key=lambda row: (row.wanted is None, row.last >= place))
+        return sorted(rows, key=lambda row: (row.wanted is None, row.last >= place, not row.was_there))
 
     def staying(self) -> dict[Match, int]:
         """How many rows that nothing tells from one that is written stay as they are, by their key."""
         lookups = [lookup for row in self._told if row.is_found and (lookup := self._lookup(row.own))]
-        alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup.nth is not None]
+        alike = [(lookup.match, lookup.nth) for lookup in lookups if lookup.nth is not None and not lookup.late]
         return {match: min(nth for other, nth in alike if other == match) for match, _ in alike}
 
     def _lookup(self, own: str) -> Lookup | None:
@@ -146,15 +152,18 @@ class Rows:
 
     def _alike(self, rows: list[Row]) -> Iterable[list[Row]]:
         """The rows in groups: those that have had the same key but for what is changed in place, and so on."""
-        groups: dict[str, list[Row]] = {}
+        groups: dict[str, tuple[list[Row], set[str]]] = {}
         for row in rows:
-            bases = list(self._bases(row))
-            joined = {id(group): group for base in bases if (group := groups.get(base))}
-            whole = [row, *(other for group in joined.values() for other in group)]
-            groups |= dict.fromkeys([base for other in whole for base in self._bases(other)], whole)
+            bases = set(self._bases(row))
+            near = list({id(groups[base]): groups[base] for base in bases if base in groups}.values())
+            group = near[0] if near else ([], set())
+            for other_rows, other_bases in ([row], bases), *near[1:]:
+                group[0].extend(other_rows)
+                group[1].update(other_bases)
+            groups |= dict.fromkeys(group[1] if len(near) > 1 else bases, group)
         order = {id(row): place for place, row in enumerate(rows)}
-        for group in {id(group): group for group in groups.values()}.values():
-            yield sorted(group, key=lambda row: order[id(row)])
+        for joined, _ in {id(group): group for group in groups.values()}.values():
+            yield sorted(joined, key=lambda row: order[id(row)])
 
     def _bases(self, row: Row) -> Iterator[str]:
         apart = (*self._child.changed_in_place, *self._child.told_apart_by)
@@ -207,24 +216,37 @@ def _heir(rows: list[Row], gone: Row, heirs: list[Row]) -> Row | None:
     return next((row for row in taking if _holds(row.states[-1][0], gone.states[0][-1])), None)
 
 
-def _in_order(rows: list[Row]) -> list[Row]:
-    """The rows, those that end as they begin first, each other one after those that leave its key to it."""
-    leaving: dict[Match, list[Row]] = {}
+def _in_order(rows: list[Row], apart: tuple[str, ...]) -> list[Row]:
+    """The rows, those that end as they begin first, each other one after those that leave its key to it.
+
+    `apart` are the fields that tell rows of one key from each other.
+    """
+
+    def plain(key: Match) -> str:
+        return repr([(name, value) for name, value in key if name not in apart])
+
+    staying = [row for row in rows if row.was_there and _holds(row.states[-1][0], row.states[0][0])]
+    leaving: dict[str, list[Row]] = {}
+    placed = {id(row): row for row in staying}
     for row in rows:
-        if row.was_there and not _ends_as_it_begins(row):
-            leaving.setdefault(row.states[0][-1], []).append(row)
-    placed: dict[int, Row] = {id(row): row for row in rows if _ends_as_it_begins(row)}
+        if row.was_there and id(row) not in placed:
+            leaving.setdefault(plain(row.states[0][0]), []).append(row)
+
+    def before(row: Row) -> Iterator[Row]:
+        others = leaving.get(plain(row.states[-1][0]), ())
+        return (other for other in others if _holds(row.states[-1][0], other.states[0][0]))
+
+    known = set(placed)
     for row in rows:
-        waiting = [row]
+        waiting = [] if id(row) in known else [(row, before(row))]
+        known.add(id(row))
         while waiting:
-            before = [other for other in leaving.pop(waiting[-1].states[-1][-1], ()) if id(other) not in placed]
-            if before:
-                waiting += before
-            else:
-                placed.setdefault(id(waiting[-1]), waiting[-1])
+            last, others = waiting[-1]
+            other = next((each for each in others if id(each) not in known), None)
+            if other is None:
+                placed[id(last)] = last
                 waiting.pop()
+            else:
+                known.add(id(other))
+                waiting.append((other, before(other)))
     return list(placed.values())
-
-
-def _ends_as_it_begins(row: Row) -> bool:
-    return row.was_there and row.states[0][-1] == row.states[-1][-1]

@@ -373,6 +373,7 @@ class _Tasks:
         arguments = ["df_resource", "df_keys", "df_rows", self.encoder.quoted(lookup.pick)]
         arguments += ["optional=true"] * lookup.optional + ["shown=false"] * secret
         arguments += [f"nth={lookup.nth}"] if lookup.nth is not None else []
+        arguments += [f"alike={lookup.alike}"] if lookup.alike else []
         return f"df_found | df_one({', '.join(arguments)})"
 
     # ---------------------------------------------------------------- parts of requests

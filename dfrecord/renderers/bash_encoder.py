@@ -32,7 +32,7 @@ step status answer found wanted given_token within head wc fetch_once asked paus
 argument name missing reply method target header text type value what path rows field fields hits line
 search ensure change remove tell wrote summary tear_down note_records note_creating note_answered noted is_secret
 document keys key query have related there makes
-created changed deleted unchanged optional nth fresh id left names
+created changed deleted unchanged optional nth alike fresh id left names
 delete_made delete_noted made_here make_anew note_changing note_found note_removing note_undone put_back with_new_ids
 take_rows was_sent noted_answer note_answer is_noted is_due note_due dues note_once forget_sent sent
 without_secret_names read_record readable record_of_answer

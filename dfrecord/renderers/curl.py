@@ -274,6 +274,7 @@ class _Script:
         made, raw = self._json(Array(tuple(keys)) if lookup.newer else keys[0])
         choices = "optional=yes " if lookup.optional else ""
         choices += f"nth={lookup.nth} " if lookup.nth is not None else ""
+        choices += f"alike={lookup.alike} " if lookup.alike else ""
         return Function(
             name=f"find_{variable.name}",
             title=lookup.title,

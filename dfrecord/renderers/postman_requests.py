@@ -200,6 +200,7 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         ),
         optional=lookup.optional,
         nth=lookup.nth,
+        alike=lookup.alike,
         whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )

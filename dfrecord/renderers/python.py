@@ -377,6 +377,8 @@ class _Body:
             arguments.append(f"pick={string(lookup.pick)}")
         if lookup.nth is not None:
             arguments.append(f"nth={lookup.nth}")
+        if lookup.alike:
+            arguments.append(f"alike={lookup.alike}")
         arguments += self._changed_headers(list(lookup.headers), False, None)
         return Call(
             "find",

@@ -64,8 +64,9 @@ class Target:
         lookup = variable.lookup
         assert lookup is not None
         path = filled_text(lookup.path, self.values)
-        for match in (*lookup.newer, lookup.match):
-            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick, lookup.nth)
+        for number, match in enumerate((*lookup.newer, lookup.match)):
+            nth = 0 if number < lookup.alike else lookup.nth
+            found = self.find(lookup.resource, path, match, lookup.headers, lookup.rows, lookup.pick, nth)
             if isinstance(found, Object):
                 return found.get(lookup.pick)
         if lookup.optional:
