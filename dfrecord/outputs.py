@@ -33,7 +33,7 @@ class Written:
     """A file to write: `private` makes it readable by its owner only (0600)."""
 
     path: Path
-    content: bytes
+    content: bytes | bytearray
     executable: bool = False
     private: bool = False
 
@@ -85,7 +85,8 @@ def check_place(path: Path) -> None:
 def _holds_other(file: Written) -> bool:
     """Whether the file that is there holds something that would be lost."""
     try:
-        return file.path.stat().st_size > 0 and file.path.read_bytes() != file.content
+        size = file.path.stat().st_size
+        return size > 0 and (size != len(file.content) or file.path.read_bytes() != file.content)
     except OSError:
         return True
 
@@ -117,7 +118,7 @@ def _told(path: Path) -> Iterator[None]:
         raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
 
 
-def write_out(content: bytes) -> None:
+def write_out(content: bytes | bytearray) -> None:
     """Write to standard output. Raises UsageError when it is closed."""
     if sys.stdout is None:
         raise UsageError("standard output: is closed; name a file with -o")
