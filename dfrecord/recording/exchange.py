@@ -156,7 +156,7 @@ class AllPassedOver(Sequence[PassedOver]):
         return PassedOver(self._numbers[place], url.decode("utf-8", "surrogatepass"))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AllPassedOver) and list(self) == list(other)
+        return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # it grows
 

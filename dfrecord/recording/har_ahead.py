@@ -47,9 +47,12 @@ def read_ahead(array: memoryview, entry_at: EntryAt) -> Iterator[Callable[[int],
 
     At the end no child is left.
     """
+    places = _places(array) if len(array) >= _WORTH_IT and _may_fork() else []
+    if not places:
+        yield lambda start: None
+        return
     children: list[_Child] = []
     try:
-        places = _places(array) if len(array) >= _WORTH_IT and _may_fork() else []
         for begin, end in pairwise([*places, len(array)]):
             _fork(children, begin, partial(_passed_over, array, entry_at, begin, end))
         yield _asked(list(children))
