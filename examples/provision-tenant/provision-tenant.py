@@ -783,7 +783,8 @@ class DreamFactory:
             )
             path = next((note[word] for word in words if word in note), None)
             place = json.dumps(
-                [path, note.get("key") or note.get("now")], sort_keys=True
+                [path, note.get("key") or [note.get("now"), note.get("was")]],
+                sort_keys=True,
             )
             made.pop(place, None)
             if not {"created", "creating", "changed", "removing"}.isdisjoint(note):
@@ -830,7 +831,7 @@ class DreamFactory:
                 if note["changed"] not in own_paths:
                     self._put_back(note)
                 elif not self.planning:
-                    self._note(undone=note["changed"], now=note["now"])
+                    self._note(undone=note["changed"], now=note["now"], was=note["was"])
             elif "removing" in note:
                 self._make_anew(note)
             else:  # nobody heard the answer to this create
@@ -887,7 +888,7 @@ class DreamFactory:
             return
         if back:
             self._request(title, "PATCH", path, to_json(back), None, True)
-        self._note(undone=note["changed"], now=note["now"])
+        self._note(undone=note["changed"], now=note["now"], was=note["was"])
         told = (
             f"as before ({', '.join(back)})"
             if back

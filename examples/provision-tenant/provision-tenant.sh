@@ -350,7 +350,7 @@ with_new_ids() {
 
 note_undone() {
   printf '%s' "$note" | jq --compact-output --arg base_url "$DF_BASE_URL" '
-    {$base_url, undone: .path} + if has("was") then {now} else {key, was: .id, is} end' >>"$DF_CREATED" ||
+    {$base_url, undone: .path} + if has("was") then {now, was} else {key, was: .id, is} end' >>"$DF_CREATED" ||
     die 1 "$DF_CREATED: cannot be written; it does not say that this is undone: $step"
 }
 
@@ -387,7 +387,7 @@ made_here() {
   jq --raw-input --null-input --compact-output --arg base "$DF_BASE_URL" '
     reduce (inputs | fromjson? | objects | select(.base_url == $base)) as $note ({notes: {}, anew: {}};
       ([$note["created", "creating", "changed", "removing", "deleted", "settled", "undone"] | values][0]) as $path
-      | ([$path, $note.key // $note.now] | tojson) as $place
+      | ([$path, $note.key // [$note.now, $note.was]] | tojson) as $place
       | del(.notes[$place])
       | if $note | has("created") or has("creating") or has("changed") or has("removing")
         then .notes[$place] = $note + {line: input_line_number, $path, for: ($note.for // {})}

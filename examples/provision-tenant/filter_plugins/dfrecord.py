@@ -206,13 +206,16 @@ def searches(path: str, keys: list[dict[str, Any]], own: str, picked: str) -> li
     return [f"{whole_list}&filter={text}", whole_list]
 
 
-def hits(result: dict[str, Any], keys: list[dict[str, Any]], rows: list[str]) -> list[dict[str, Any]]:
-    """The records of an answer that have all values of a key, the first key that any has."""
+def hits(result: dict[str, Any], keys: list[dict[str, Any]], rows: list[str], alike: int = 0) -> list[dict[str, Any]]:
+    """The records of an answer that have all values of a key, the first key that any has.
+
+    Of the first `alike` keys only one: rows that have such a key are alike in all.
+    """
     records = [record for record in listed(answer(result), rows) if isinstance(record, dict)]
-    for key in keys:
+    for number, key in enumerate(keys):
         same = [record for record in records if all(name in record and record[name] == key[name] for name in key)]
         if same:
-            return same
+            return same[:1] if number < alike else same
     return []
 
 
@@ -225,6 +228,7 @@ def one(
     optional: bool = False,
     shown: bool = True,
     nth: int | None = None,
+    alike: int = 0,
 ) -> Any:
     """A field of the one record that a loop over `searches` found, or of the nth of several (from 0).
 
@@ -233,7 +237,7 @@ def one(
     results = found.get("results") or []
     if all(result.get("skipped") for result in results):
         return UNKNOWN
-    records = next((records for result in results if (records := hits(result, keys, rows))), [])
+    records = next((records for result in results if (records := hits(result, keys, rows, alike))), [])
     if nth is not None:
         records = records[nth : nth + 1]
     pairs = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in keys[-1].items()]
