@@ -26,7 +26,8 @@ def whole_list(read: Callable[[int], tuple[list[Any], int]]) -> list[Any]:
         total = count
         if not shown or len(records) >= total:
             return records
-    raise CutShort(f"only {len(records)} of {total} records could be read: the list changes (run again), or is cut")
+    told = f"only {len(records)} of {total} records could be read"
+    raise CutShort(f"{told}: the list changes (run again), or is cut (raise DB_MAX_RECORDS_RETURNED)")
 
 
 class CutShort(Exception):
