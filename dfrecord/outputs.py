@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What keeps a writable file from being written to its end."""
 
+_PIECE = 1 << 20  # of a file that is there, at a time: it may be large
+
 INVISIBLE = re.compile(
     "[\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
     "\u205f-\u206f\u3000\u3164\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\uffff\U0001d173-\U0001d17a"
@@ -33,7 +35,7 @@ class Written:
     """A file to write: `private` makes it readable by its owner only (0600)."""
 
     path: Path
-    content: bytes
+    content: bytes | bytearray
     executable: bool = False
     private: bool = False
 
@@ -84,10 +86,18 @@ def check_place(path: Path) -> None:
 
 def _holds_other(file: Written) -> bool:
     """Whether the file that is there holds something that would be lost."""
+    rest = memoryview(file.content)
     try:
-        return file.path.stat().st_size > 0 and file.path.read_bytes() != file.content
+        if (size := file.path.stat().st_size) != len(rest):
+            return size > 0
+        with file.path.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                if piece != rest[: len(piece)]:
+                    return True
+                rest = rest[len(piece) :]
     except OSError:
         return True
+    return False
 
 
 def _place_beside(path: Path) -> Path:
@@ -117,7 +127,7 @@ def _told(path: Path) -> Iterator[None]:
         raise UsageError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
 
 
-def write_out(content: bytes) -> None:
+def write_out(content: bytes | bytearray) -> None:
     """Write to standard output. Raises UsageError when it is closed."""
     if sys.stdout is None:
         raise UsageError("standard output: is closed; name a file with -o")

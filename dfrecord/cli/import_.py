@@ -55,7 +55,9 @@ def command(
     recordings = [read_source(part, filters, quiet, catalog) for source in sources for part in recordings_in(source)]
     recording = joined(recordings)
     kept, replaced = redacted(recording, filters or catalog.default_filters, catalog, keep_secrets=keep_secrets)
-    content = b"".join(har_chunks(kept))
+    content = bytearray()  # joined at once, all of it would be held twice
+    for chunk in har_chunks(kept):
+        content += chunk
     if output == "-":
         write_out(content)
         return

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from dfrecord.errors import SecretInOutput
 from dfrecord.normalise.secrets import Secrets, content_of, find, redact_exchange, standing_in
 from dfrecord.normalise.select import Decision, Reads, in_running_order, select
-from dfrecord.recording.exchange import Exchange, PassedOver, Recording
+from dfrecord.recording.exchange import AllPassedOver, Exchange, Recording
 from dfrecord.system_api.catalog import Catalog
 
 _SAME_TIME = timedelta(seconds=1)
@@ -25,7 +25,7 @@ def joined(recordings: Sequence[Recording]) -> Recording:
     if len(recordings) == 1:
         return recordings[0]
     exchanges: list[Exchange] = []
-    passed_over: list[PassedOver] = []
+    passed_over = AllPassedOver()
     seen = _Seen()
     offset = 0
     for recording in recordings:
@@ -33,12 +33,13 @@ def joined(recordings: Sequence[Recording]) -> Recording:
         exchanges += [replace(exchange, number=exchange.number + offset) for exchange in new]
         for exchange in new:
             seen.add(exchange)
-        passed_over += [PassedOver(entry.number + offset, entry.url) for entry in recording.passed_over]
+        for entry in recording.passed_over:
+            passed_over.add(entry.number + offset, entry.url)
         offset += recording.entry_count
     return Recording(
         source=" + ".join(recording.source for recording in recordings),
         exchanges=tuple(in_running_order(exchanges)),
-        passed_over=tuple(passed_over),
+        passed_over=passed_over,
         lost=sum(recording.lost for recording in recordings),
         notes=tuple(note for recording in recordings for note in recording.notes),
     )

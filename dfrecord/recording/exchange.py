@@ -6,12 +6,12 @@ Nothing is interpreted here: the query stays in the URL, duplicates and order st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 from urllib.parse import unquote, urlsplit
-
-import msgspec
 
 # What a HAR says where the start is not known: the field is required (HAR 1.2, entries).
 UNKNOWN_START = "1970-01-01T00:00:00.000Z"
@@ -123,11 +123,42 @@ class Exchange:
     error: str = ""
 
 
-class PassedOver(msgspec.Struct, frozen=True, gc=False):  # there may be a million: small, and quick to make
+@dataclass(frozen=True, slots=True)
+class PassedOver:
     """An entry that the reader did not decode because its URL was not asked for."""
 
     number: int
     url: str
+
+
+class AllPassedOver(Sequence[PassedOver]):
+    """Entries that were passed over. There may be a million, so they are objects only when they are looked at."""
+
+    def __init__(self, entries: Iterable[PassedOver] = ()) -> None:
+        self._numbers, self._ends, self._urls = array("Q"), array("Q"), bytearray()
+        for entry in entries:
+            self.add(entry.number, entry.url)
+
+    def add(self, number: int, url: str) -> None:
+        """Adds one at the end."""
+        self._urls += url.encode("utf-8", "surrogatepass")
+        self._numbers.append(number)
+        self._ends.append(len(self._urls))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[place] for place in range(*position.indices(len(self)))]
+        place = range(len(self))[position]
+        url = self._urls[self._ends[place - 1] if place else 0 : self._ends[place]]
+        return PassedOver(self._numbers[place], url.decode("utf-8", "surrogatepass"))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +171,7 @@ class Recording:
 
     source: str
     exchanges: tuple[Exchange, ...]
-    passed_over: tuple[PassedOver, ...] = ()
+    passed_over: Sequence[PassedOver] = ()
     lost: int = 0
     notes: tuple[str, ...] = field(default=())
 

@@ -21,10 +21,10 @@ from dfrecord.recording.coding import decoded
 from dfrecord.recording.exchange import (
     ABSENT,
     NOT_RECORDED,
+    AllPassedOver,
     Body,
     Exchange,
     Headers,
-    PassedOver,
     Recording,
     Request,
     Response,
@@ -51,7 +51,7 @@ def read_flows(
     from mitmproxy.http import HTTPFlow
 
     exchanges: list[Exchange] = []
-    passed_over: list[PassedOver] = []
+    passed_over = AllPassedOver()
     notes = Notes()
     position = number = lost = 0
     while position < len(buffer):
@@ -69,7 +69,7 @@ def read_flows(
             elif wanted(url := url_of(flow)):
                 exchanges.append(exchange_of(number, url, flow))
             else:
-                passed_over.append(PassedOver(number, url))
+                passed_over.add(number, url)
         except Exception as error:  # a hostile state dict makes mitmproxy raise nearly anything
             lost += 1
             notes.add(f"it could not be read: {error or type(error).__name__}", number)
@@ -80,7 +80,7 @@ def read_flows(
         raise UnreadableInput(
             f"{source}: is not a flow file of mitmproxy: {notes.sentences()[0]}; save it again as HAR"
         )
-    return Recording(source, tuple(exchanges), tuple(passed_over), lost, notes.sentences())
+    return Recording(source, tuple(exchanges), passed_over, lost, notes.sentences())
 
 
 def _next_flow(buffer: memoryview, position: int) -> tuple[int, int]:

@@ -5,19 +5,20 @@ when its URL is wanted, else only its URL. Three ways lead there, each for what 
 
 1. msgspec skips through the whole file, which it must find well-formed (nothing is copied or looked at twice);
 2. it skips through one entry after the other, so that memory is bounded and damage costs only the entry it is in;
+   children do so from further on in large files (`har_ahead`);
 3. the members of a damaged entry are found by structure alone (`har_scan`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import msgspec
 
+from dfrecord.recording.har_ahead import read_ahead
 from dfrecord.recording.har_scan import Lost, Members, NotAHar, entries_of, find_entries, members_of
 from dfrecord.recording.lenient import clean, decoded
 
@@ -54,17 +55,18 @@ _PASSED_OVER = RawRequest("")
 
 Item = RawEntry | str | Lost
 """A wanted entry, the URL of another, or what could not be read in the place of one."""
+Items = Generator[tuple[Item, int], None, None]
 
 
 @dataclass(frozen=True)
 class RawHar:
     """`creator` is the lower-cased name of the program that wrote the HAR ("" when it does not say).
 
-    `items` may be walked once; each comes with how many bytes of the buffer are done.
+    `items` may be walked once, and is to be closed; each comes with how many bytes of the buffer are done.
     """
 
     creator: str
-    items: Iterator[tuple[Item, int]]
+    items: Items
 
 
 class _Har(msgspec.Struct):
@@ -144,10 +146,10 @@ def _at_once(buffer: memoryview, wanted: Callable[[str], bool]) -> RawHar:
     skipping = _Skipping(wanted)
     log = skipping.har.decode(buffer).log
     found = skipping.found[len(skipping.found) - len(log.entries) :]  # of lists that stand twice the last one counts
-    return RawHar(_name(log.creator), zip(found, repeat(len(buffer))))
+    return RawHar(_name(log.creator), ((item, len(buffer)) for item in found))
 
 
-def _one_by_one(array: memoryview, wanted: Callable[[str], bool]) -> Iterator[tuple[Item, int]]:
+def _one_by_one(array: memoryview, wanted: Callable[[str], bool]) -> Items:
     skipping = _Skipping(wanted)
 
     def entry_at(start: int) -> tuple[Item, int]:
@@ -157,7 +159,13 @@ def _one_by_one(array: memoryview, wanted: Callable[[str], bool]) -> Iterator[tu
         entry, end = _damaged_entry(array, start)
         return (entry if isinstance(entry, Lost) or wanted(entry.request.url) else entry.request.url), end
 
-    return entries_of(array, entry_at)
+    with read_ahead(array, entry_at) as known:
+
+        def known_or_read(start: int) -> tuple[Item, int]:
+            return known(start) or entry_at(start)
+
+        items: Iterator[tuple[Item, int]] = entries_of(array, known_or_read)
+        yield from items
 
 
 def _skipped(decoder: msgspec.json.Decoder[Any], buffer: memoryview) -> int:

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -36,9 +37,9 @@ from dfrecord.recording.attachments import Attachments, no_attachments
 from dfrecord.recording.exchange import (
     ABSENT,
     UNKNOWN_START,
+    AllPassedOver,
     Exchange,
     Headers,
-    PassedOver,
     Recording,
     Request,
     Response,
@@ -84,29 +85,30 @@ def read_har(
     har = open_har(buffer, wanted)
     dialect = Dialect(har.creator, attachments)
     exchanges: list[Exchange] = []
-    passed_over: list[PassedOver] = []
+    passed_over = AllPassedOver()
     notes = Notes()
     lost = number = 0
-    for item, done in har.items:
-        if isinstance(item, str):
-            passed_over.append(PassedOver(number, item))
-        elif isinstance(item, Lost):
-            lost += item.count
-            notes.add(item.reason, number if item.count else None)
-            number += item.count
-            continue
-        else:
-            try:
-                exchanges.append(_exchange(number, item, dialect, notes))
-            except ValueError as error:
-                lost += 1
-                notes.add(f"it could not be read: {error}", number)
-        number += 1
-        if progress and number % _PROGRESS_EVERY == 0:
-            progress(done, len(buffer))
+    with closing(har.items) as items:
+        for item, done in items:
+            if isinstance(item, str):
+                passed_over.add(number, item)
+            elif isinstance(item, Lost):
+                lost += item.count
+                notes.add(item.reason, number if item.count else None)
+                number += item.count
+                continue
+            else:
+                try:
+                    exchanges.append(_exchange(number, item, dialect, notes))
+                except ValueError as error:
+                    lost += 1
+                    notes.add(f"it could not be read: {error}", number)
+            number += 1
+            if progress and number % _PROGRESS_EVERY == 0:
+                progress(done, len(buffer))
     if progress:
         progress(len(buffer), len(buffer))
-    return Recording(source, tuple(exchanges), tuple(passed_over), lost, notes.sentences())
+    return Recording(source, tuple(exchanges), passed_over, lost, notes.sentences())
 
 
 def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exchange:

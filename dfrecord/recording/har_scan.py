@@ -88,13 +88,13 @@ def _find(buffer: memoryview, inside: int, name: str, kind: int, before: Members
 
 
 def entries_of(
-    buffer: memoryview, entry_at: Callable[[int], tuple[Item | Lost, int]]
+    buffer: memoryview, entry_at: Callable[[int], tuple[Item | Lost, int]], position: int = 1
 ) -> Iterator[tuple[Item | Lost, int]]:
     """What `entry_at` reads at each entry of the array that `buffer` begins with, and the position after it.
 
-    Where that raises Broken, it goes on at the next place that looks like an entry.
+    It begins at `position`. Where `entry_at` raises Broken, it goes on at the next place that looks like an entry.
     """
-    position, restarts, looked_through = 1, 0, 0
+    restarts, looked_through = 0, 0
     while True:
         position = _end(_GAP_AND_COMMAS, buffer, position)
         if position >= len(buffer):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +18,9 @@ from hypothesis import strategies as st
 import dfrecord
 from benchmarks import hars
 from dfrecord.recording import har_entries
-from dfrecord.recording.exchange import Recording
+from dfrecord.recording.exchange import AllPassedOver, PassedOver, Recording
 from dfrecord.recording.har_reader import read_har
+from tests.recording.hars import har_bytes
 
 words = st.text(max_size=12)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words
@@ -144,6 +147,30 @@ def test_a_damaged_file_is_read_faster_than_json_reads_the_whole_one(how: str, b
     path.write_bytes(hars.BROKEN[how](bulky.read_bytes()))
     ours, peers = fastest(lambda: dfrecord.read(path), lambda: json.loads(bulky.read_bytes()))
     assert ours * 1.5 < peers
+
+
+def test_an_entry_that_is_passed_over_takes_little_more_than_its_url() -> None:
+    length, count = 60, 20_000
+    text = har_bytes(*({"request": {"url": f"http://h/{n:0{length - 9}}"}} for n in range(count)))
+    tracemalloc.start()
+    recordings = [read_text(text, lambda url: False), one_by_one(text, lambda url: False)]
+    gc.collect()
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert [recording.entry_count for recording in recordings] == [count, count]
+    assert taken / len(recordings) / count < length + 40
+
+
+def test_entries_that_were_passed_over_are_a_sequence_of_objects() -> None:
+    urls = ["http://h/a", "", "http://h/é漢\udc80"]
+    entries = [PassedOver(3 * number, url) for number, url in enumerate(urls)]
+    found = AllPassedOver(entries)
+    assert (list(found), found[0], found[-1], found[1:]) == (entries, entries[0], entries[-1], entries[1:])
+    assert found == AllPassedOver(entries) == entries
+    assert found != AllPassedOver(entries[1:])
+    assert AllPassedOver() == ()
+    with pytest.raises(IndexError):
+        found[3]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is enforced on Linux only")
