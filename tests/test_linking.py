@@ -704,3 +704,39 @@ def test_titles_speak_of_records_that_the_recording_never_shows() -> None:
         "Delete role shown",
         "Delete 2 cors records (DF_CORS_ID, DF_OTHER_CORS_ID)",
     ]
+
+
+def test_a_created_name_that_holds_a_stem_in_another_spelling_is_told() -> None:
+    with console() as s:
+        for name in ("acme-corp-role", "Acme Corp", "ACME_CORP", "acmecorp", "acme", "Corp Acme"):
+            s.create("role", {"name": name})
+        s.create("app", {"name": "ACME-CORP app"})
+    journey = planned(s.exchanges, parameters={"tenant": "acme-corp"})
+    told = [(residue.step, residue.reason) for residue in journey.residue if "follow tenant" in residue.reason]
+    names = {"create_role_2": "Acme Corp", "create_role_3": "ACME_CORP", "create_role_4": "acmecorp"}
+    rest = "does not follow tenant: 'acme-corp' is written otherwise there; set its own variable, too"
+    assert told == [(step, f"{name!r} {rest}") for step, name in names.items()]
+
+
+def test_a_stem_does_not_follow_in_the_words_of_the_platform() -> None:
+    with console() as s:
+        row = {"service_id": None, "component": "local/get", "verb_mask": 1, "requestor_mask": 1, "filter_op": "local"}
+        s.create("role", {"name": "local", "role_service_access_by_role_id": [row]})
+        s.create("service", {"name": "local_data", "type": "local_file", "config": {"type": "local"}})
+        s.create("cors", {"path": "get/local", "method": ["GET"], "origin": "*", "header": "*"})
+    role, service, _ = chosen(s, t="local")
+    assert '"component": "{t}/get"' in role
+    assert '"filter_op": "local"' in role
+    assert '"name": "{t}_data", "type": "local_file", "config": {"type": "{t}"}' in service
+    assert '"path": "{t}/local", "method": ["GET"]' in chosen(s, t="get")[2]
+
+
+def test_a_stem_does_not_follow_in_the_words_that_a_record_is_looked_up_by() -> None:
+    with console() as s:
+        s.create("limit", {"name": "role limit", "type": "instance.each_user", "rate": 3, "period": "day"})
+        s.exchanges.pop()
+        [limit] = s.call("GET", "system/limit")["resource"]
+        s.call("PATCH", f"system/limit/{limit['id']}", {"rate": 4, "period": "hour", "name": "user role"})
+    [found] = [v for v in planned(s.exchanges, parameters={"t": "user"}).variables if v.lookup]
+    assert found.lookup
+    assert dict(found.lookup.match)["type"] == "instance.each_user"

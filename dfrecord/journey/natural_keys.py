@@ -7,14 +7,14 @@ it, fields that name it, and for services the paths, event scripts and caches na
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote
 
 from dfrecord.journey.model import Journey, JsonBody, RawBody, Step, StepKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
-from dfrecord.journey.rewrite import Parts, Rewriter, in_text, joined
+from dfrecord.journey.rewrite import Parts, Rewriter, each_record, in_text, joined
 from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
 from dfrecord.journey.text_records import records_in
 from dfrecord.normalise.body import field_path, records_of
@@ -106,7 +106,7 @@ class _Keys:
             members = zip(names, row.members, strict=True)
             return Object(tuple((at, Var(name) if name else value) for (at, name), (_, value) in members))
 
-        return replace(step, request=replace(step.request, body=JsonBody(_each_record(body.tree, "", record))))
+        return replace(step, request=replace(step.request, body=JsonBody(each_record(body.tree, "", record))))
 
     def _in_create(self, step: Step, body: JsonBody, facts: Resource) -> Step:
         ids = {c.position: c.variable for c in step.captures if c.inside == (facts.id_field,)}
@@ -125,7 +125,7 @@ class _Keys:
             same = {field, *facts.key_copies}
             return Object(tuple((at, Var(name) if at in same and value == key else value) for at, value in row.members))
 
-        tree = _each_record(body.tree, self._catalog.wrapper, record)
+        tree = each_record(body.tree, self._catalog.wrapper, record)
         return replace(step, request=replace(step.request, body=JsonBody(tree)), heading=heading)
 
     def _in_import(self, step: Step, body: RawBody, facts: Resource) -> Step:
@@ -167,7 +167,7 @@ class _Keys:
                 self._named.setdefault(facts.name, {})[key.lower()] = name
             return Object(tuple((at, Var(name) if at == field else value) for at, value in row.members))
 
-        tree = _each_record(body.tree, self._catalog.wrapper, record)
+        tree = each_record(body.tree, self._catalog.wrapper, record)
         return replace(step, request=replace(step.request, body=JsonBody(tree)), heading=heading)
 
     def _parameter(self, about: str, default: str, *wishes: str) -> str:
@@ -185,7 +185,7 @@ class _Keys:
             def record(position: int, row: Object) -> Object:
                 return Object(tuple((key, self._in_field(value, str(key), facts)) for key, value in row.members))
 
-            request = replace(request, body=JsonBody(_each_record(request.body.tree, self._catalog.wrapper, record)))
+            request = replace(request, body=JsonBody(each_record(request.body.tree, self._catalog.wrapper, record)))
         return replace(step, request=request, heading=self._of_call(step, request.target) or step.heading)
 
     def _of_call(self, step: Step, target: Text) -> Text | None:
@@ -262,15 +262,6 @@ def heading_with(step: Step, rewriter: Rewriter) -> Text | None:
     tail = in_text(Text((first[start:], *rest)) if isinstance(first, str) else Text((first, *rest)), rewriter)
     heading = Text(joined((first[:start], *tail.parts))) if isinstance(first, str) else tail
     return heading if heading.variables else None
-
-
-def _each_record(tree: Tree, wrapper: str, change: Callable[[int, Object], Object]) -> Tree:
-    """The body with each of its records changed; `change` takes a record's position and the record."""
-    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
-        return Object(tuple((k, _each_record(v, wrapper, change) if v is wrapped else v) for k, v in tree.members))
-    if isinstance(tree, Array):
-        return Array(tuple(change(n, item) if isinstance(item, Object) else item for n, item in enumerate(tree.items)))
-    return change(0, tree) if isinstance(tree, Object) else tree
 
 
 def _can_be_default(text: str) -> bool:

@@ -21,6 +21,8 @@ from dfrecord.journey.model import (
     RawBody,
     RequestBody,
     RequestTemplate,
+    Residue,
+    ResidueKind,
     Step,
     StepKind,
     Variable,
@@ -29,10 +31,11 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
 from dfrecord.journey.query_values import pieces
-from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_text, in_tree, joined
+from dfrecord.journey.rewrite import Parts, each_record, in_keys, in_lookup, in_text, in_tree, joined
 from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
 from dfrecord.journey.values import in_letters
-from dfrecord.system_api.catalog import Catalog
+from dfrecord.normalise.body import field_path
+from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
 _LETTERS = (Letters.UPPER, Letters.LOWER, Letters.CAPITALIZED)
@@ -46,7 +49,8 @@ def parameterise(journey: Journey, chosen: Mapping[str, str], catalog: Catalog) 
     offered = "" if chosen else offered_stem(journey, catalog)
     for name, value in sorted(chosen.items(), key=lambda item: -len(item[1])):
         journey = _choose(journey, name, value, catalog)
-    journey = replace(journey, offered_stem=offered)
+    left = tuple(_written_otherwise(journey, chosen, catalog))
+    journey = replace(journey, offered_stem=offered, residue=(*journey.residue, *left))
     return with_keys(journey, catalog)
 
 
@@ -73,6 +77,23 @@ def _common_words(catalog: Catalog) -> set[str]:
 # ---------------------------------------------------------------- a chosen stem
 
 
+def _written_otherwise(journey: Journey, chosen: Mapping[str, str], catalog: Catalog) -> Iterator[Residue]:
+    """Created records that have a chosen stem in their name, but not as it was given: `Acme Corp` for `acme-corp`."""
+    for position, _, key in created_keys(journey, catalog):
+        for name, value in chosen.items():
+            if _bare(value) and _bare(value) in _bare(key):
+                reason = (
+                    f"{key!r} does not follow {name}: {value!r} is written otherwise there; set its own variable, too"
+                )
+                step = journey.steps[position]
+                yield Residue(ResidueKind.RISKY, reason, step.entry, step.name)
+
+
+def _bare(text: str) -> str:
+    """The letters and digits of a text, however they are written."""
+    return re.sub(r"[\W_]+", "", text).casefold()
+
+
 def _choose(journey: Journey, name: str, value: str, catalog: Catalog) -> Journey:
     if identifier(name) != name:
         rule = "at most 40 of a-z, 0-9 and _ and is no word of Python"
@@ -87,7 +108,7 @@ def _choose(journey: Journey, name: str, value: str, catalog: Catalog) -> Journe
     stem = _Stem(name, value, is_number, Namer(variable.name for variable in journey.variables))
     steps = tuple(stem.in_step(step, catalog) for step in journey.steps)
     variables = tuple(
-        replace(v, lookup=in_lookup(v.lookup, lambda text: (text,), stem.in_value)) if v.lookup else v
+        replace(v, lookup=in_lookup(v.lookup, stem.in_value, _words(v.lookup.resource, catalog))) if v.lookup else v
         for v in journey.variables
     )
     if not stem.used:
@@ -131,7 +152,7 @@ class _Stem:
             return self._in_login(step, catalog)
         if step.kind is StepKind.LOGOUT:
             return step
-        request = step.request
+        request, facts = step.request, catalog.resources.get(step.resource or "")
         if isinstance(request.body, JsonBody) and self._is_number:
             request = replace(request, body=JsonBody(self._numbers(request.body.tree)))
         elif not self._is_number:
@@ -139,9 +160,8 @@ class _Stem:
                 request,
                 target=self._in_target(request.target, catalog),
                 headers=self._in_headers(request),
-                body=self._in_body(request),
+                body=self._in_body(request, facts, catalog),
             )
-            facts = catalog.resources.get(step.resource or "")
             if facts and facts.named_members and isinstance(request.body, JsonBody):
                 tree = in_keys(request.body.tree, facts.named_members, self.in_value)
                 request = replace(request, body=JsonBody(tree))
@@ -163,13 +183,37 @@ class _Stem:
             for name, value in request.headers
         )
 
-    def _in_body(self, request: RequestTemplate) -> RequestBody:
+    def _in_body(self, request: RequestTemplate, facts: Resource | None, catalog: Catalog) -> RequestBody:
         match request.body:
+            case JsonBody(tree=tree) if facts:
+                rows = each_record(tree, catalog.wrapper, lambda _, row: self._in_record(row, facts, catalog))
+                return JsonBody(rows)
             case JsonBody(tree=tree):
                 return JsonBody(in_tree(tree, self.in_value))
             case RawBody() as body:
                 return with_values(body, request.content_type, self._in_text)
         return None
+
+    def _in_record(self, record: Object, facts: Resource, catalog: Catalog, path: str = "") -> Object:
+        """In the values of a record and of its nested rows, not in words of the platform."""
+        members = tuple(
+            (name, self._in_field(value, field_path(path, str(name)), facts, catalog)) for name, value in record.members
+        )
+        return Object(members)
+
+    def _in_field(self, value: Tree, path: str, facts: Resource, catalog: Catalog) -> Tree:
+        relation = facts.relations.get(path)
+        if relation and relation.nested:
+            facts, path = catalog.resources[relation.resource], ""
+        match value:
+            case _ if path in facts.words:
+                return value
+            case Array(items=items):
+                inside = path and f"{path}[]"
+                return Array(tuple(self._in_field(item, inside, facts, catalog) for item in items))
+            case Object():
+                return self._in_record(value, facts, catalog, path)
+        return in_tree(value, self.in_value)
 
     def in_value(self, text: str) -> Parts:
         if self._is_number:
@@ -237,6 +281,11 @@ class _Stem:
         if letters not in self._names:
             self._names[letters] = self._name if letters is None else self._namer.give(f"{self._name}_{letters.value}")
         return self._names[letters]
+
+
+def _words(resource: str, catalog: Catalog) -> frozenset[str]:
+    facts = catalog.resources.get(resource)
+    return facts.words if facts else frozenset()
 
 
 def _forms(stem: str) -> dict[str, Letters | None]:

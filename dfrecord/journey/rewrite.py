@@ -48,6 +48,15 @@ def in_tree(tree: Tree, rewriter: Rewriter) -> Tree:
             return tree
 
 
+def each_record(tree: Tree, wrapper: str, change: Callable[[int, Object], Object]) -> Tree:
+    """The body with each of its records changed; `change` takes a record's position and the record."""
+    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
+        return Object(tuple((k, each_record(v, wrapper, change) if v is wrapped else v) for k, v in tree.members))
+    if isinstance(tree, Array):
+        return Array(tuple(change(n, item) if isinstance(item, Object) else item for n, item in enumerate(tree.items)))
+    return change(0, tree) if isinstance(tree, Object) else tree
+
+
 def in_keys(tree: Tree, fields: Container[str], rewriter: Rewriter) -> Tree:
     """A record in which the keys of the objects in these fields are rewritten."""
     if not isinstance(tree, Object):
@@ -77,15 +86,16 @@ def as_value(parts: Parts) -> Tree:
             return Text(several)
 
 
-def _in_match(match: Iterable[tuple[str, Tree]], values: Rewriter) -> tuple[tuple[str, Tree], ...]:
-    return tuple((field, in_tree(value, values)) for field, value in match)
+def _in_match(
+    match: Iterable[tuple[str, Tree]], values: Rewriter, words: Container[str]
+) -> tuple[tuple[str, Tree], ...]:
+    return tuple((field, value if field in words else in_tree(value, values)) for field, value in match)
 
 
-def in_lookup(lookup: Lookup, target: Rewriter, values: Rewriter) -> Lookup:
-    """The lookup with its path and the values it looks for rewritten."""
+def in_lookup(lookup: Lookup, values: Rewriter, words: Container[str]) -> Lookup:
+    """The lookup with the values it looks for rewritten, but for those of the fields in `words`."""
     return replace(
         lookup,
-        path=in_text(lookup.path, target),
-        match=_in_match(lookup.match, values),
-        newer=tuple(_in_match(match, values) for match in lookup.newer),
+        match=_in_match(lookup.match, values, words),
+        newer=tuple(_in_match(match, values, words) for match in lookup.newer),
     )

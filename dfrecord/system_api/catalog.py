@@ -65,7 +65,8 @@ class Resource:
     and null (system-api.md section 6.1). `needed_in_updates`: fields without which the server refuses an update while
     it has no value for them (section 10). `told_apart_by`: what tells nested rows with the same natural key apart.
     `changed_in_place`: parts of that key in which a lone row may differ and still be the one that is meant. `optional`:
-    not every server has it; its list answers 404 where it is absent (section 9).
+    not every server has it; its list answers 404 where it is absent (section 9). `words`: fields that hold words of the
+    platform, which no parameter takes the place of.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Resource:
     key_copies: frozenset[str]
     listed: bool
     whole: tuple[str, ...]
+    words: frozenset[str]
     optional: bool
     calls: Mapping[str, str]
 
@@ -512,6 +514,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         registers=facts.registers,
         exact=facts.exact,
         key_copies=frozenset(facts.key_copies),
+        words=frozenset(facts.words),
         listed=facts.listed,
         whole=tuple(facts.whole),
         optional=facts.optional,

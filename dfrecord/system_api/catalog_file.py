@@ -70,9 +70,10 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     named by natural keys of a resource. `exact`: the path itself, nothing below.
     `key_copies`: fields that people give the same value as the natural key. `listed`: records that are named by their
     natural key in paths too, and that only the list shows: their own path answers a bare value, say. `whole`: fields
-    with free JSON, compared and replaced as a whole. `optional`: not every server has it, and one that has not answers
-    404 to its list. `calls`: what a call is to people, by its verb, or where the path names a record by the verb
-    and ` {}`.
+    with free JSON, compared and replaced as a whole. `words`: fields that hold words of the platform, such as a type or
+    a verb: no parameter takes the place of a part of them. `optional`: not every server has it, and one that has not
+    answers 404 to its list. `calls`: what a call is to people, by its verb, or where the path names a record by the
+    verb and ` {}`.
     """
 
     path: str | None
@@ -109,6 +110,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key_copies: list[str] = []
     listed: bool = False
     whole: list[str] = []
+    words: list[str] = []
     optional: bool = False
     calls: dict[str, str] = {}
 
