@@ -69,3 +69,22 @@ def test_a_server_that_stays_busy_fails_the_step(format: str, asks: str, tmp_pat
         assert "API limit(s) exceeded." in done.stdout + done.stderr
         assert len(refused) == (1 if asks and format != "ansible" else 4)  # a playbook cannot ask for how long
         assert [call.path for call in df.writes if call.status == 201] == ["/api/v2/system/service"]
+
+
+def test_locust_asks_again_for_rows_and_counts_a_load_test_s_refusals(tmp_path: Path) -> None:
+    script = rendered(RECORDING, "locust", tmp_path, "--parameter", "tenant=acme", "--teardown")
+    (tmp_path / "rows.csv").write_text("tenant\nglobex\ninitech\n")
+    with DreamFactoryDouble(700) as df:
+        before = portable(df.state())
+        refused = busy(df, "POST", "role", 2, "1")
+        done = run(script, "locust", {**environment(df), "DF_ITERATIONS": "", "DF_CSV": "rows.csv"})
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert (len(refused), "2 of 2 done, 0 of them failed" in said) == (2, True), said
+        busy(df, "DELETE", f"role/{df.state()['role'][0]['id']}", 1, "1")
+        assert run(script, "locust", {**environment(df), "DF_TEARDOWN": "1"}).returncode == 0
+        assert portable(df.state()) == before
+        refused = busy(df, "POST", "role", 1, "1")
+        done = run(script, "locust", environment(df))
+        assert (done.returncode, len(refused)) == (1, 1), done.stdout + done.stderr
+        assert "429" in done.stdout + done.stderr

@@ -313,6 +313,17 @@ def test_limit_offset_sort_and_count(admin: Client) -> None:
     assert admin.send("GET", "system/app?as_list=true&id_field=name&order=name")[1] == {"resource": list(SEEDED_APPS)}
 
 
+def test_a_list_is_cut_at_the_maximum_and_read_on_from_an_offset() -> None:
+    with DreamFactoryDouble(most=2) as df:
+        shown = df.call("GET", "/api/v2/system/app?fields=id&limit=0&include_count=true")[1]
+        assert ([row["id"] for row in shown["resource"]], shown["meta"]) == ([1, 2], {"count": 3})
+        assert "meta" not in df.call("GET", "/api/v2/system/app?limit=5")[1]
+        assert [row["id"] for row in df.call("GET", "/api/v2/system/app?limit=5&offset=2")[1]["resource"]] == [3]
+        assert df.call("GET", "/api/v2/system/app?ids=1,3")[0] == 200
+        assert df.call("GET", "/api/v2/system/app?ids=1,2,3")[0] == 400
+        assert len(df.state()["app"]) == 3
+
+
 def test_one_missing_id_fails_the_whole_read(admin: Client) -> None:
     assert [r["id"] for r in admin.send("GET", "system/app?ids=1,2")[1]["resource"]] == [1, 2]
     status, answer = admin.send("GET", "system/app?ids=1,99")

@@ -706,6 +706,18 @@ def test_titles_speak_of_records_that_the_recording_never_shows() -> None:
     ]
 
 
+def test_a_created_name_that_holds_a_stem_in_another_spelling_is_told() -> None:
+    with console() as s:
+        for name in ("acme-corp-role", "Acme Corp", "ACME_CORP", "acmecorp", "acme", "Corp Acme"):
+            s.create("role", {"name": name})
+        s.create("app", {"name": "ACME-CORP app"})
+    journey = planned(s.exchanges, parameters={"tenant": "acme-corp"})
+    told = [(residue.step, residue.reason) for residue in journey.residue if "follow tenant" in residue.reason]
+    names = {"create_role_2": "Acme Corp", "create_role_3": "ACME_CORP", "create_role_4": "acmecorp"}
+    rest = "does not follow tenant: 'acme-corp' is written otherwise there; set its own variable, too"
+    assert told == [(step, f"{name!r} {rest}") for step, name in names.items()]
+
+
 def test_a_stem_does_not_follow_in_the_words_of_the_platform() -> None:
     with console() as s:
         row = {"service_id": None, "component": "local/get", "verb_mask": 1, "requestor_mask": 1, "filter_op": "local"}

@@ -9,7 +9,9 @@ import pytest
 
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
+from tests.render.test_http import jetbrains
 from tests.states import portable
+from tests.test_end_to_end import prepare
 from tests.tools import EVERY_OPTION, FIXTURES, dfrecord, rendered, run, torn_down
 
 RECORDING = FIXTURES / "02-provision-tenant" / "recording.har"
@@ -62,3 +64,19 @@ def test_a_tenant_is_made_and_undone(upsert: bool, way: str, tmp_path: Path) -> 
             done = torn_down(script, way, given(df))
             assert done.returncode == 0, done.stdout + done.stderr
         assert tenant(df, whole) == before
+
+
+@pytest.mark.parametrize("fixture", ["02-provision-tenant", "03-edit-role"])
+@pytest.mark.parametrize("client", ["httpyac", "jetbrains"])
+def test_http_files_take_bare_arrays(client: str, fixture: str, tmp_path: Path) -> None:
+    """What a create answers (02), and what a filter finds (03)."""
+    script = rendered(FIXTURES / fixture / "recording.har", "http", tmp_path)
+    with DreamFactoryDouble(700) as wrapping, DreamFactoryDouble(700) as df:
+        whole = df.answer
+        for server in (wrapping, df):
+            prepare(server, fixture)
+            if server is df:
+                unwrap(df)
+            done = run(script, "http", given(server)) if client == "httpyac" else jetbrains(script, server)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert tenant(df, whole) == portable(wrapping.state())

@@ -77,9 +77,13 @@ class Lookup:
     nth: int | None = None
     alike: int = 0
 
+    def lists(self, api: Conventions) -> bool:
+        """Whether it reads a list that takes query parameters: a filter, and where to go on in a list that is cut."""
+        return api.filters and self.rows == api.rows
+
     def takes_filter(self, api: Conventions) -> bool:
         """Whether the server can be asked for the one record of a list that is wanted."""
-        return api.filters and len(self.match) == 1 and self.rows == api.rows
+        return self.lists(api) and len(self.match) == 1
 
 
 class Letters(StrEnum):

@@ -21,6 +21,8 @@ from dfrecord.journey.model import (
     RawBody,
     RequestBody,
     RequestTemplate,
+    Residue,
+    ResidueKind,
     Step,
     StepKind,
     Variable,
@@ -47,7 +49,8 @@ def parameterise(journey: Journey, chosen: Mapping[str, str], catalog: Catalog) 
     offered = "" if chosen else offered_stem(journey, catalog)
     for name, value in sorted(chosen.items(), key=lambda item: -len(item[1])):
         journey = _choose(journey, name, value, catalog)
-    journey = replace(journey, offered_stem=offered)
+    left = tuple(_written_otherwise(journey, chosen, catalog))
+    journey = replace(journey, offered_stem=offered, residue=(*journey.residue, *left))
     return with_keys(journey, catalog)
 
 
@@ -72,6 +75,23 @@ def _common_words(catalog: Catalog) -> set[str]:
 
 
 # ---------------------------------------------------------------- a chosen stem
+
+
+def _written_otherwise(journey: Journey, chosen: Mapping[str, str], catalog: Catalog) -> Iterator[Residue]:
+    """Created records that have a chosen stem in their name, but not as it was given: `Acme Corp` for `acme-corp`."""
+    for position, _, key in created_keys(journey, catalog):
+        for name, value in chosen.items():
+            if _bare(value) and _bare(value) in _bare(key):
+                reason = (
+                    f"{key!r} does not follow {name}: {value!r} is written otherwise there; set its own variable, too"
+                )
+                step = journey.steps[position]
+                yield Residue(ResidueKind.RISKY, reason, step.entry, step.name)
+
+
+def _bare(text: str) -> str:
+    """The letters and digits of a text, however they are written."""
+    return re.sub(r"[\W_]+", "", text).casefold()
 
 
 def _choose(journey: Journey, name: str, value: str, catalog: Catalog) -> Journey:

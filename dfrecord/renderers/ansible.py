@@ -79,7 +79,9 @@ class Task:
     makes: Recorded | None = None
     # a search
     searches: Any = None
+    pages: bool = False  # a list may be cut
     # a wanted state
+    reads_list: bool = False
     read: Template | None = None
     read_when: list[str] = field(default_factory=list)
     may_be_missing: Template | None = None
@@ -257,11 +259,13 @@ class _Tasks:
             variables["df_query"] = self.encoder.text(query)
         record, with_query = "{{ df_base_url }}{{ df_path }}", "{{ df_query }}" * bool(query.parts)
         in_list = "{{ df_base_url }}{{ df_path | dirname }}"
-        listed = in_list if wanted.in_list else record
+        listed, api = in_list if wanted.in_list else record, self._journey.conventions
+        whole_list = in_list + "?include_count=true" * api.filters
         own = record + "/{{ df_id | df_uri }}" * by_key
         named = self._journey.listed.get(wanted.resource_path)
         if named:  # only the list shows it
-            found = f"df_read | df_json | df_in_list(df_rows, {self.encoder.quoted(named)}, df_path)"
+            rest = ", df_rest" * api.filters
+            found = f"df_read | df_in_list(df_rows, {self.encoder.quoted(named)}, df_path{rest})"
             variables["df_there"] = Template(f"{{{{ {found} }}}}")
         return Task(
             kind="ensure",
@@ -274,8 +278,10 @@ class _Tasks:
             headers=requests.headers(step.request.headers, self.encoder),
             body={"body_format": "json", "body": Template("{{ df_wanted | df_whole(df_rows) }}")} if creates else {},
             notes=(*step.notes, *requests.header_notes(step.request.headers)),
-            searches=self._searches("df_own", self._journey.conventions.filters) if by_key else None,
-            read=Template(in_list if named else own + "{{ df_related }}" * (bool(wanted.relations) and not deletes)),
+            searches=self._searches("df_own", api.filters) if by_key else None,
+            pages=api.filters,
+            reads_list=bool(named),
+            read=Template(whole_list if named else own + "{{ df_related }}" * (bool(wanted.relations) and not deletes)),
             read_when=read_when,
             may_be_missing=Template("{{ df_ok + [404] }}" if creates or deletes else "{{ df_ok }}"),
             creates=creates,
@@ -353,7 +359,7 @@ class _Tasks:
         }
         if lookup.rows != self._journey.conventions.rows:
             variables["df_rows"] = [Recorded(row) for row in lookup.rows]
-        searches = self._searches(self.encoder.quoted(lookup.pick), lookup.takes_filter(self._journey.conventions))
+        pages = lookup.lists(self._journey.conventions)
         return Task(
             kind="find",
             title=lookup.title,
@@ -361,7 +367,8 @@ class _Tasks:
             headers=requests.headers(lookup.headers, self.encoder),
             notes=tuple(requests.header_notes(lookup.headers)),
             when=self._when_known(variables_of_lookup(variable)),
-            searches=searches,
+            searches=self._searches(self.encoder.quoted(lookup.pick), pages),
+            pages=pages,
             keeps={self.encoder.names[variable.name]: Template(f"{{{{ {self._one(lookup)} }}}}")},
             vars={**variables, **self.encoder.take_texts()},
         )
@@ -374,6 +381,7 @@ class _Tasks:
         arguments += ["optional=true"] * lookup.optional + ["shown=false"] * secret
         arguments += [f"nth={lookup.nth}"] if lookup.nth is not None else []
         arguments += [f"alike={lookup.alike}"] if lookup.alike else []
+        arguments += ["rest=df_rest"] * lookup.lists(self._journey.conventions)
         return f"df_found | df_one({', '.join(arguments)})"
 
     # ---------------------------------------------------------------- parts of requests

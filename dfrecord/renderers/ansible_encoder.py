@@ -257,8 +257,8 @@ RESERVED = frozenset(
         df_keys
         df_logs_in df_makes df_needed df_needed_to_log_in df_needed_to_log_in_to_undo df_needed_to_run df_needed_to_undo
         df_no_log df_notes df_now df_ok df_outcome df_own
-        df_pause df_path df_query df_read df_recorded df_related df_removed df_resource df_rows df_secrets df_teardown
-        df_taken df_there df_changed df_unknown df_unset df_validate_certs df_wanted df_wrote df_yes
+        df_pause df_path df_query df_read df_recorded df_related df_removed df_resource df_rest df_rows df_secrets
+        df_taken df_teardown df_there df_changed df_unknown df_unset df_validate_certs df_wanted df_wrote df_yes
         """,
     )
 )

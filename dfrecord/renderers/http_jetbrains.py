@@ -17,6 +17,7 @@ from dfrecord.renderers.postman_encoder import clean, js
 from dfrecord.renderers.registry import OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
+from dfrecord.system_api.conventions import Conventions
 from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 
@@ -49,21 +50,28 @@ def _keeps(request: Request, journey: Journey) -> list[dict[str, Any]]:
     `match` is what the one record of a list must have, as JavaScript; None for a value that stands at its place.
     """
     item = request.item
+    api = journey.conventions
     if isinstance(item, Step):
-        return [{"name": c.variable, "place": _place(c.pointer), "match": None} for c in item.captures]
+        return [{"name": c.variable, **_answer(c.pointer, api), "match": None} for c in item.captures]
     lookup = item.lookup
     assert lookup is not None
     match = [_same(f"row{_place((key,))}", value, journey) for key, value in lookup.match]
     return [
         {
             "name": item.name,
-            "place": _place(lookup.rows),
+            **_answer(lookup.rows, api),
             "match": " && ".join(match),
             "nth": "" if lookup.nth is None else f".slice({lookup.nth}, {lookup.nth + 1})",  # of rows that are alike
             "pick": _place((lookup.pick,)),
             "words": clean(lookup.resource),
         }
     ]
+
+
+def _answer(pointer: Pointer, api: Conventions) -> dict[str, str]:
+    """The place of a list's records, when it begins there, and what follows."""
+    in_list = bool(api.wrapper) and pointer[:1] == api.rows
+    return {"in_list": _place(api.rows) if in_list else "", "place": _place(pointer[1:] if in_list else pointer)}
 
 
 def _place(pointer: Pointer) -> str:

@@ -150,6 +150,8 @@ class Requests:
         if filtered:
             wanted = f'{field}="{value}"'
             target += f"{'&' if '?' in target else '?'}filter={quote(wanted, safe='')}"
+        elif lookup.lists(self._journey.conventions):
+            target += f"{'&' if '?' in target else '?'}include_count=true"
         made = Request(
             name=name,
             item=variable,

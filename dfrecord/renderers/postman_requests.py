@@ -177,16 +177,18 @@ def teardown_item(shop: Workshop) -> dict[str, Any]:
 
 def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str, Any]:
     """A lookup as a request of the collection, filtered by the server where its filters can express the value."""
-    names, target, rest = shop.names, lookup.path, None
-    if lookup.takes_filter(shop.journey.conventions) and not lookup.newer:
+    names, target, api = shop.names, lookup.path, shop.journey.conventions
+    is_list, filtered = lookup.lists(api), False
+    if lookup.takes_filter(api) and not lookup.newer:
         field, value = lookup.match[0]
-        fields = "fields=" + ",".join(
-            quote(name) for name in dict.fromkeys((shop.journey.conventions.id, lookup.pick, field))
-        )
+        fields = "fields=" + ",".join(quote(name) for name in dict.fromkeys((api.id, lookup.pick, field)))
         target = _with_query(lookup.path, fields)
-        if isinstance(value, str) and not UNFILTERABLE & set(value):
-            rest = target
-            target = _with_query(lookup.path, "filter=" + quote(f'{field}="{value}"', safe="") + "&" + fields)
+        filtered = isinstance(value, str) and not UNFILTERABLE & set(value)
+    whole_list = Text((Var(_base(shop)), *target.parts))
+    if filtered:
+        target = _with_query(lookup.path, "filter=" + quote(f'{field}="{value}"', safe="") + "&" + fields)
+    elif is_list:
+        target = _with_query(target, "include_count=true")
     request, keys = RequestTemplate("GET", target, lookup.headers), (*lookup.newer, lookup.match)
     after = shop.script(
         "lookup",
@@ -201,10 +203,11 @@ def lookup_item(variable: Variable, lookup: Lookup, shop: Workshop) -> dict[str,
         optional=lookup.optional,
         nth=lookup.nth,
         alike=lookup.alike,
-        whole_list=None if rest is None else js_text(Text((Var(_base(shop)), *rest.parts)), names),
+        whole_list=js_text(whole_list, names) if is_list else None,
+        filtered=filtered,
         headers=[(name, js_text(text, names)) for name, text in lookup.headers],
     )
-    before = ['pm.variables.set("dfrecord_filtered", pm.info.requestId);'] if rest is not None else []
+    before = ['pm.variables.set("dfrecord_filtered", pm.info.requestId);'] if filtered else []
     before += SKIPPED_IN_TEARDOWN if shop.journey.teardown else []
     return _request_item(lookup.title, request, before, after, shop)
 

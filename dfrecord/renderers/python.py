@@ -39,7 +39,7 @@ from dfrecord.renderers.python_names import Names, Setting, name_variables
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
-from dfrecord.replaying import bounded, hiding, kept, predicted, reconcile, undoing
+from dfrecord.replaying import bounded, hiding, kept, predicted, reconcile, undoing, whole_list
 from dfrecord.tree import Object, Text, Var
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
@@ -144,6 +144,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         reconcile=functions_of(reconcile),
         predicted=functions_of(predicted),
         undoing=functions_of(undoing),
+        whole_list=functions_of(whole_list),
         puts_back=body.puts_back,
         keys={
             text.partition("?")[0]: step.named_by

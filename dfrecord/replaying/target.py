@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,9 @@ from dfrecord.normalise.body import json_text, parse_json
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying.client import Answered, Client
 from dfrecord.replaying.values import Values, as_json, filled, filled_text
+from dfrecord.replaying.whole_list import CutShort, whole_list
 from dfrecord.system_api.conventions import Conventions
-from dfrecord.tree import Array, Object, Text, Tree
+from dfrecord.tree import Array, Number, Object, Text, Tree
 
 _UNFILTERABLE = set('"\\(){},<>=!')
 """What a server-side filter cannot hold (system-api.md section 10)."""
@@ -47,14 +49,14 @@ class Target:
         Where only the list shows records (`Conventions.listed`), it is taken from there.
         """
         path, _, name = target.partition("?")[0].rpartition("/")
-        field = dict(self.conventions.listed).get(path)
-        answered = self.read(path if field else target, headers)
+        if field := dict(self.conventions.listed).get(path):
+            found = self._records(path, headers, self.conventions.rows, [(field, unquote(name))], none_at=404)
+            return found[0] if found else None
+        answered = self.read(target, headers)
         if answered.status == 404:
             return None
         if not answered.succeeded:
             raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
-        if field:
-            return next(iter(_matching(answered.tree, self.conventions.rows, [(field, unquote(name))])), None)
         if not isinstance(answered.tree, Object):
             raise WorkFailed("the answer is no record")
         return answered.tree
@@ -100,13 +102,10 @@ class Target:
             if value and not _UNFILTERABLE & set(value):
                 text = quote(f'{field}="{value}"', safe="")
                 answered = self.read(f"{path}{joint}filter={text}&{fields}", headers)
-                found = _matching(answered.tree, rows, wanted) if answered.succeeded else []
+                found = _matching(_rows(answered.tree, rows), wanted) if answered.succeeded else []
             path = f"{path}{joint}{fields}"
         if not found:
-            answered = self.read(path, headers)
-            if not answered.succeeded:
-                raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
-            found = _matching(answered.tree, rows, wanted)
+            found = self._records(path, headers, rows, wanted)
         if nth is not None:
             found = found[nth : nth + 1]
         if len(found) > 1:
@@ -130,13 +129,10 @@ class Target:
         Of one that not every server has, none are there where it is absent.
         """
         related = f"?related={','.join(refers['rows'])}" if refers["rows"] else ""
-        answered = self.read(refers["path"] + related, headers)
-        if answered.status == 404 and refers.get("optional"):
-            return []
-        if not answered.succeeded:
-            raise WorkFailed(f"{refers['path']}: {answered.status} {refusal(answered.tree, answered.reason)}")
+        none_at = 404 if refers.get("optional") else 0
         try:
-            return list(map(as_json, _matching(answered.tree, self.conventions.rows, [])))
+            found = self._records(refers["path"] + related, headers, self.conventions.rows, none_at=none_at)
+            return list(map(as_json, found))
         except WorkFailed as error:
             raise WorkFailed(f"{refers['path']}: {error}") from None
 
@@ -159,6 +155,31 @@ class Target:
         record = self.record(path + related, headers)
         return path, as_json(record) if isinstance(record, Object) else None
 
+    def _records(
+        self, path: str, headers: Headers, rows: Sequence[str], match: Match = (), *, none_at: int = 0
+    ) -> list[Object]:
+        """The records under `rows` of an answer that have these values, of a list all that there are.
+
+        None where it is answered with the status `none_at`. Raises WorkFailed.
+        """
+
+        def page(target: str) -> tuple[list[Tree], int]:
+            answered = self.read(target, headers)
+            if answered.status == none_at:
+                return [], 0
+            if not answered.succeeded:
+                raise WorkFailed(f"{answered.status} {refusal(answered.tree, answered.reason)}")
+            return _rows(answered.tree, rows), _count(answered.tree)
+
+        if not self.conventions.filters or tuple(rows) != self.conventions.rows:
+            return _matching(page(path)[0], match)
+        counted = f"{path}{'&' if '?' in path else '?'}include_count=true"
+        try:
+            found = whole_list(lambda start: page(f"{counted}&offset={start}" if start else counted))
+        except CutShort as error:
+            raise WorkFailed(str(error)) from None
+        return _matching(found, match)
+
     def _by_key(self, step: Step, path: str, keys: Array, headers: Headers) -> str | None:
         for key in keys.items:
             if isinstance(key, Object) and key.members:
@@ -170,12 +191,22 @@ class Target:
         return None
 
 
-def _matching(answer: Tree, rows: Iterable[str], match: Sequence[tuple[str, Tree]]) -> list[Object]:
+def _rows(answer: Tree, rows: Iterable[str]) -> list[Tree]:
     for row in rows:
         answer = answer.get(row) if isinstance(answer, Object) else answer
     if not isinstance(answer, Array):
         raise WorkFailed("the answer is no list of records")
-    records = [row for row in answer.items if isinstance(row, Object)]
+    return list(answer.items)
+
+
+def _count(answer: Tree) -> int:
+    """How many records there are in all, which an answer tells beside a part of them; 0 where it does not."""
+    count = member(answer, "meta", "count")
+    return int(count.text) if isinstance(count, Number) and re.fullmatch("[0-9]{1,15}", count.text) else 0
+
+
+def _matching(rows: Iterable[Tree], match: Match) -> list[Object]:
+    records = [row for row in rows if isinstance(row, Object)]
     return [row for row in records if all(row.get(name) == value for name, value in match)]
 
 

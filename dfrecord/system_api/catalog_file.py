@@ -203,7 +203,8 @@ class CatalogFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `prefix`: before every path of the API. `default_filters`: what is kept of a recording when nobody says otherwise.
     `wrapper`: the member that holds the records of a list and of a create, "" when they stand bare. `id`: the field in
     which records carry the id that the server gives them. `text_ids`: ids are strings, not numbers. `filters`: lists
-    take `filter=name="x"` and `fields=`; otherwise lookups read the whole list. `mask`: what stands in the place of a
+    take `filter=name="x"`, `fields=`, and where they are cut `include_count` and `offset`; otherwise lookups read the
+    whole list in one answer. `mask`: what stands in the place of a
     secret that the server does not show. `seeded`: records that exist on every installation, by natural key.
     `id_endings`: a number inside `config` whose name ends so is taken for the id of such a record.
     `tables`: the part of a path between a database service and the names of its tables. `ids_in_calls`: what follows a

@@ -10,7 +10,8 @@ class Conventions:
     """What a run has to know of the platform's API beside its steps.
 
     `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the
-    field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`.
+    field in which a record carries the id that the server gave it; `filters`, whether lists take `filter` and `fields`,
+    and `include_count` and `offset` to read on where they are cut.
     `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
     of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
     field that holds the last segment of a record's own path. Every path of the API begins with `prefix`.

@@ -144,6 +144,7 @@ class DreamFactory:
         session_token: str = "",
         number: int = 1,
         suffix: str = "",
+        patient: bool = False,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.email = email
@@ -155,6 +156,7 @@ class DreamFactory:
         }  # hidden in all that is told
         self.http, self.exact = http, exact
         self.number, self.suffix = number, suffix
+        self.patient = patient  # whether an instance that is too busy is asked again
         self.name, self.tags = "", tuple[str, ...]()
         self.unsettled: Any = None
 
@@ -240,24 +242,35 @@ class DreamFactory:
             if value is not None
         ]
         self.settle()
-        self.exact.given = (method, target, sent)
-        try:
-            answer = self.unsettled = self.http.request(
-                method,
-                self.base_url + target,
-                name=self.name,
-                data=body,
-                catch_response=True,
-                context={
-                    "step": self.name,
-                    "tags": self.tags,
-                    "iteration": self.number,
-                },
+        for pause in (1, 2, 4, 0):
+            self.exact.given = (method, target, sent)
+            try:
+                answer = self.unsettled = self.http.request(
+                    method,
+                    self.base_url + target,
+                    name=self.name,
+                    data=body,
+                    catch_response=True,
+                    context={
+                        "step": self.name,
+                        "tags": self.tags,
+                        "iteration": self.number,
+                    },
+                )
+            except ValueError:  # which tells the value, and that may be a secret
+                raise StepFailed(
+                    f"{title}: nothing was sent: a header would hold a control character"
+                ) from None
+            if answer.status_code != 429 or not self.patient or not pause:
+                break
+            asked = answer.headers.get("Retry-After") or ""
+            seconds = int(asked) if re.fullmatch("[0-9]{1,9}", asked) else pause
+            if seconds > 300:
+                break
+            self.unsettled = (
+                None  # the instance did not take it: it counts when it does
             )
-        except ValueError:  # which tells the value, and that may be a secret
-            raise StepFailed(
-                f"{title}: nothing was sent: a header would hold a control character"
-            ) from None
+            time.sleep(seconds)
         if not answer.status_code:
             raise StepFailed(
                 f"{title}: no answer from {self.base_url}: {reason_of(answer.error)}"
@@ -325,12 +338,12 @@ class DreamFactory:
             if value and not set(value) & set('"\\(){},<>=!'):
                 wanted = quote(f'{field}="{value}"', safe="")
                 filtered = f"{path}filter={wanted}&fields={fields}"
-                found = self._matching(
-                    title, filtered, match, rows, headers, is_filtered=True
+                found = having(
+                    self._page(title, filtered, rows, headers, none_at=400)[0], match
                 )
             path += f"fields={fields}"
         if not found:
-            found = self._matching(title, path, match, rows, headers)
+            found = having(self._records(title, path, rows, headers), match)
         if len(found) > 1:
             wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
@@ -338,37 +351,53 @@ class DreamFactory:
             )
         return found
 
-    def _matching(
+    def _records(
         self,
         title: str,
         target: str,
-        match: dict[str, Any],
         rows: tuple[str, ...],
         headers: dict[str, str | None] | None,
         *,
-        is_filtered: bool = False,
-    ) -> list[dict[str, Any]]:
-        """The records under `rows` with all these values; none where the server cannot read a filter."""
+        none_at: int = 0,
+    ) -> list[Any]:
+        """The records under `rows` of an answer, of a list all that there are. Raises StepFailed."""
+        if rows != ("resource",):
+            return self._page(title, target, rows, headers, none_at=none_at)[0]
+        target += ("&" if "?" in target else "?") + "include_count=true"
+
+        def read(start: int) -> tuple[list[Any], int]:
+            more = f"&offset={start}" if start else ""
+            return self._page(title, target + more, rows, headers, none_at=none_at)
+
+        try:
+            return whole_list(read)
+        except CutShort as error:
+            raise StepFailed(f"{title}: {error}") from None
+
+    def _page(
+        self,
+        title: str,
+        target: str,
+        rows: tuple[str, ...],
+        headers: dict[str, str | None] | None,
+        *,
+        none_at: int = 0,
+    ) -> tuple[list[Any], int]:
+        """The records that one answer shows, none at this status, and how many there are in all (0: not told)."""
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
-        if status == 400 and is_filtered:
-            return []
+        if status == none_at:
+            return [], 0
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        meta = records.get("meta") if isinstance(records, dict) else None
+        count = meta.get("count") if isinstance(meta, dict) else None
         for row in rows:
             records = records.get(row) if isinstance(records, dict) else records
         if not isinstance(records, list):
             raise StepFailed(f"{title}: the answer is no list of records")
-        return [
-            record
-            for record in records
-            if isinstance(record, dict)
-            and all(
-                json.dumps(record.get(name)) == json.dumps(value)
-                for name, value in match.items()
-            )
-        ]
+        return records, count if isinstance(count, int) else 0
 
 
 def parsed(text: str) -> Any:
@@ -534,6 +563,44 @@ def form_of(part: str) -> str:
     entity = f"&(?:amp;){{0,2}}(?:#0{{0,2}}{code}|#x0{{0,2}}{code:x}|[a-z][a-z0-9]{{1,30}});"  # whatever its name is
     form = rf"(?:(?i:{escaped}|{entity})|{backslash}{{0,4}}(?:(?i:{octets})|{re.escape(part)}))"
     return form + "{1,2}" if part == '"' else form  # twice in CSV
+
+
+def having(records: list[Any], match: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records that have all these values."""
+    return [
+        record
+        for record in records
+        if isinstance(record, dict)
+        and all(
+            json.dumps(record.get(name)) == json.dumps(value)
+            for name, value in match.items()
+        )
+    ]
+
+
+def whole_list(read: Callable[[int], tuple[list[Any], int]]) -> list[Any]:
+    """All records of a list. `read` gives those from a place on, and how many there are in all (0: it does not say).
+
+    Raises CutShort when they cannot all be had.
+    """
+    records: list[Any] = []
+    total = 0
+    for _ in range(1000):
+        shown, count = read(len(records))
+        if count < total or (records and shown[:1] == records[:1]):
+            break
+        records += shown
+        total = count
+        if not shown or len(records) >= total:
+            return records
+    told = f"only {len(records)} of {total} records could be read"
+    raise CutShort(
+        f"{told}: the list changes (run again), or is cut (raise DB_MAX_RECORDS_RETURNED)"
+    )
+
+
+class CutShort(Exception):
+    """A list could not be read to its end."""
 
 
 def pick(answer: Any, *pointer: str | int) -> Any:
@@ -1027,6 +1094,7 @@ class EditRole(FastHttpUser):
             session_token=os.environ.get("DF_SESSION_TOKEN", ""),
             number=item["number"],
             suffix=item["suffix"],
+            patient=bool(item["row"] or item["made"]),
         )
         failure, told = "stopped before its end", ""
         try:

@@ -329,12 +329,12 @@ class DreamFactory:
             if value and not set(value) & set('"\\(){},<>=!'):
                 wanted = quote(f'{field}="{value}"', safe="")
                 filtered = f"{path}filter={wanted}&fields={fields}"
-                found = self._matching(
-                    title, filtered, match, rows, headers, is_filtered=True
+                found = having(
+                    self._page(title, filtered, rows, headers, none_at=400)[0], match
                 )
             path += f"fields={fields}"
         if not found:
-            found = self._matching(title, path, match, rows, headers)
+            found = having(self._records(title, path, rows, headers), match)
         if len(found) > 1:
             wanted = readable(self.hidden(json.dumps(match, ensure_ascii=False)))
             raise StepFailed(
@@ -342,24 +342,48 @@ class DreamFactory:
             )
         return found
 
-    def _matching(
+    def _records(
         self,
         title: str,
         target: str,
-        match: dict[str, Any],
         rows: tuple[str, ...],
         headers: dict[str, str | None] | None,
         *,
-        is_filtered: bool = False,
-    ) -> list[dict[str, Any]]:
-        """The records under `rows` with all these values; none where the server cannot read a filter."""
+        none_at: int = 0,
+    ) -> list[Any]:
+        """The records under `rows` of an answer, of a list all that there are. Raises StepFailed."""
+        if rows != ("resource",):
+            return self._page(title, target, rows, headers, none_at=none_at)[0]
+        target += ("&" if "?" in target else "?") + "include_count=true"
+
+        def read(start: int) -> tuple[list[Any], int]:
+            more = f"&offset={start}" if start else ""
+            return self._page(title, target + more, rows, headers, none_at=none_at)
+
+        try:
+            return whole_list(read)
+        except CutShort as error:
+            raise StepFailed(f"{title}: {error}") from None
+
+    def _page(
+        self,
+        title: str,
+        target: str,
+        rows: tuple[str, ...],
+        headers: dict[str, str | None] | None,
+        *,
+        none_at: int = 0,
+    ) -> tuple[list[Any], int]:
+        """The records that one answer shows, none at this status, and how many there are in all (0: not told)."""
         status, text, reason = self._send(title, "GET", target, None, headers)
         self._say(f"  GET {target} -> {status}", detail=True)
-        if status == 400 and is_filtered:
-            return []
+        if status == none_at:
+            return [], 0
         if not 200 <= status < 300:
             raise StepFailed(f"{title}: {status} {explain(text, reason, self.hidden)}")
         records = parsed(text)
+        meta = records.get("meta") if isinstance(records, dict) else None
+        count = meta.get("count") if isinstance(meta, dict) else None
         if isinstance(
             records, dict
         ):  # rows of a record, as the steps before leave them
@@ -371,15 +395,7 @@ class DreamFactory:
             records = records.get(row) if isinstance(records, dict) else records
         if not isinstance(records, list):
             raise StepFailed(f"{title}: the answer is no list of records")
-        return [
-            record
-            for record in records
-            if isinstance(record, dict)
-            and all(
-                json.dumps(record.get(name)) == json.dumps(value)
-                for name, value in match.items()
-            )
-        ]
+        return records, count if isinstance(count, int) else 0
 
     def _read(
         self, title: str, target: str, headers: dict[str, str | None] | None
@@ -927,6 +943,44 @@ class New(dict[str, Any]):
 
     def __missing__(self, key: str) -> Unknown:
         return Unknown("(known after the run)")
+
+
+def having(records: list[Any], match: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records that have all these values."""
+    return [
+        record
+        for record in records
+        if isinstance(record, dict)
+        and all(
+            json.dumps(record.get(name)) == json.dumps(value)
+            for name, value in match.items()
+        )
+    ]
+
+
+def whole_list(read: Callable[[int], tuple[list[Any], int]]) -> list[Any]:
+    """All records of a list. `read` gives those from a place on, and how many there are in all (0: it does not say).
+
+    Raises CutShort when they cannot all be had.
+    """
+    records: list[Any] = []
+    total = 0
+    for _ in range(1000):
+        shown, count = read(len(records))
+        if count < total or (records and shown[:1] == records[:1]):
+            break
+        records += shown
+        total = count
+        if not shown or len(records) >= total:
+            return records
+    told = f"only {len(records)} of {total} records could be read"
+    raise CutShort(
+        f"{told}: the list changes (run again), or is cut (raise DB_MAX_RECORDS_RETURNED)"
+    )
+
+
+class CutShort(Exception):
+    """A list could not be read to its end."""
 
 
 def whole(wanted: dict[str, Any]) -> dict[str, Any]:

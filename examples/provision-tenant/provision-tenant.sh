@@ -601,7 +601,7 @@ capture() {
 # variable json, to nothing when there is none. The server's filter has no escaping, so the values of what comes back are
 # compared, and where the filter finds nothing all records are listed.
 search() {
-  local path=$1 rows=$2 field=$3 fields query='' makes=''
+  local path=$1 rows=$2 field=$3 fields query=''
   shift 3
   hits=''
   if [ "$rows" = '.resource' ]; then
@@ -620,13 +620,51 @@ search() {
     path=$path$fields
   fi
   if [ -z "$hits" ]; then
-    send without_body GET "$path" "$@"
+    if [ "$rows" = '.resource' ]; then fetch_list "$path" "$@"; else fetch without_body GET "$path" "$@"; fi
+    expect_success
     hits=$(matching)
   fi
   case $hits in
     '' | 1=*) ;;
     *) die 1 "failed: $step: ${hits%%=*} records match on $DF_BASE_URL: $json" ;;
   esac
+}
+
+# fetch_list PATH [HEADER]...: fetches a list; one that the server cuts is read to its end, then answer is all of it.
+# What is added meanwhile comes last; where one is deleted, those behind it move.
+fetch_list() {
+  local path=$1 pages='' count=0 state word first=null seen=0 total=0 from=''
+  shift
+  case $path in *\?*) path="$path&" ;; *) path="$path?" ;; esac
+  while [ "$((count += 1))" -le 1000 ]; do
+    fetch without_body GET "${path}include_count=true$from" "$@"
+    case $status in 2??) ;; *) return ;; esac
+    state=$({
+      printf '%s\n' "$first"
+      exact_answer
+    } | jq --slurp --raw-output --argjson seen "$seen" --argjson total "$total" '
+      .[0] as $first | .[1] as $answer
+      | ($answer | if type == "array" then . else .resource? | arrays end) as $shown
+      | ([$answer | objects | .meta? | objects | .count | numbers][0] // 0) as $count
+      | ($seen + ($shown | length)) as $all
+      | if $count < $total or ($seen > 0 and $shown[:1] == [$first]) then "cut \($seen) \($total)"
+        else (if $shown == [] or $all >= $count then "whole" else "more" end) + " \($all) \($count)" end,
+        ($shown[0] | tojson), ($shown | tojson)' 2>/dev/null) || state=''
+    if [ -z "$state" ]; then return; fi # who asked says that it is no list
+    read -r word seen total <<<"${state%%$'\n'*}"
+    from="&offset=$seen"
+    state=${state#*$'\n'}
+    if [ "$count" = 1 ]; then first=${state%%$'\n'*}; fi
+    pages=$pages${state#*$'\n'}
+    case $word in
+      whole)
+        if [ "$count" -gt 1 ]; then answer=$(printf '%s' "$pages" | jq --slurp --compact-output add); fi
+        return
+        ;;
+      cut) break ;;
+    esac
+  done
+  die 1 "failed: $step: only $seen of $total records could be read: the list changes (run again), or is cut (raise DB_MAX_RECORDS_RETURNED)"
 }
 
 # matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
@@ -912,7 +950,7 @@ note_removing() {
   while IFS= read -r refers; do
     list=$(printf '%s' "$refers" | jq --raw-output .path)
     related=$(printf '%s' "$refers" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
-    fetch without_body GET "$list${related:+?related=$related}" "$@"
+    step="$step: $list" fetch_list "$list${related:+?related=$related}" "$@"
     optional=$(printf '%s' "$refers" | jq .optional)
     if [ "$status $optional" = '404 true' ]; then continue; fi # this server has no such records
     step="$step: $list" expect_success

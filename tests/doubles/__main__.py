@@ -6,6 +6,7 @@ import argparse
 import threading
 
 from tests.doubles.server import EMAIL, PASSWORD, DreamFactoryDouble
+from tests.doubles.views import MAX_RECORDS
 
 
 def main() -> None:
@@ -15,9 +16,10 @@ def main() -> None:
     parser.add_argument("--email", default=EMAIL)
     parser.add_argument("--password", default=PASSWORD)
     parser.add_argument("--installed", nargs="*", default=[], help="limit, scheduler, event_script")
+    parser.add_argument("--most", type=int, default=MAX_RECORDS, help="how many records a list shows")
     options = parser.parse_args()
     with DreamFactoryDouble(
-        options.id_offset, options.email, options.password, tuple(options.installed), options.port
+        options.id_offset, options.email, options.password, tuple(options.installed), options.port, options.most
     ) as double:
         print(f"DF_BASE_URL={double.url}\nDF_EMAIL={double.email}\nDF_PASSWORD={double.password}", flush=True)
         try:

@@ -96,7 +96,7 @@ class Records:
             rows = filters.matching(text, TABLES[resource.table], rows, self._replace_lookups)
         if request.flag("count_only"):
             return Answer(200, len(rows))
-        wanted = page(ordered(rows, resource.table, request), request)
+        wanted = page(ordered(rows, resource.table, request), request, self.view.most)
         shown: list[Any] = [self.view.show(resource.table, row, fields, related) for row in wanted]
         if request.flag("as_list"):
             key = request.query.get("id_field") or TABLES[resource.table].key
@@ -108,10 +108,17 @@ class Records:
         return Answer(200, {"resource": shown} | ({"meta": meta} if meta else {}))
 
     def _by_ids(self, resource: Resource, request: Request, fields: list[str], related: list[str]) -> list[Row]:
+        """The records with these ids; the list of them is cut like any other (df-core `BaseModel::selectByIds`)."""
         outcomes: list[Any] = []
-        for identifier in _names(request.query["ids"]):
+        identifiers = _names(request.query["ids"])
+        asked = [row for row in self.rows(resource) if str(row[TABLES[resource.table].key]) in identifiers]
+        found = page(ordered(asked, resource.table, request), request, self.view.most)
+        for identifier in identifiers:
             try:
-                outcomes.append(self.view.show(resource.table, self.find(resource, identifier), fields, related))
+                row = self.find(resource, identifier)
+                if row not in found:
+                    raise not_found(identifier)
+                outcomes.append(self.view.show(resource.table, row, fields, related))
             except ServerError as error:
                 outcomes.append(error)
                 if not request.flag("continue"):

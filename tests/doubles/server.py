@@ -28,7 +28,7 @@ from tests.doubles.services import types
 from tests.doubles.sessions import Sessions
 from tests.doubles.store import Store
 from tests.doubles.system import System
-from tests.doubles.views import View, as_file
+from tests.doubles.views import MAX_RECORDS, View, as_file
 from tests.doubles.wire import Answer, Caller, Request, parse
 
 EMAIL = "admin@example.com"
@@ -72,7 +72,7 @@ class DreamFactoryDouble:
     """One server. `installed` adds resources the recorded install lacks: "limit", "scheduler", "event_script".
 
     With `id_offset` every table's ids, seeded records and nested rows included, start somewhere else, each table
-    elsewhere.
+    elsewhere. A list shows at most `most` records, as an administrator may have set it (`DB_MAX_RECORDS_RETURNED`).
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class DreamFactoryDouble:
         password: str = PASSWORD,
         installed: tuple[str, ...] = (),
         port: int = 0,
+        most: int = MAX_RECORDS,
     ) -> None:
         self.email = email
         self.password = password
@@ -89,7 +90,7 @@ class DreamFactoryDouble:
         self.log: list[LoggedRequest] = []
         self.store = Store(id_offset)
         self.admin_id = seed.fill(self.store, email, password)
-        self.records = Records(self.store, View(self.store, lambda: self.url))
+        self.records = Records(self.store, View(self.store, lambda: self.url, most))
         self.sessions = Sessions(self.store, self.records)
         self.system = System(self.store, self.records, self.sessions, tuple(installed))
         self.content = Content(self.store)
@@ -123,9 +124,15 @@ class DreamFactoryDouble:
         return {name: self._state_of(name) for name in STATE}
 
     def _state_of(self, name: str) -> Any:
-        related = STATE_RELATIONS.get(name)
-        status, body = self.call("GET", f"/api/v2/system/{name}" + (f"?related={related}" if related else ""))
-        return body["resource"] if status == 200 else {"__status": status, "__body": body}
+        path = f"/api/v2/system/{name}?related={STATE_RELATIONS.get(name, '')}"
+        records: list[Row] = []
+        while True:
+            status, body = self.call("GET", f"{path}&include_count=true&offset={len(records)}")
+            if status != 200:
+                return {"__status": status, "__body": body}
+            records += body["resource"]
+            if len(records) == body["meta"]["count"]:
+                return records
 
     def apply(self, calls: list[before.Call]) -> None:
         """Make the calls of a before.json as the administrator, unlogged, with their ids moved to this server's."""

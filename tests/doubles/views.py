@@ -20,11 +20,15 @@ MAX_RECORDS = 100_000
 
 
 class View:
-    """Rows of a store as answers show them. `base_url` is where `launch_url` points."""
+    """Rows of a store as answers show them.
 
-    def __init__(self, store: Store, base_url: Callable[[], str]) -> None:
+    `base_url` is where `launch_url` points, `most` how many records a list shows (`DB_MAX_RECORDS_RETURNED`).
+    """
+
+    def __init__(self, store: Store, base_url: Callable[[], str], most: int = MAX_RECORDS) -> None:
         self.store = store
         self.base_url = base_url
+        self.most = most
 
     def show(self, table_name: str, row: Row, fields: list[str], related: list[str]) -> Row:
         """A record as a read answers it, with the quirks of `fields` and `related` (section 10)."""
@@ -115,11 +119,13 @@ def _rank(value: Any) -> tuple[int, float, bytes]:
     return (2, 0, str(value).encode())
 
 
-def page(rows: list[Row], request: Request) -> list[Row]:
+def page(rows: list[Row], request: Request, most: int) -> list[Row]:
+    """The part of a list that `limit` and `offset` ask for; at most so many rows, whatever is asked."""
+
     def number(*names: str) -> int:
         text = next((request.query[name] for name in names if request.query.get(name)), "0")
         return int(text) if text.isdigit() else 0
 
     limit, offset = number("limit"), number("offset", "skip")
-    limit = limit if 0 < limit <= MAX_RECORDS else MAX_RECORDS
+    limit = limit if 0 < limit <= most else most
     return rows[offset : offset + limit]

@@ -322,7 +322,7 @@ def lookup_run(
 
 
 FILTERED = "/api/v2/system/service?filter=name%3D%22db%22&fields=id,name"
-LISTED = "/api/v2/system/service?fields=id,name"
+LISTED = "/api/v2/system/service?fields=id,name&include_count=true"
 NONE = (200, '{"resource":[]}')
 ONE = (200, '{"resource":[{"id":3,"name":"DB"},{"id":42,"name":"db"}]}')
 TWO = (200, '{"resource":[{"id":3,"name":"db"},{"id":4,"name":"db"}]}')

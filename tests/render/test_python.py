@@ -454,7 +454,7 @@ def test_dangerous_steps_need_consent(folder: Path) -> None:
 
 # ---------------------------------------------------------------- lookups and answers
 
-LIST = ("GET", "/api/v2/system/service?fields=id,name")
+LIST = ("GET", "/api/v2/system/service?fields=id,name&include_count=true")
 
 
 def filtered(value: str) -> tuple[str, str]:
@@ -530,7 +530,7 @@ def test_lookup_with_a_query_of_its_own_keeps_it(folder: Path) -> None:
     searched = f"{path}&filter=name%3D%22db%22&fields=id,name"
     nothing = {("GET", searched): (200, '{"resource":[]}')}
     _, sent = looked_up(folder, with_lookup((("name", "db"),), path=path), nothing)
-    assert sent[:2] == [f"GET {searched}", f"GET {path}&fields=id,name"]
+    assert sent[:2] == [f"GET {searched}", f"GET {path}&fields=id,name&include_count=true"]
 
 
 @pytest.mark.parametrize(

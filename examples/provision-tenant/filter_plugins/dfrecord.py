@@ -50,6 +50,7 @@ class FilterModule:
             "df_pick": pick,
             "df_pick_number": pick_number,
             "df_record": there,
+            "df_rest": rest_of,
             "df_searches": searches,
             "df_sent": was_sent,
             "df_taken_rows": taken_rows,
@@ -181,12 +182,49 @@ def listed(answer: Any, rows: list[str], *, must_be: bool = False) -> list[Any]:
     return answer if isinstance(answer, list) else []
 
 
-def in_list(answer: Any, rows: list[str], field: str, path: str) -> Any:
+def in_list(
+    result: dict[str, Any], rows: list[str], field: str, path: str, rest: dict[str, Any] | None = None
+) -> Any:
     """The record of a list whose field is the last segment of a path; None when there is none."""
-    if answer == UNKNOWN:
-        return answer
+    if answer(result) == UNKNOWN:
+        return UNKNOWN
     name = unquote(path.rpartition("/")[2])
-    return next((row for row in listed(answer, rows, must_be=True) if row.get(field) == name), None)
+    listed(answer(result), rows, must_be=True)
+    return next((row for row in whole_list(result, rest, rows) if row.get(field) == name), None)
+
+
+def rest_of(result: dict[str, Any], rows: list[str], most: int = 1000) -> list[str]:
+    """The addresses of what a task did not get of a list, because the server cut it; of a loop, in its last turn."""
+    last = (result.get("results") or [result])[-1]
+    told = None if last.get("skipped") else answer(last)
+    shown, count = len(listed(told, rows)), count_in(told)
+    if shown and count > shown * most:
+        raise AnsibleFilterError(f"the instance shows {shown} of {count} records at once, which is too few")
+    return [f"{last['url']}&offset={start}" for start in range(shown, count, shown)] if shown else []
+
+
+def whole_list(first: dict[str, Any], rest: dict[str, Any] | None, rows: list[str]) -> list[Any]:
+    """The records that a task got of a list, and those that another got of the rest.
+
+    What is added meanwhile comes last; where one is deleted, those behind it move.
+    """
+    records, total = listed(answer(first), rows), count_in(answer(first))
+    shown = records[:1]
+    for page in (rest or {}).get("results") or []:
+        more, count = listed(answer(page), rows, must_be=True), count_in(answer(page))
+        if count < total or more[:1] == shown:
+            told = f"only {len(records)} of {total} records could be read"
+            why = "the list changes (run again), or is cut (raise DB_MAX_RECORDS_RETURNED)"
+            raise AnsibleFilterError(f"{told}: {why}")
+        records, total = records + more, count
+    return records
+
+
+def count_in(answer: Any) -> int:
+    """How many records there are in all, which an answer tells beside a part of them; 0 where it does not."""
+    meta = answer.get("meta") if isinstance(answer, dict) else None
+    count = meta.get("count") if isinstance(meta, dict) else None
+    return count if isinstance(count, int) else 0
 
 
 def searches(path: str, keys: list[dict[str, Any]], own: str, picked: str) -> list[str]:
@@ -196,22 +234,25 @@ def searches(path: str, keys: list[dict[str, Any]], own: str, picked: str) -> li
     """
     joint = "&" if "?" in path else "?"
     if any(len(key) != 1 for key in keys):
-        return [path]
+        return [f"{path}{joint}include_count=true"]
     names = dict.fromkeys([own, *(name for key in keys for name in key), picked])
-    whole_list = f"{path}{joint}fields={','.join(map(uri, names))}"
+    chosen = f"{path}{joint}fields={','.join(map(uri, names))}"
+    whole_list = f"{chosen}&include_count=true"
     [(name, value)] = keys[0].items()
     if not isinstance(value, str) or value == "" or set('"\\(){},<>=!') & set(value):
         return [whole_list]
     text = uri(f'{name}="{value}"')
-    return [f"{whole_list}&filter={text}", whole_list]
+    return [f"{chosen}&filter={text}", whole_list]
 
 
-def hits(result: dict[str, Any], keys: list[dict[str, Any]], rows: list[str], alike: int = 0) -> list[dict[str, Any]]:
-    """The records of an answer that have all values of a key, the first key that any has.
+def hits(result: dict[str, Any], keys: list[dict[str, Any]], rows: list[str]) -> list[dict[str, Any]]:
+    """The records of an answer that have all values of a key, the first key that any has."""
+    return having(listed(answer(result), rows), keys)
 
-    Of the first `alike` keys only one: rows that have such a key are alike in all.
-    """
-    records = [record for record in listed(answer(result), rows) if isinstance(record, dict)]
+
+def having(found: list[Any], keys: list[dict[str, Any]], alike: int = 0) -> list[dict[str, Any]]:
+    """The same of a list of records. Of the first `alike` keys only one: rows that have such a key are alike in all."""
+    records = [record for record in found if isinstance(record, dict)]
     for number, key in enumerate(keys):
         same = [record for record in records if all(name in record and record[name] == key[name] for name in key)]
         if same:
@@ -229,15 +270,17 @@ def one(
     shown: bool = True,
     nth: int | None = None,
     alike: int = 0,
+    rest: dict[str, Any] | None = None,
 ) -> Any:
     """A field of the one record that a loop over `searches` found, or of the nth of several (from 0).
 
-    None when there is none and it is optional.
+    `rest` is what was read on of the last list. None when there is none and it is optional.
     """
     results = found.get("results") or []
     if all(result.get("skipped") for result in results):
         return UNKNOWN
-    records = next((records for result in results if (records := hits(result, keys, rows, alike))), [])
+    lists = [listed(answer(result), rows) for result in results[:-1]] + [whole_list(results[-1], rest, rows)]
+    records = next((records for found in lists if (records := having(found, keys, alike))), [])
     if nth is not None:
         records = records[nth : nth + 1]
     pairs = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in keys[-1].items()]
