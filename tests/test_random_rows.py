@@ -79,10 +79,11 @@ class Editor:
         self.s.call("PATCH", self.path, {RELATION: rows, "description": f"{self.added}"})
 
     def change(self) -> None:
-        """One row by its id alone."""
-        if rows := self.read():
+        """Rows one after the other, each by its id alone; what the others are is known from the one look before."""
+        rows = self.read()
+        for row in self.draw(st.lists(st.sampled_from(rows), unique_by=id, max_size=3)) if rows else ():
             change = self.draw(st.sampled_from([{"role_id": None}, {"verb_mask": 1}, {"verb_mask": 15}]))
-            self.s.call("PATCH", self.path, {RELATION: [{"id": self.draw(st.sampled_from(rows))["id"], **change}]})
+            self.s.call("PATCH", self.path, {RELATION: [{"id": row["id"], **change}]})
 
 
 @pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])

@@ -98,36 +98,19 @@ class Changes:
                 yield key, value
 
     def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
-        """The rows that change something, and those that one becomes like: together they say how many there are."""
+        """The rows that change something."""
         child = self._catalog.resources[relation.resource]
-        fields = [field for field in (*child.key_fields, *child.told_apart_by) if field != relation.parent_key]
-        there: dict[str | None, Tree] = {
-            own: old for old in before.items if (own := self._row_id(old, child)) is not None
-        }
-        ids = {self._row_id(row, child) for row in rows.items}
-        others = [old for own, old in there.items() if own not in ids]  # a client may send single rows
-
-        def key(row: Tree) -> list[Tree]:
-            """What tells the row from others once it is sent."""
-            whole = [part for part in (there.get(self._row_id(row, child)), row) if isinstance(part, Object)]
-            members = {name: value for part in whole for name, value in part.members}
-            return [_plain(members.get(field)) for field in fields] if whole else [row]
-
-        known = [any(self._is_part_of(row, old, child) for old in before.items) for row in rows.items]
-        pairs = [*zip(rows.items, known, strict=True), *((other, True) for other in others)]
-        new = [key(row) for row, is_known in pairs if not is_known]
-        return Array(tuple(row for row, is_known in pairs if not is_known or key(row) in new))
+        return Array(
+            tuple(row for row in rows.items if not any(self._is_part_of(row, old, child) for old in before.items))
+        )
 
     def _is_part_of(self, row: Tree, old: Tree, child: Resource) -> bool:
         """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""
         if not isinstance(row, Object) or not isinstance(old, Object):
             return row == old
-        if not child.matched_by_key and self._row_id(row, child) is None:
+        if not child.matched_by_key and self._catalog.written_id(row.get(child.id_field or "")) is None:
             return False
         return all(isinstance(key, str) and is_equal(value, old.get(key)) for key, value in row.members)
-
-    def _row_id(self, row: Tree, child: Resource) -> str | None:
-        return self._catalog.written_id(row.get(child.id_field or "")) if isinstance(row, Object) else None
 
 
 def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:

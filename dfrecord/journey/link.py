@@ -391,11 +391,12 @@ class _Linking:
         if isinstance(rows, Object):
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
-        for row in objects if self.record else ():
-            self.references.sends_row(parent, row, self.entry)
-        return Array(
-            tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in rows.items)
-        )
+        items = list(rows.items)
+        if self.record:
+            for row in objects:
+                self.references.sends_row(parent, row, self.entry)
+            items += self.references.rows_left_out(parent, objects, self.entry)
+        return Array(tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in items))
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
         row_id = self.catalog.written_id(value)

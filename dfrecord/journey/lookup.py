@@ -118,6 +118,12 @@ class Sightings:
         rows = self._rows.get(seen.parent, []) if seen.parent else [seen]
         return rows[bisect_left(rows, seen.entry, key=_entry) : bisect_right(rows, seen.entry, key=_entry)]
 
+    def rows_of(self, parent: Parent, entry: int) -> list[Sighting]:
+        """The nested rows that an answer last showed on a record before `entry`."""
+        rows = self._rows.get(parent, [])
+        place = bisect_left(rows, entry, key=_entry)
+        return self.beside(rows[place - 1]) if place else []
+
     def holder(self, secret: str) -> tuple[Sighting, str] | None:
         """The record, and the field of it, in which an answer showed this secret that the server makes (an API key)."""
         return self._made_secrets.get(secret)

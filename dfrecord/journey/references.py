@@ -93,7 +93,7 @@ class References:
     def sends_row(self, parent: Parent, row: Object, entry: int) -> None:
         """Tell of a row that a step sends; what it adds to a record cannot be looked up before."""
         facts = self.catalog.resources[self.catalog.resources[parent.resource].relations[parent.relation].resource]
-        own = self.catalog.written_id(row.get(facts.id_field or self.catalog.id))
+        own = self._own_id(row, facts)
         for table in (self._sent_rows,) if own else (self._sent_rows, self._added_rows):
             table.setdefault(parent, []).append(_SentRow(entry, own, row))
 
@@ -148,9 +148,8 @@ class References:
             late = bool(added) and first.entry >= added[0].entry
             at_use = late or (parent.resource, parent.id) in self._captured  # what is made here is looked for then
             shown = seen if at_use else first
-            match, nth = self._told_apart(
-                match, facts, shown, self._beside(parent, shown, entry if at_use else 0), at_use=at_use
-            )
+            beside = self._now(parent, self.sightings.beside(shown), entry if at_use else 0)
+            match, nth = self._told_apart(match, facts, shown, beside, at_use=at_use)
             finer = _with_shown(match, shown.row, facts.told_apart_by)
             match = match if nth is None else finer
         lookup = Lookup(
@@ -182,21 +181,43 @@ class References:
         words += [f"{label(name)} {value or '(empty)'}" for name, value in plain if isinstance(value, str)]
         return f"Find the {label(facts.name)} row{' of ' if words else ''}{', '.join(words)}"
 
-    def _beside(self, parent: Parent, shown: Sighting, entry: int) -> list[_SentRow]:
+    def rows_left_out(self, parent: Parent, rows: Sequence[Object], entry: int) -> list[Object]:
+        """Rows of a record that a step does not send, and that one which it sends is like from then on.
+
+        Sent, too, they tell how many of them there are.
+        """
+        relation = self.catalog.resources[parent.resource].relations[parent.relation]
+        facts = self.catalog.resources[relation.resource]
+        there = self._now(parent, self.sightings.rows_of(parent, entry), entry)
+        if facts.matched_by_key or not there:
+            return []
+        before = {each.own: each.row for each in there if each.own}
+        owns = [self._own_id(row, facts) for row in rows]
+        pairs = zip(owns, rows, strict=True)
+        then = [_updated(before[own], row) if own in before else row for own, row in pairs]
+        fields = [name for name in (*facts.key_fields, *facts.told_apart_by) if name != relation.parent_key]
+        rest = [row for own, row in before.items() if own not in owns]
+        return [other for other in rest if any(_is_alike(other, row, fields) for row in then)]
+
+    def _own_id(self, row: Object, facts: Resource) -> str | None:
+        own = self.catalog.written_id(row.get(facts.id_field or self.catalog.id))
+        return None if own == "0" else own
+
+    def _now(self, parent: Parent, shown: Sequence[Sighting], entry: int) -> list[_SentRow]:
         """The rows of a record as an answer showed them, with what steps have sent since then, before the one here."""
-        rows = {other.id: _SentRow(other.entry, other.id, other.row) for other in self.sightings.beside(shown)}
+        rows = {other.id: _SentRow(other.entry, other.id, other.row) for other in shown}
         added = []
         parent_key = self.catalog.resources[parent.resource].relations[parent.relation].parent_key
         sent_rows = self._sent_rows.get(parent, [])
-        for sent in sent_rows[bisect_right(sent_rows, shown.entry, key=_entry_of) :]:
+        since = bisect_right(sent_rows, shown[0].entry, key=_entry_of) if shown else 0
+        for sent in sent_rows[since:]:
             if sent.entry >= entry:
                 break
             if sent.own is None:
                 added.append(sent)
             elif sent.own in rows:
-                members = dict(rows[sent.own].row.members) | dict(sent.row.members)
-                rows[sent.own] = replace(sent, row=Object(tuple(members.items())))
-                if members.get(parent_key, "") is None:
+                rows[sent.own] = replace(sent, row=_updated(rows[sent.own].row, sent.row))
+                if any(name == parent_key and value is None for name, value in sent.row.members):
                     del rows[sent.own]
         return [*rows.values(), *added]
 
@@ -369,6 +390,10 @@ def _with_shown(match: Identity, row: Object, fields: Iterable[str]) -> Identity
 
 def _is_alike(row: Object, other: Object, fields: Iterable[str]) -> bool:
     return all(is_equal(row.get(name), other.get(name)) for name in fields)
+
+
+def _updated(row: Object, sent: Object) -> Object:
+    return Object(tuple((dict(row.members) | dict(sent.members)).items()))
 
 
 def _entry_of(sent: _SentRow) -> int:
