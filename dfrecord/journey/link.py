@@ -391,11 +391,11 @@ class _Linking:
         if isinstance(rows, Object):
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
-        items = list(rows.items)
+        items = [*rows.items]
         if self.record:
             for row in objects:
                 self.references.sends_row(parent, row, self.entry)
-            items += self.references.rows_left_out(parent, objects, self.entry)
+            items = [*self.references.rows_left_out(parent, objects, self.entry), *items]
         return Array(tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in items))
 
     def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
