@@ -292,7 +292,8 @@ class _Upsert:
         if (write.subject, name) not in self._rows_known:
             relation = write.facts.relations[name]
             child = self._catalog.resources[relation.resource]
-            known = Rows(relation, child, self._variables, is_made=later.is_made(write))
+            made, every = later.is_made(write), self._every_write
+            known = Rows(relation, child, self._variables, is_made=made, every=every)
             for place, other in enumerate(later.by_id[write.subject]):
                 rows = dict(self._divided(other)[1]).get(name, ()) if name in other.facts.relations else ()
                 known.write(place, rows, creates=other.step.kind is StepKind.CREATE)

@@ -61,13 +61,14 @@ class Row:
 class Rows:
     """The rows of one relation of a record; every write of it is to be told, before the rows are asked for.
 
-    `is_made` tells that the journey creates the record.
+    `is_made` tells that the journey creates the record, and `every` that rows which are made and removed again stay.
     """
 
     def __init__(
-        self, relation: Relation, child: Resource, variables: Mapping[str, Variable], *, is_made: bool
+        self, relation: Relation, child: Resource, variables: Mapping[str, Variable], *, is_made: bool, every: bool
     ) -> None:
         self._relation, self._child, self._variables, self._is_made = relation, child, variables, is_made
+        self._every = every
         self._told: list[Row] = []
         self._by_id: dict[str, Row] = {}
         self._groups: list[list[Row]] = []
@@ -79,7 +80,8 @@ class Rows:
 
     def end(self) -> None:
         """Tell that there are no more writes."""
-        told = _in_place(self._told)
+        _in_place(self._told)
+        told = [row for row in self._told if self._every or row.wanted is not None or row.was_there]
         alive = _in_order([row for row in told if row.wanted is not None], self._child.told_apart_by)
         self._groups = list(self._alike([*alive, *(row for row in told if row.wanted is None)]))
 
@@ -194,11 +196,8 @@ def _holds(key: Match, other: Match) -> bool:
     return all(field in values and is_equal(values[field], value) for field, value in other)
 
 
-def _in_place(rows: list[Row]) -> list[Row]:
-    """A row that takes the key of one that is removed is that one, changed; what it was before is removed instead.
-
-    Without those that are made and removed again.
-    """
+def _in_place(rows: list[Row]) -> None:
+    """A row that takes the key of one that is removed is that one, changed; what it was before is removed instead."""
     heirs: list[Row] = []
     removed = [row for row in rows if row.wanted is None and row.was_there]
     for gone in removed:
@@ -208,7 +207,6 @@ def _in_place(rows: list[Row]) -> list[Row]:
             heir.states = [gone.states[0], *heir.states[1 if was_there else 0 :]]
             heir.was_there = True
             gone.states, gone.was_there = [before[:1]], was_there
-    return [row for row in rows if row.wanted is not None or row.was_there]
 
 
 def _heir(rows: list[Row], gone: Row, heirs: list[Row]) -> Row | None:

@@ -323,10 +323,11 @@ def _has_key(record: dict[str, Any], keys: list[dict[str, Any]]) -> bool:
 
 def _with_all(state: dict[str, Any]) -> dict[str, Any]:
     """A wanted state with what an upsert leaves to later steps: a plain run sends that, too."""
-    rows = {
-        relation: {**given, "rows": [{**entry, "later": False} for entry in given["rows"]]}
-        for relation, given in state["rows"].items()
-    }
+
+    def sent(entry: dict[str, Any]) -> dict[str, Any]:
+        return entry if entry["row"] is None else {**entry, "later": False}
+
+    rows = {name: {**given, "rows": list(map(sent, given["rows"]))} for name, given in state["rows"].items()}
     return {**state, "later": [], "rows": rows}
 
 
