@@ -187,7 +187,7 @@ class _Upsert:
             ("keys", Array(tuple(Object(key) for key in keys))),
             ("record", plain),
             ("later", Array(tuple(dict.fromkeys(places)))),
-            ("rows", Object(tuple(self._rows(name, given, write, later, only=only) for name, given in rows))),
+            ("rows", Object(tuple(self._rows(name, write, later, only=only) for name, _ in rows))),
         ]
         if write.in_list:
             members.append(("in_list", True))
@@ -266,9 +266,7 @@ class _Upsert:
         own = [name for name, relation in facts.relations.items() if self._catalog.owns(facts, relation)]
         return [*rows, *((name, ()) for name in own if name not in dict(rows))]
 
-    def _rows(
-        self, name: str, rows: tuple[Object, ...], write: Write, later: _LaterWrites, *, only: bool
-    ) -> tuple[str | Text, Tree]:
+    def _rows(self, name: str, write: Write, later: _LaterWrites, *, only: bool) -> tuple[str | Text, Tree]:
         """The rows of a relation; `only` those that the journey gives it shall be there."""
         relation = write.facts.relations[name]
         child = self._catalog.resources[relation.resource]
