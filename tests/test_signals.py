@@ -89,7 +89,8 @@ def wrong_with(ended: Ended, number: int, whole: Ended) -> str:
     if ended.code not in (whole.code, 128 + number, -number):
         return f"exit code {ended.code}"
     steps = ("[", "  stopping once")  # and what a replay waits for
-    told = [line for line in ended.error.splitlines() if line and not line.startswith(steps)]
+    said = whole.error.splitlines()  # in the last moment all is done and told already
+    told = [line for line in ended.error.splitlines() if line and line not in said and not line.startswith(steps)]
     if ended.code != whole.code and (len(told) > 1 or not all("stopped" in line for line in told)):
         return "more than one line"
     for name, content in ended.files.items():
