@@ -16,7 +16,7 @@ from dfrecord.recording.exchange import Recording
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.test_graphs import EXAMPLES, RELATION, ROW, run_journey
+from tests.test_graphs import EXAMPLES, RELATION, ROW, check_ends
 
 Draw = Callable[..., Any]
 Rows = list[dict[str, Any]]
@@ -106,14 +106,7 @@ def test_rows_that_are_alike_end_as_recorded(way: str, upsert: bool, tmp_path_fa
             editor = Editor(RecordedSession(recorded), data.draw, found=data.draw(st.booleans()))
             for _ in range(data.draw(st.integers(1, 4))):
                 data.draw(st.sampled_from([editor.save, editor.save, editor.add, editor.change]))()
-            recording, before = Recording("rows.har", tuple(editor.s.exchanges)), portable(target.state())
-            run_journey(way, folder, recording, target, upsert=upsert)
-            assert portable(target.state()) == portable(recorded.state())
-            if upsert:
-                target.reset_log()
-                run_journey(way, folder, recording, target, upsert=True)
-                assert [(call.method, call.path) for call in target.writes] == []
-                run_journey(way, folder, recording, target, upsert=True, teardown=True)
-                assert portable(target.state()) == before
+            recording = Recording("rows.har", tuple(editor.s.exchanges))
+            check_ends(way, folder, recording, recorded, target, upsert=upsert, seen=portable)
 
     end_as_recorded()

@@ -321,7 +321,7 @@ class _Linking:
         if relation is None and isinstance(value, (Array, Object)) and re.fullmatch(r"[a-z_]+_by_[a-z_]+_id", path):
             return self._leave_out("unknown relation", path, parent)
         if parent is not None and path == facts.id_field:
-            return self._row_id(value, record, facts, parent)
+            return self._row_id(record, facts, parent)
         if path in facts.self_keys or (parent is not None and path == self._parent_key(parent)):
             deletes = parent is not None and value is None and self.step.kind is StepKind.UPDATE
             return (
@@ -392,23 +392,23 @@ class _Linking:
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
         items = [*rows.items]
-        if self.record:
+        if self.record and self.step.kind is StepKind.UPDATE:
             for row in objects:
                 self.references.sends_row(parent, row, self.entry)
             items = [*self.references.rows_left_out(parent, objects, self.entry), *items]
         return Array(tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in items))
 
-    def _row_id(self, value: Tree, row: Object, facts: Resource, parent: Parent) -> Tree:
-        row_id = self.catalog.written_id(value)
+    def _row_id(self, row: Object, facts: Resource, parent: Parent) -> Tree:
+        row_id = self.references.row_id(row, facts)
         if self.step.kind is StepKind.UPDATE and self.record:
             if facts.id_field == self._parent_key(parent):
                 return self.record[1]  # a has-one has its parent's id
-            if row_id not in (None, "0"):
+            if row_id is not None:
                 return Var(self.references.row(parent, self.record[1], facts.name, row_id, row, self.entry))
         return self._leave_out("server-made", facts.id_field or self.catalog.id, parent)
 
     def _parent_key(self, parent: Parent) -> str:
-        return self.catalog.resources[parent.resource].relations[parent.relation].parent_key
+        return self.references.relation(parent).parent_key
 
     def _leave_out(self, why: str, path: str, parent: Parent | None) -> Tree:
         shown = f"{parent.relation}[].{path}" if parent else path

@@ -16,7 +16,7 @@ from dfrecord.journey.lookup import Parent, Sighting, Sightings
 from dfrecord.journey.model import Capture, Lookup, Residue, ResidueKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
 from dfrecord.normalise.body import placed_records, records_of
-from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.system_api.catalog import Catalog, Relation, Resource
 from dfrecord.tree import Encoding, Number, Object, Text, Tree, Var
 
 Identity = tuple[tuple[str, Tree], ...]
@@ -92,10 +92,10 @@ class References:
 
     def sends_row(self, parent: Parent, row: Object, entry: int) -> None:
         """Tell of a row that a step sends; what it adds to a record cannot be looked up before."""
-        facts = self.catalog.resources[self.catalog.resources[parent.resource].relations[parent.relation].resource]
-        own = self._own_id(row, facts)
-        for table in (self._sent_rows,) if own else (self._sent_rows, self._added_rows):
-            table.setdefault(parent, []).append(_SentRow(entry, own, row))
+        sent = _SentRow(entry, self.row_id(row, self.catalog.resources[self.relation(parent).resource]), row)
+        self._sent_rows.setdefault(parent, []).append(sent)
+        if sent.own is None:
+            self._added_rows.setdefault(parent, []).append(sent)
 
     def makes_records(self, entry: int) -> None:
         """Tell of a step that may make records that it does not name, such as the import of a package."""
@@ -133,7 +133,7 @@ class References:
             return self._known[(resource, value)]
         facts, above = self.catalog.resources[resource], self.catalog.resources[parent.resource]
         seen = self.sightings.latest(resource, value, entry)
-        parent_key = above.relations[parent.relation].parent_key
+        parent_key = self.relation(parent).parent_key
         match = whole = self._identity(facts, seen.row if seen else row, entry, parent_key)
         if match is None or whole is None:
             return self._asked_for(resource, value, f"a row of {parent.relation}")
@@ -186,20 +186,25 @@ class References:
 
         Sent, too, they tell how many of them there are.
         """
-        relation = self.catalog.resources[parent.resource].relations[parent.relation]
+        relation = self.relation(parent)
         facts = self.catalog.resources[relation.resource]
         there = self._now(parent, self.sightings.rows_of(parent, entry), entry)
         if facts.matched_by_key or not there:
             return []
         before = {each.own: each.row for each in there if each.own}
-        owns = [self._own_id(row, facts) for row in rows]
+        owns = [self.row_id(row, facts) for row in rows]
         pairs = zip(owns, rows, strict=True)
         then = [_updated(before[own], row) if own in before else row for own, row in pairs]
         fields = [name for name in (*facts.key_fields, *facts.told_apart_by) if name != relation.parent_key]
         rest = [row for own, row in before.items() if own not in owns]
         return [other for other in rest if any(_is_alike(other, row, fields) for row in then)]
 
-    def _own_id(self, row: Object, facts: Resource) -> str | None:
+    def relation(self, parent: Parent) -> Relation:
+        """The relation in which nested rows hang on their record."""
+        return self.catalog.resources[parent.resource].relations[parent.relation]
+
+    def row_id(self, row: Object, facts: Resource) -> str | None:
+        """The id of a nested row that is sent; None for a new one, also where it is written as 0."""
         own = self.catalog.written_id(row.get(facts.id_field or self.catalog.id))
         return None if own == "0" else own
 
@@ -207,7 +212,7 @@ class References:
         """The rows of a record as an answer showed them, with what steps have sent since then, before the one here."""
         rows = {other.id: _SentRow(other.entry, other.id, other.row) for other in shown}
         added = []
-        parent_key = self.catalog.resources[parent.resource].relations[parent.relation].parent_key
+        parent_key = self.relation(parent).parent_key
         sent_rows = self._sent_rows.get(parent, [])
         since = bisect_right(sent_rows, shown[0].entry, key=_entry_of) if shown else 0
         for sent in sent_rows[since:]:

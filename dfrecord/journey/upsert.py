@@ -34,7 +34,7 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.unneeded import Unneeded
-from dfrecord.journey.wanted_rows import Match, Row, Rows
+from dfrecord.journey.wanted_rows import Match, Row, Rows, is_sure
 from dfrecord.journey.writes import Write, Writes, key_of, path_text, target_text
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
@@ -166,8 +166,8 @@ class _Upsert:
         for name, newer in self._row_keys.items():
             variable = self._variables[name]
             if variable.lookup:
-                apart = self._catalog.resources[variable.lookup.resource].told_apart_by
-                sure = [key for key in newer if {name for name, _ in key}.issuperset(apart)] if apart else []
+                child = self._catalog.resources[variable.lookup.resource]
+                sure = [key for key in newer if is_sure(key, child)]
                 keys = (*sure, *(key for key in newer if key not in sure))
                 lookup = replace(variable.lookup, newer=keys, optional=True, alike=len(sure))
                 self._variables[name] = replace(variable, lookup=lookup)
@@ -291,7 +291,7 @@ class _Upsert:
             relation = write.facts.relations[name]
             child = self._catalog.resources[relation.resource]
             made, every = later.is_made(write), self._every_write
-            known = Rows(relation, child, self._variables, is_made=made, every=every)
+            known = Rows(relation, child, self._variables, is_made=made, every_write=every)
             for place, other in enumerate(later.by_id[write.subject]):
                 rows = dict(self._divided(other)[1]).get(name, ()) if name in other.facts.relations else ()
                 known.write(place, rows, creates=other.step.kind is StepKind.CREATE)
@@ -307,7 +307,7 @@ class _Upsert:
         lookup = self._variables[row.own].lookup if row.own else None
         if lookup is None or row.wanted is None:
             return keys
-        sure = tuple(key for key in keys if {name for name, _ in key}.issuperset(child.told_apart_by))
+        sure = tuple(key for key in keys if is_sure(key, child))
         if lookup.late or not row.is_found:
             return sure or keys
         if keys[-1] != lookup.match or lookup.nth is not None or keys[-1] in sure:

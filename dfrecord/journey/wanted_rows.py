@@ -61,14 +61,20 @@ class Row:
 class Rows:
     """The rows of one relation of a record; every write of it is to be told, before the rows are asked for.
 
-    `is_made` tells that the journey creates the record, and `every` that rows which are made and removed again stay.
+    `is_made` tells that the journey creates the record, and `every_write` that rows which it makes and removes stay.
     """
 
     def __init__(
-        self, relation: Relation, child: Resource, variables: Mapping[str, Variable], *, is_made: bool, every: bool
+        self,
+        relation: Relation,
+        child: Resource,
+        variables: Mapping[str, Variable],
+        *,
+        is_made: bool,
+        every_write: bool,
     ) -> None:
         self._relation, self._child, self._variables, self._is_made = relation, child, variables, is_made
-        self._every = every
+        self._every_write = every_write
         self._told: list[Row] = []
         self._by_id: dict[str, Row] = {}
         self._groups: list[list[Row]] = []
@@ -81,7 +87,7 @@ class Rows:
     def end(self) -> None:
         """Tell that there are no more writes."""
         _in_place(self._told)
-        told = [row for row in self._told if self._every or row.wanted is not None or row.was_there]
+        told = [row for row in self._told if self._every_write or row.wanted is not None or row.was_there]
         alive = _in_order([row for row in told if row.wanted is not None], self._child.told_apart_by)
         self._groups = list(self._alike([*alive, *(row for row in told if row.wanted is None)]))
 
@@ -110,7 +116,9 @@ class Rows:
         child = self._child
         own = sent.get(child.id_field or "id") if child.id_field != self._relation.parent_key else None
         if isinstance(own, Var):
-            return self._by_id.setdefault(own.name, self._of_id(own))
+            if own.name not in self._by_id:
+                self._by_id[own.name] = self._of_id(own)
+            return self._by_id[own.name]
         key = _key(sent, self._relation, child)
         if child.matched_by_key:
             for row in self._told:
@@ -121,8 +129,6 @@ class Rows:
         return made
 
     def _of_id(self, own: Var) -> Row:
-        if own.name in self._by_id:
-            return self._by_id[own.name]
         lookup = self._lookup(own.name)
         keys: tuple[Match, ...] = (*lookup.newer, lookup.match) if lookup else ((("id", own),),)
         if lookup and (lookup.late or self._is_made):
@@ -171,6 +177,11 @@ class Rows:
         apart = (*self._child.changed_in_place, *self._child.told_apart_by)
         for keys in row.states:
             yield repr([(name, value) for name, value in keys[-1] if name not in apart])
+
+
+def is_sure(key: Match, child: Resource) -> bool:
+    """Whether a key says all that tells a row from others that may have the rest of it."""
+    return {name for name, _ in key}.issuperset(child.told_apart_by)
 
 
 def _with(known: Match, key: Match, row: Object, child: Resource) -> Match:
