@@ -45,7 +45,9 @@ from dfrecord.recording.exchange import (
     Response,
 )
 from dfrecord.recording.har_bodies import Facts, request_body, response_body
-from dfrecord.recording.har_entries import Lost, RawEntry, RawRequest, open_har
+from dfrecord.recording.har_entries import open_har
+from dfrecord.recording.har_raw import RawEntry, RawRequest, Run
+from dfrecord.recording.har_scan import Again, Lost
 from dfrecord.recording.lenient import clean, decoded
 from dfrecord.recording.notes import Notes
 
@@ -84,31 +86,50 @@ def read_har(
     """
     har = open_har(buffer, wanted)
     dialect = Dialect(har.creator, attachments)
-    exchanges: list[Exchange] = []
-    passed_over = AllPassedOver()
-    notes = Notes()
-    lost = number = 0
+    found = _Found()
+    told = 0
     with closing(har.items) as items:
         for item, done in items:
-            if isinstance(item, str):
-                passed_over.add(number, item)
+            if isinstance(item, Again):
+                found = _Found()
             elif isinstance(item, Lost):
-                lost += item.count
-                notes.add(item.reason, number if item.count else None)
-                number += item.count
-                continue
+                found.add_lost(item)
             else:
-                try:
-                    exchanges.append(_exchange(number, item, dialect, notes))
-                except ValueError as error:
-                    lost += 1
-                    notes.add(f"it could not be read: {error}", number)
-            number += 1
-            if progress and number % _PROGRESS_EVERY == 0:
+                found.add(item if isinstance(item, Run) else Run([(0, item)], []), dialect)
+            if progress and found.count >= told + _PROGRESS_EVERY:
                 progress(done, len(buffer))
+                told = found.count
     if progress:
         progress(len(buffer), len(buffer))
-    return Recording(source, tuple(exchanges), passed_over, lost, notes.sentences())
+    return Recording(source, tuple(found.exchanges), found.passed_over, found.lost, found.notes.sentences())
+
+
+class _Found:
+    """What was read so far, in order; `count` is the number of the next entry."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.passed_over = AllPassedOver()
+        self.notes = Notes()
+        self.count = self.lost = 0
+
+    def add(self, run: Run, dialect: Dialect) -> None:
+        for place, entry in run.wanted:
+            number = self.count + place
+            try:
+                self.exchanges.append(_exchange(number, entry, dialect, self.notes))
+            except ValueError as error:
+                self.lost += 1
+                self.notes.add(f"it could not be read: {error}", number)
+        wanted = {place for place, _ in run.wanted}
+        others = (self.count + place for place in range(len(run)) if place not in wanted)
+        self.passed_over.add_all(others, run.others)
+        self.count += len(run)
+
+    def add_lost(self, lost: Lost) -> None:
+        self.lost += lost.count
+        self.notes.add(lost.reason, self.count if lost.count else None)
+        self.count += lost.count
 
 
 def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exchange:
