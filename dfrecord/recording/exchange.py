@@ -34,8 +34,8 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value of the header, or None when it is absent."""
-        values = self.get_all(name)
-        return values[0] if values else None
+        wanted, length = name.lower(), len(name)
+        return next((value for key, value in self.fields if len(key) == length and key.lower() == wanted), None)
 
 
 class BodyState(Enum):

@@ -29,6 +29,7 @@ _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 # Many entries at a time are copied into a text of their own, and msgspec need not be asked for each where it ends.
 _TOGETHER = 512 * 1024
 _SMALL = 16 * 1024
+_FEW = 8  # small ones are still taken one by one
 _NEAR = 1024 * 1024  # how far the first entry is looked for that is no longer one of them
 
 _REFUSALS = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -148,7 +149,7 @@ class _Entries:
 
         self._array, self._wanted, self._separator, self._parts = array, wanted, separator, parts
         self._decoder, self._whole = msgspec.json.Decoder(Entry), whole
-        self._small = False  # the entry before
+        self._small = 0  # how many before were
         self._one_by_one = range(0)
 
     def item_at(self, start: int) -> tuple[Item, int]:
@@ -156,7 +157,7 @@ class _Entries:
         return self._many(start) or self._one(start) or self._damaged(start)
 
     def _many(self, start: int) -> tuple[Run, int] | None:
-        if self._separator is None or not self._small or start in self._one_by_one:
+        if self._separator is None or self._small < _FEW or start in self._one_by_one:
             return None
         near = min(start + _TOGETHER, next((part for part in self._parts if part > start), sys.maxsize))
         after = self._separator.search(self._array, near, near + _NEAR)
@@ -169,14 +170,14 @@ class _Entries:
         except _REFUSALS:
             self._one_by_one = range(start, end)
             return None
-        self._small = end - start < _SMALL * len(found)
+        self._small = _FEW if end - start < _SMALL * len(found) else 0
         return _run(found, self._wanted), end
 
     def _one(self, start: int) -> tuple[Run, int] | None:
         end = start + _skipped(self._decoder, self._array[start:])
         if not self._whole:
             return None
-        self._small = end - start < _SMALL
+        self._small = self._small + 1 if end - start < _SMALL else 0
         return _run([self._whole.pop()], self._wanted), end
 
     def _damaged(self, start: int) -> tuple[Item, int]:

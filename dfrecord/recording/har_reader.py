@@ -62,6 +62,8 @@ _VERSIONS = {
     "http/3.0": "HTTP/3",
 }
 
+_OF_A_REQUEST = [name for name in RawRequest.__struct_fields__ if name not in ("url", "headers")]
+
 _PROGRESS_EVERY = 1000
 
 
@@ -141,12 +143,12 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
         raise ValueError(f"its URL makes no sense ({error})") from None
     answer = decoded(raw.response)
     response = _object(answer, "response") if answer is not None else {}
-    request = {name: decoded(getattr(raw.request, name)) for name in RawRequest.__struct_fields__[1:]}
+    request = {name: decoded(getattr(raw.request, name)) for name in _OF_A_REQUEST}
     method = _text(request, "method") or "GET"
     status = _status(response.get("status"))
     started = decoded(raw.startedDateTime)
     started = clean(started) if isinstance(started, str) and started != UNKNOWN_START else ""
-    found_request, request_note = _request(method, url, request, dialect)
+    found_request, request_note = _request(method, url, _sent_headers(bytes(raw.request.headers)), request, dialect)
     found_response, response_note = _response(method, status, response, dialect)
     for note in (request_note, response_note):
         if note:
@@ -155,8 +157,9 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
     return Exchange(number, found_request, found_response, started, _milliseconds(raw), failure)
 
 
-def _request(method: str, url: str, request: dict[str, object], dialect: Dialect) -> tuple[Request, str]:
-    headers = _headers(request.get("headers"))
+def _request(
+    method: str, url: str, headers: Headers, request: dict[str, object], dialect: Dialect
+) -> tuple[Request, str]:
     facts = Facts(method, headers, dialect.creator, _integer(request, "bodySize"), dialect.attachments)
     post = request.get("postData")
     found = request_body(post if isinstance(post, dict) else None, facts)
@@ -174,6 +177,11 @@ def _response(method: str, status: int, response: dict[str, object], dialect: Di
     if not response:
         return Response(status, Headers(), ABSENT), ""
     return Response(status, headers, found.body, reason, _version(response, dialect)), found.note
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _sent_headers(written: bytes) -> Headers:
+    return _headers(decoded(memoryview(written)))
 
 
 def _headers(fields: object) -> Headers:

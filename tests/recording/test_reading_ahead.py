@@ -47,6 +47,7 @@ def reading_ahead(patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     patch.setattr(har_ahead, "_PARTS", 2)
     patch.setattr(har_ahead, "_AT_A_TIME", 200)
     patch.setattr(har_entries, "_TOGETHER", 300)
+    patch.setattr(har_entries, "_FEW", 1)
     patch.setattr(har_ahead, "_may_fork", lambda: True)
     patch.setattr(os, "sched_getaffinity", lambda process: CORES)
     return patch

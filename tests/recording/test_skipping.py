@@ -74,6 +74,7 @@ def some_at_a_time(text: bytes, wanted: Callable[[str], bool] = lambda url: True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(har_entries, "_AT_ONCE", 0)
         patch.setattr(har_entries, "_TOGETHER", 150)
+        patch.setattr(har_entries, "_FEW", 0)
         return read_text(text, wanted)
 
 
