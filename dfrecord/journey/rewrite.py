@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
+from itertools import groupby
 
 from dfrecord.journey.model import Lookup
 from dfrecord.tree import Array, Object, Text, Tree, Var
@@ -18,13 +19,8 @@ Rewriter = Callable[[str], Parts]
 def joined(parts: Iterable[str | Var]) -> Parts:
     """The parts without empty text, neighbouring texts as one."""
     result: list[str | Var] = []
-    for part in parts:
-        if part == "":
-            continue
-        if isinstance(part, str) and result and isinstance(last := result[-1], str):
-            result[-1] = last + part
-        else:
-            result.append(part)
+    for is_text, neighbours in groupby((part for part in parts if part != ""), key=lambda part: isinstance(part, str)):
+        result += ["".join(map(str, neighbours))] if is_text else neighbours
     return tuple(result)
 
 

@@ -132,7 +132,8 @@ def _found_in(array: memoryview, item_at: ItemAt, begin: int, end: int) -> Itera
     def noted(start: int) -> tuple[object, int]:
         item, after = item_at(start)
         if isinstance(item, Run):
-            block.extend(_TELLING.encode(_Told(start, after, item)) + b"\n")
+            _TELLING.encode_into(_Told(start, after, item), block, -1)
+            block.extend(b"\n")
         return item, after
 
     for _, position in entries_of(array, noted, begin):
