@@ -33,6 +33,8 @@ COMMANDS = {
     "completion": ("completion", "completion for bash, zsh and fish"),
 }
 
+_RESERVE = 4 * 1024 * 1024  # bytes with which there is still something said when no others are left
+
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -82,7 +84,8 @@ def _run() -> int:
         if isinstance(stream, TextIOWrapper):  # a code page of Windows has no arrow, nor what a recording may hold
             stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, terminated)
-    gc.set_threshold(50_000, 20, 50)  # what is read stays: seldom looked through for garbage, scripts take an eighth less
+    gc.set_threshold(50_000, 20, 50)  # what is read stays: looking through it for garbage takes an eighth of the time
+    reserve = bytearray(_RESERVE)
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
         if sys.stdout is not None:
@@ -104,6 +107,7 @@ def _run() -> int:
     except BrokenPipeError:
         return _broken_pipe()
     except MemoryError:
+        del reserve  # the frames that the error holds may have taken everything else
         return _say("there is not enough memory for what is in the input or in an answer", 1)
     except RecursionError:
         return _say("something in the input or in an answer is nested too deeply", 1)

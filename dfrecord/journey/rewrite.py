@@ -18,10 +18,8 @@ Rewriter = Callable[[str], Parts]
 
 def joined(parts: Iterable[str | Var]) -> Parts:
     """The parts without empty text, neighbouring texts as one."""
-    result: list[str | Var] = []
-    for is_text, neighbours in groupby((part for part in parts if part != ""), key=lambda part: isinstance(part, str)):
-        result += ["".join(map(str, neighbours))] if is_text else neighbours
-    return tuple(result)
+    groups = groupby((part for part in parts if part != ""), key=lambda part: isinstance(part, str))
+    return tuple(part for is_text, group in groups for part in (("".join(map(str, group)),) if is_text else group))
 
 
 def in_text(text: Text, rewriter: Rewriter) -> Text:
