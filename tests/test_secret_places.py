@@ -65,6 +65,60 @@ def part(disposition: str, content: str) -> str:
 MULTIPART = "multipart/form-data; boundary=XX"
 FORM = "application/x-www-form-urlencoded"
 XML = "application/xml"
+TEXTS = [  # … is the secret
+    "const c = {user: 'u', password: '…'};",
+    '[db]\npassword = "…"',
+    '{\\"password\\": \\"…\\"}',
+    '{\\\\\\"password\\\\\\": \\\\\\"…\\\\\\"}',
+    "password: &p …\n",
+    "password: !!str …\n",
+    "password: >-\n  …\n",
+    "passwords:\n  - …\n",
+    "Password:\n…\n",
+    "env:\n- name: DB_PASSWORD\n  value: …\n",
+    "environment:\n  - DB_PASSWORD_2=…\n",
+    "password = … ; of production\n",
+    "//h/:_authToken=…",
+    "docker run -e DB_PASSWORD=… x",
+    "java -Djavax.net.ssl.keyStorePassword=… -jar x",
+    "docker login -u a -p … h",
+    "redis-cli -h h -a … ping",
+    "ldapsearch -x -w … -b dc=x",
+    "unzip -P … x.zip",
+    "keytool -list -storepass … -v",
+    "openssl rsa -passin pass:… -in x",
+    "smbclient //h/x -U u%… -c ls",
+    "mongosh -u a -p … h",
+    "CREATE LOGIN a WITH PASSWORD = N'…'",
+    "CREATE USER a IDENTIFIED BY … ACCOUNT UNLOCK",
+    "INSERT INTO users (name, password) VALUES ('a', '…')",
+    "INSERT INTO users(name,password) VALUES ('a','…')",
+    "UPDATE `users` SET `password` = '…' WHERE id=1",
+    "client.setPassword('…')",
+    'client.setApiKey("…")',
+    "HTTPBasicAuth('a', '…')",
+    "new mysqli('h', 'u', '…', 'd')",
+    "crypto.createHmac('sha256', '…')",
+    "jwt.sign(payload, '…')",
+    "ConvertTo-SecureString '…' -AsPlainText",
+    '<add key="Password" value="…"/>',
+    '<add value="…" key="Password"/>',
+    '<meta name="csrf-token" content="…">',
+    '<wsse:Password Type="text">…</wsse:Password>',
+    "git clone https://…@github.example.com/a.git",
+    "Cookie: PHPSESSID=…; a=b",
+    "Set-Cookie: laravel_session=…; Path=/",
+    "Jet OLEDB:Database Password=…;",
+    "log in with admin / … please",
+    "ann@example.com / …",
+    "Passwort: …",
+    "Password → …",
+    "Password - …",
+    "the secret = …",
+    "use … as password",
+    "the API key for billing is …",
+    "Initial password for all users: …",
+]
 PLACES: dict[str, Exchange] = {
     "user info of a URL": service({"base_url": f"https://u:{SECRET}@x.example.com/"}),
     "user info of a DSN": service({"dsn": f"mongodb://u:{SECRET}@h:27017/db"}),
@@ -196,6 +250,13 @@ PLACES: dict[str, Exchange] = {
     "percent-encoded twice": exchange("system/role?x=" + quote(quote(f"password={SECRET}&a=1"))),
     "short for password": exchange(body=json.dumps({"name": "r", "description": f"user u, pw {SECRET}"})),
     "code of a link": exchange(f"system/admin/password?reset_code={SECRET}&a=1"),
+    **{f"script: {text}": script(text.replace("…", SECRET)) for text in TEXTS},
+    **{f"error: {text}": refused(html.escape(text.replace("…", SECRET))) for text in TEXTS},
+    **{f"field {name}": service({name: SECRET}) for name in ("authkey", "totp", "p8_pem", "signature", "pass2")},
+    **{
+        f"column {name}": exchange("system/user", json.dumps({"resource": [{"name": "a", name: SECRET}]}))
+        for name in ("password_confirmation", "password2", "otp")
+    },
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 
@@ -213,6 +274,8 @@ BY_FORM = {
     "Discord": "https://discord.com/api/webhooks/123456/" + "abcdefghij0123456789abcdefghij",
     "Teams": "https://x.webhook.office.com/webhookb2/" + "abcdefgh-0123@0123/IncomingWebhook/abcdef012345",
     "Stripe": "sk_live_0123456789abcdefghij",
+    "PuTTY": "Private-Lines: 2\n" + "AAAAB3NzaC1yc2EAAAADAQABAAABAQC7\n" + "q8u0123456789abcdefghij+/==",
+    "PGP": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF0123456789abcdefghij\n-----END PGP PRIVATE KEY BLOCK-----",
 }
 
 
@@ -386,6 +449,17 @@ ORDINARY = [
     ),
     service({"api_key_label": "Key of ACME 2026", "private_network": "10.0.0.0/8", "token_scope": "a1234567"}),
     exchange("system/role#/roles/12345678?page=12345678"),
+    service({"table_key": "id_2026", "hash_key": "order_id_1", "verify_certificate": "system"}),
+    service({"private_bucket": "acme-2026", "use_private_key": "yes", "key_vault": "v-2026", "seed": "42"}),
+    service({"secret_arn": "arn:aws:secretsmanager:eu-west-1:12345678:secret:db-AbC123", "signature": "v4"}),
+    service({"dsn": "https://k7Qp2Zr9k7Qp2Zr9.eu-west-1.example.com:8443/x", "user_url": "https://bob.smith@h/x"}),
+    script("password = params.password2\n$token = $this->token12;\nsetToken('label_2026')\ngetSecret('prod-Db-1')\n"),
+    script("run -e DB_PASSWORD=$DB_PASSWORD2 x\n'Cookie: session=' + session1234 + `Cookie: session=${session1234}`"),
+    script("env:\n- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef:\n      name: db-2026\n      key: password12\n"),
+    script("token:\n  header12345:\n    x: 1\nlog in with SAML / OAuth2-Provider, or Admin / Roles-2026\n"),
+    refused("Password policy: min-16-Chars; password reset: see https://Wiki.example.com/a-2; Key contact: Bob-Smith2"),
+    refused("Duplicate entry &#039;acme-2026&#039; for key &#039;role_name_unique2&#039; of &quot;token_2026&quot;"),
+    refused("insert into `role` (`name`,`description`) values (acme-2026, Role-2 of Acme)"),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
 ]
 
@@ -425,6 +499,8 @@ WRITINGS: dict[str, Callable[[str], str]] = {
     "JSON in a URL": lambda text: quote(json.dumps(text, separators=(",", ":"))[1:-1], safe="!'()*"),
     "URL in a URL": lambda text: quote(quote(text, safe=""), safe=""),
     "CSV in a form": lambda text: quote_plus(text.replace('"', '""')),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal in capitals": lambda text: text.encode().hex().upper(),
     "JSON in JSON": lambda text: json.dumps(json.dumps(text, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
 }
 

@@ -15,34 +15,72 @@ _DIGIT = re.compile("[0-9]")
 _SCHEMES = re.compile("[Bb](?:earer|asic)|B(?:EARER|ASIC)")
 _NAME = r"(?<![A-Za-z_])[A-Za-z_][\w.-]{0,60}+"
 _USER_INFO = re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/@"'<>\\]{3,200})@""")
+_USER_ALONE = re.compile(r"""://([^\s/:@"'<>\\]{8,200})@""")  # a token needs no password
 _USER_INFO_SIGNS = (  # that URLs do not allow there, and people write
     re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/"'<>\\]{3,200})@"""),
     re.compile(r"""://[^\s/:@"'<>\\]{0,200}:(?!\d{1,5}[/?#]|\$?\{)(?=[^\s/@]{0,200}/)([^\s@"'<>\\?#]{3,200})@"""),
 )
 _PARAMETER = re.compile(r"""(?:^|[?&#;\n])\s{0,9}([\w.\[\]%-]{1,60})=([\w.~+/=%@!*,:|-]{6,})(?=[&;#\s"'<>\\)]|$)""")
 _SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
-_QUOTED = re.compile(rf"""({_NAME})["']?\]?\s{{0,9}}(?:=>|[:=])\s{{0,9}}(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
+_QUOTED = re.compile(rf"""({_NAME})["'`]?\]?\s{{0,9}}(?:=>|[:=])\s{{0,9}}N?(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
 _BRACES = re.compile(rf"""(?:^|[?&;])\s{{0,9}}({_NAME})=\{{([^{{}}\s]{{0,200}}[^{{}}\s\w.-][^{{}}\s]{{0,200}})\}}""")
 _ARGUMENTS = re.compile(rf"""\(\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
-_ELEMENT = re.compile(rf"""<({_NAME})>([^<>\s]{{8,200}})</""")
-_LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
+_ELEMENT = re.compile(rf"""<(?:[\w-]{{1,60}}:)?({_NAME})(?:\s[^<>]{{0,500}})?>([^<>\s]{{8,200}})</""")
+_PROPERTY = r"""[ \t]{1,9}(?:[&!][^\s"']{0,60}[ \t]{1,9})?"""  # of YAML: an anchor or a tag before the value
+_LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):{_PROPERTY}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
+_BELOW = re.compile(  # YAML in a block or a list, and what people write
+    rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{0,9}}(?:[|>][+-]?)?[ \t]{{0,9}}\r?\n[ \t]{{0,99}}(?:-[ ])?["']?"""
+    r"""([^\s,;()\[\]{}"']{8,200}(?<!:))["']?[ \t]{0,9}\r?$"""
+)
+_LISTED = re.compile(  # the environment of a container
+    rf"""\bname:[ \t]{{1,9}}["']?({_NAME})["']?[ \t]{{0,9}}\r?\n[ \t]{{0,99}}value:[ \t]{{1,9}}["']?"""
+    r"""([^\s"']{6,200})["']?[ \t]{0,9}\r?$""",
+    re.MULTILINE,
+)
 _SETTING = re.compile(
     rf"""(?m)^[ \t]{{0,99}}(?:export[ ])?({_NAME})[ \t]{{0,9}}=[ \t]{{0,9}}"""
-    r"""([^\s,;()\[\]{}"'`]{6,})[ \t]{0,9}\r?$"""
+    r"""([^\s,;()\[\]{}"'`]{6,})[ \t]{0,9}(?:[ \t][#;][^\r\n]{0,200})?\r?$"""
+)
+_WORD_OF_A_COMMAND = re.compile(  # docker run -e, env, java -D, //host/:_authToken=
+    rf"""[\s"'`:](?:-D|--?)?({_NAME})=(?!\$\w)["']?([^\s,;()\[\]{{}}"'`<>&]{{6,200}})(?=["'`]?(?:[\s"'`;]|$))"""
 )
 _CODE = re.compile("[(){};]")
 _FLOW = re.compile(rf"""[{{,][ \t]{{0,9}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,200}})[ \t]{{0,9}}(?=[,}}])""")
-_LOGIN_OF_A_COMMAND = re.compile(  # curl -u, mysql -p, sshpass -p
-    r"""\bcurl\b[^\r\n]{0,120}?\s(?:-u|-U|--(?:proxy-)?user)[ =]{0,3}["']?[^\s:"']{1,100}:([^\s"']{6,200})"""
-    r"""|\b(?:mysql\w{0,10}|mariadb|sshpass)\s(?:[^\r\n]{0,120}?\s)?-p[ ]?["']?([^\s"']{6,200})"""
+_LOGIN_OF_A_COMMAND = re.compile(
+    r"""\b(?:curl\b[^\r\n]{0,120}?\s(?:-u|-U|--(?:proxy-)?user)[ =]{0,3}["']?[^\s:"']{1,100}:
+    |(?:mysql\w{0,10}|mariadb|sshpass|mongo\w{0,10}|docker[ ]login)\s(?:[^\r\n]{0,120}?\s)?-p[ ]?["']?
+    |(?:redis-cli\s(?:[^\r\n]{0,120}?\s)?-a|ldap\w{1,10}\s(?:[^\r\n]{0,120}?\s)?-w
+    |(?:un)?zip\s(?:[^\r\n]{0,120}?\s)?-P|keytool\s[^\r\n]{0,120}?-(?:store|key)pass)[ ]["']?
+    |openssl\s[^\r\n]{0,120}?\spass:|smbclient\s[^\r\n]{0,120}?-U[ ]?["']?[^\s%"']{1,100}%
+    |sqlplus\s(?:[^\r\n]{0,120}?\s)?["']?[^\s/"']{1,100}/)([^\s"']{6,200})""",
+    re.VERBOSE,
 )
-_PAIR_OF_A_LOGIN = re.compile(r"""\bauth\s{0,3}=\s{0,3}[(\[]["'][^"'\r\n]{0,100}["'],\s{0,9}["']([^"'\s]{6,200})["']""")
+_COMMANDS = (
+    *("curl", "mysql", "mariadb", "sshpass", "mongo", "docker", "redis-cli", "ldap", "zip", "keytool", "openssl"),
+    *("smbclient", "sqlplus"),
+)
+_ARGUMENT = r"""\s{0,9}["'][^"'\r\n]{0,100}["'],\s{0,9}"""
+_CREDENTIAL_OF_A_CALL = re.compile(
+    rf"""(?:\bauth\s{{0,3}}=\s{{0,3}}[(\[]{_ARGUMENT}|[Bb]asic_?[Aa]uth\w{{0,20}}\({_ARGUMENT}
+    |\bmysqli\w{{0,13}}\({_ARGUMENT}{_ARGUMENT}|\bcreateHmac\({_ARGUMENT}
+    |\bhash_hmac\({_ARGUMENT}[^,()\n]{{1,100}},\s{{0,9}}|\bjwt\.(?:sign|verify|encode|decode)\([^,()\n]{{1,100}},\s{{0,9}}|ConvertTo-SecureString\s(?:-String\s)?)
+    ["']([^"'\s]{{6,200}})["']""",
+    re.VERBOSE,
+)
+_OF_CALLS = ("auth", "Auth", "mysqli", "mac(", "jwt.", "-SecureString")
+_SETTER = re.compile(r"""(?:\b(?:set|with)|\.)_?([A-Za-z_][\w.-]{0,60}+)\(\s{0,9}["']([^"'\\\s]{8,200})["']\s{0,9}\)""")
 _THIN = re.compile(r"""\bthin:[^\s/:@"']{1,100}/([^\s"'@]{3,200})@""")
-_INPUT = re.compile(r"""\bname=["']([^"'<>]{1,60})["'][^<>]{0,500}?\bvalue=["']([^"'<>]{6,})["']""")
-_INSERT = re.compile(r"(?i)\binsert into \S{1,200} \(([^()]{1,4000})\) values \(([^\r\n]{1,20000})")
+_INPUT = re.compile(
+    r"""\b(?:name|key|property)=["']([^"'<>]{1,60})["'][^<>]{0,500}?\b(?:value|content)=["']([^"'<>]{6,})["']"""
+)
+_INPUT_TURNED = re.compile(
+    r"""\b(?:value|content)=["']([^"'<>]{6,500})["'][^<>]{0,100}?\b(?:name|key)=["']([^"'<>]{1,60})["']"""
+)
+_INSERT = re.compile(r"(?i)\binsert into [^\s(]{1,200}\s?\(([^()]{1,4000})\)\s{0,9}values\s?\(([^\r\n]{1,20000})")
 _OF_A_USER = re.compile(
     r"""(?i)\bidentified\s(?:with\s\S{1,60}\s)?(?:by|as)\s(?:password\s)?['"]([^'"\s]{6,200})['"]
-    |\bpassword\s?\(\s?['"]([^'"\s]{6,200})['"]\s?\)""",
+    |\bpassword\s?\(\s?['"]([^'"\s]{6,200})['"]\s?\)
+    |\b(?:create|alter)\suser\s\S{1,100}\sidentified\sby\s([^'"\s;]{6,200})""",
     re.VERBOSE,
 )
 _OF_A_CALL = re.compile(  # as PHP writes it into a trace, cut after 15 characters
@@ -50,8 +88,11 @@ _OF_A_CALL = re.compile(  # as PHP writes it into a trace, cut after 15 characte
     r"""'([^'\n]{3,200}?)(?:\.\.\.)?'"""
 )
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!----)){16,20000}"
-    r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----)?"
+    r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----)){16,20000}"
+    r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
+)
+_PRIVATE_LINES = re.compile(  # PuTTY
+    r"\bPrivate-Lines: [0-9]{1,4}((?:\r?\n(?!Private-MAC)[A-Za-z0-9+/]{1,100}={0,2}){1,999})"
 )
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
 _ISSUED = (
@@ -68,16 +109,31 @@ _ISSUED_TOKEN = re.compile(
 )
 _SET = re.compile(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
 _PROSE = re.compile(
-    r"""(?i)(?<![.\w])(pass(?:word|wd|phrase|code)|pwd?|secret|credentials?|(?:(?:api|access)[ _-]?)?(?:key|token))s?
+    r"""(?i)(?<![.:\w])(pass(?:word|wd|phrase|code)|pwd?|secret|credentials?|(?:(?:api|access)[ _-]?)?(?:key|token))s?
     (?:(?::\s{0,3}|=)["'`]?([^\s"'`<>(){}\[\],;]{6,200})(?=\)?\.?(?:[\s"'`<]|$))  # what code has in it ends otherwise
     |\s(?:(?:is|was|of)\s)?["'`(]?([^\s"'`<>(){}\[\],;]{6,200}))""",
     re.VERBOSE,
 )
+_FROM_AFAR = re.compile(
+    r"""(?i)(?<![.:\w])(?:(?:passwort|kennwort|contrase\xf1a|senha|wachtwoord|mot[ ]de[ ]passe)\s?:\s{0,3}
+    |(?:pass(?:word|wd|phrase|code)|pwd|secret|(?:api|access)[ _-]?(?:key|token))s?
+    (?:\s{0,3}(?:[:=-]?>|[=\u2192])\s{1,3}|\s[\u2013\u2014-]\s
+    |\s(?:for|of|to|on|in)\s[^.:=\r\n"']{1,40}(?::\s{0,3}|\sis\s)))["'`]?([^\s"'`<>(){}\[\],;]{6,200})""",
+    re.VERBOSE,
+)
+_AS_PASSWORD = re.compile(
+    r"""(?<![^\s"'`(])([^\s"'`<>(){}\[\],;]{6,200})["'`]?\sas\s(?:(?:the|its|your|a)\s)?[Pp]ass(?:word|phrase|code)\b"""
+)
+_ACCOUNT_AND_PASSWORD = re.compile(
+    r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})\s/\s([^\s"'`<>(){}\[\],;]{6,200})"""
+)
 _SHORTEST = 10  # of a telling name, what stands between, and a value
 _TELLING = ("pass", "pw", "secret", "cred", "key", "token")  # in each name of _PROSE, and without an i (ı)
+_TELLING_FROM_AFAR = ("pass", "pwd", "secret", "key", "token", "kennwort", "contrase", "senha", "wachtwoord")
 _PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
 _CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
+_SIGN = re.compile("[!@#$%^&*+~]")
 _WORD = re.compile(r"""[^\s"'<>,;:=&?(){}\[\]]{8,}=*""")
 _COMMAS = 20  # in the values of a row
 
@@ -94,25 +150,60 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
             yield "url_password", password
             if "%" in password:
                 yield "url_password", unquote_plus(password.replace("+", "%2B"))
+        yield from (("token", user) for user in _USER_ALONE.findall(text) if looks_made_up(user))
         for written in _USER_INFO_SIGNS:
             yield from (("url_password", password) for password in written.findall(text))
-    yield from _issued(text)
+    readings = tuple(_readings(text))
+    for reading in readings:
+        yield from _issued(reading)
     if len(text) < _SHORTEST or not (words or is_uncommon(text)):
         return
-    for name, value in _values(text) if "%3" not in text else (*_values(text), *_values(unquote_plus(text))):
-        if words or is_uncommon(value):
-            yield name, value
+    for reading in readings:
+        for name, value in _values(reading):
+            if words or is_uncommon(value):
+                yield name, value
+        yield from _in_prose(reading)
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text, and what it says where it is percent-encoded, HTML-escaped, or a text of JSON inside another."""
+    yield text
+    if "%3" in text:
+        yield unquote_plus(text)
+    if "&" in text and any(mark in text for mark in _HTML_MARKS):
+        text = html.unescape(text)
+        yield text
+    if '\\"' in text:
+        yield _ESCAPED.sub(r"\1", text)
+
+
+_ESCAPED = re.compile(r"""\\+(["'/])""")
+_HTML_MARKS = ("&quot;", "&#34;", "&#39;", "&#039;", "&#x27;", "&apos;", "&lt;", "&gt;")
+
+
+def _in_prose(text: str) -> Iterator[tuple[str, str]]:
     folded = text.casefold()
     for name, set_apart, following in _PROSE.findall(text) if any(word in folded for word in _TELLING) else ():
-        value = (set_apart or following).rstrip(".:!?")
-        if is_uncommon(value):
-            yield name, value
+        if not set_apart.endswith(":"):  # the next name of YAML
+            value = (set_apart or following).rstrip(".:!?")
+            if is_uncommon(value):
+                yield name, value
+    from_afar = _FROM_AFAR.findall(text) if any(word in folded for word in _TELLING_FROM_AFAR) else []
+    if " as " in text and "pass" in folded:
+        from_afar += _AS_PASSWORD.findall(text)
+    if " / " in text:
+        from_afar += filter(_is_no_name, _ACCOUNT_AND_PASSWORD.findall(text))
+    for value in from_afar:
+        if "://" not in value and _is_no_word(value):
+            yield "password", value.rstrip(".:?")
 
 
 def _issued(text: str) -> Iterator[tuple[str, str]]:
     """What can be nothing but a credential, whatever it is called: by its form, or by where it stands in a trace."""
-    if "PRIVATE KEY-----" in text:
+    if "PRIVATE KEY" in text:
         yield from (("private_key", key) for key in _PRIVATE_KEY.findall(text))
+    if "Private-Lines: " in text:
+        yield from (("private_key", key.strip()) for key in _PRIVATE_LINES.findall(text))
     if "eyJ" in text:
         yield from (("jwt", token) for token in _JWT.findall(text))
     if any(beginning in text for beginning in _ISSUED):
@@ -142,9 +233,19 @@ def _is_made_up(piece: str) -> bool:
     return changes > 2 or "-" in piece or (changes > 0 and len(piece) >= 20)
 
 
+def _is_no_name(value: str) -> bool:
+    """`k7Qp2Zr9`, `Summer2026!`, but not `Roles-2026`."""
+    return looks_made_up(value) or _SIGN.search(value) is not None
+
+
 def _is_no_word(value: str) -> bool:
     """Where code may stand, too: `k7Qp2Zr9`, `Summer-2026`, but not `this.key1`, `label_12`."""
     return looks_made_up(value) or _UNCOMMON.match(value) is not None
+
+
+def _is_variable(value: str) -> bool:
+    """Whether a word of code names another variable: `password2`, `params.password2`, `$this->password2`."""
+    return all(part.removeprefix("$").isidentifier() for part in re.split(r"\.|->|::", value))
 
 
 def _values(text: str) -> Iterator[tuple[str, str]]:
@@ -161,17 +262,23 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
             yield name, double or single
     if ": " in text or ":\t" in text:
         yield from _LINE.findall(text)
+    if "value: " in text:
+        yield from _LISTED.findall(text)
+    if ":" in text and "\n" in text:
+        yield from _BELOW.findall(text)
     if "=" in text:
         is_code = _CODE.search(text) is not None
-        for name, value in _SETTING.findall(text):
-            if not (is_code and value.isidentifier()) or looks_made_up(value):  # the name of another variable
+        for name, value in (*_SETTING.findall(text), *_WORD_OF_A_COMMAND.findall(text)):
+            if not (is_code and _is_variable(value)) or looks_made_up(value):
                 yield name, value
-    if "auth" in text:
-        yield from (("password", value) for value in _PAIR_OF_A_LOGIN.findall(text))
+    if any(word in text for word in _OF_CALLS):
+        yield from (("password", value) for value in _CREDENTIAL_OF_A_CALL.findall(text))
+    if "('" in text or '("' in text:
+        yield from ((name, value) for name, value in _SETTER.findall(text) if _is_no_word(value))
     if "dentified" in text or "DENTIFIED" in text or "assword" in text or "ASSWORD" in text:
-        yield from (("password", one or other) for one, other in _OF_A_USER.findall(text))
-    if " -" in text and any(command in text for command in ("curl", "mysql", "mariadb", "sshpass")):
-        yield from (("password", one or other) for one, other in _LOGIN_OF_A_COMMAND.findall(text))
+        yield from (("password", "".join(found)) for found in _OF_A_USER.findall(text))
+    if " " in text and any(command in text for command in _COMMANDS):
+        yield from (("password", value) for value in _LOGIN_OF_A_COMMAND.findall(text))
     if "thin:" in text:
         yield from (("password", value) for value in _THIN.findall(text))
     if "={" in text:
@@ -182,14 +289,14 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
         yield from ((name, value) for name, value in _FLOW.findall(text) if _is_no_word(value))
     if "<" in text:
         yield from _ELEMENT.findall(text)
-    if "<" in text and "value=" in text:
-        for name, value in _INPUT.findall(text):
+    if "<" in text and ("value=" in text or "content=" in text):
+        turned = ((name, value) for value, name in _INPUT_TURNED.findall(text))
+        for name, value in (*_INPUT.findall(text), *turned):
             yield name, html.unescape(value)
-    if "&quot;" in text and "SQL" in text:
-        text = html.unescape(text)
-    if "values (" in text:
+    if "values" in text or "VALUES" in text:
         for columns, row in _INSERT.findall(text):
-            yield from _in_row(columns.split(", "), row.split(", "))
+            comma = ", " if ", " in row else ","
+            yield from _in_row(columns.split(","), row.split(comma))
     if " = " in text:
         yield from _SET.findall(text)
 
@@ -198,5 +305,5 @@ def _in_row(columns: list[str], row: list[str]) -> Iterator[tuple[str, str]]:
     """The values of a row that an error quotes as it stands: with commas in them, a column may have one of several."""
     for place, column in enumerate(columns):
         for value in row[place : place + 1 + min(max(len(row) - len(columns), 0), _COMMAS)]:
-            if len(value := value.partition(")")[0]) >= 6:
+            if len(value := value.partition(")")[0].strip("'\"")) >= 6:
                 yield column.strip('`"[] '), value

@@ -132,6 +132,11 @@ def _in_any_text(text: str, catalog: Catalog, inside: str) -> Iterator[tuple[str
             continue
         if telling or (inside and is_uncommon(value) and catalog.is_secret_name(f"{inside}{name}")):
             yield _identifier(name), name, value
+    for cookies in _COOKIES.findall(text) if "ookie: " in text else ():
+        yield from _in_header("cookie", cookies, catalog)
+
+
+_COOKIES = re.compile(r"""\b(?:[Ss]et-)?[Cc]ookie: ([^\r\n"'`{}$]{6,4000})""")
 
 
 def _in_free_json(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]:

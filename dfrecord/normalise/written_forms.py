@@ -1,4 +1,5 @@
-"""Every way in which a value may stand in a text: percent-encoded, escaped for JSON or HTML, in base64, or twice so."""
+"""Every way in which a value may stand in a text: percent-encoded, escaped for JSON or HTML, in base64, or twice so;
+or in hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -36,8 +37,11 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     in_json = {_json(value, ascii_only).replace("/", slash) for ascii_only in (False, True) for slash in ("/", "\\/")}
     for form in (*in_json, csv_form, percent_encoded(value).decode(), quote_plus(value, errors="surrogatepass")):
         escaped.update(_parameter_forms(form))  # and that again in a URL or a form
+    plain = value.encode("utf-8", "surrogatepass")
+    if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
+        escaped.update((plain.hex().encode(), plain.hex().upper().encode()))
     yield from ((form, False) for form in sorted(escaped))
-    if len(value.encode("utf-8", "surrogatepass")) >= SHORTEST_FOUND_EVERYWHERE:
+    if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
         yield from ((form, True) for form in sorted(set(_base64_forms(value))))
 
 
@@ -51,6 +55,7 @@ def _usual_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     written.update((quote(value, safe="", errors="surrogatepass"), quote_plus(value, errors="surrogatepass")))
     yield from ((form.encode("utf-8", "surrogatepass"), False) for form in sorted(written))
     plain = value.encode("utf-8", "surrogatepass")
+    yield from ((digits.encode(), False) for digits in (plain.hex(), plain.hex().upper()))
     for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
         yield from ((form, True) for form in _alignments(plain, alphabet))
 

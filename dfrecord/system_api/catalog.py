@@ -339,10 +339,12 @@ class Catalog:
         if not words:
             return False
         rules = self._facts.secret_words
-        if words[-1] in rules.last or "_".join(words[-2:]) in rules.last:
+        plain = [word for word in (word.rstrip("0123456789") for word in words) if word]  # `DB_PASSWORD_2`, `pass2`
+        if any(ending in rules.last for ending in (words[-1], *plain[-1:], "_".join(words[-2:]), "_".join(plain[-2:]))):
             return True
         endings = {words[-1], "_".join(words[-2:])}
-        if ".config." not in f".{field_path}" or not endings.isdisjoint(rules.harmless_endings):
+        is_harmless = words[0] in rules.harmless_beginnings or not endings.isdisjoint(rules.harmless_endings)
+        if is_harmless or ".config." not in f".{field_path}":
             return False
         return words[-1] in rules.last_in_config or not set(words).isdisjoint(rules.in_config)
 

@@ -151,14 +151,15 @@ class QueryFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class SecretWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A field is secret when its last word, or last two, is one of `last`; inside `config` any of `in_config` will do,
-    unless the last word, or last two, is one of `harmless_endings`, and one of `last_in_config` at the end, unless the
-    value is one of `harmless_values`."""
+    """A field is secret when its last word, or last two, is one of `last`, whatever digits follow; inside `config` any
+    of `in_config` will do, unless the last word, or last two, is one of `harmless_endings` or the first one of
+    `harmless_beginnings`, and one of `last_in_config` at the end, unless the value is one of `harmless_values`."""
 
     last: list[str] = []
     in_config: list[str] = []
     last_in_config: list[str] = []
     harmless_endings: list[str] = []
+    harmless_beginnings: list[str] = []
     harmless_values: list[str] = []
     about: str = ""
 
