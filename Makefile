@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_TOOLS := node_modules/.ready
+COMPILE = $(BIN)/python -m compileall -q dfrecord dfrecord_start.py # as pip does, but not with -e
 DEMO := examples/provision-tenant.har
 
 FUZZ_SECONDS ?= 600
@@ -54,10 +55,12 @@ $(BIN)/pip:
 
 $(VENV)/.ready: $(BIN)/pip pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.ready-dev: $(BIN)/pip pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(COMPILE)
 	@touch $@ $(VENV)/.ready
 
 $(NODE_TOOLS): $(VENV)/.ready-dev

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
+from itertools import groupby
 
 from dfrecord.journey.model import Lookup
 from dfrecord.tree import Array, Object, Text, Tree, Var
@@ -17,15 +18,8 @@ Rewriter = Callable[[str], Parts]
 
 def joined(parts: Iterable[str | Var]) -> Parts:
     """The parts without empty text, neighbouring texts as one."""
-    result: list[str | Var] = []
-    for part in parts:
-        if part == "":
-            continue
-        if isinstance(part, str) and result and isinstance(last := result[-1], str):
-            result[-1] = last + part
-        else:
-            result.append(part)
-    return tuple(result)
+    groups = groupby((part for part in parts if part != ""), key=lambda part: isinstance(part, str))
+    return tuple(part for is_text, group in groups for part in (("".join(map(str, group)),) if is_text else group))
 
 
 def in_text(text: Text, rewriter: Rewriter) -> Text:

@@ -148,30 +148,47 @@ def _in_free_json(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]
         yield "option", "options", token
 
 
-def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterable[tuple[str, str, str]]:
     if body.state is not BodyState.RECORDED or not body.content:
-        return
-    kind = (headers.get("Content-Type") or "").lower()
+        return ()
+    look = _in_short_content if len(body.content) < _SHORT_CONTENT else _in_content
+    return look(body.content, headers.get("Content-Type") or "", resource, catalog)
+
+
+_SHORT_CONTENT = 16_000
+
+
+@lru_cache(maxsize=256)  # a console reads the same lists again and again
+def _in_short_content(
+    content: bytes, content_type: str, resource: str | None, catalog: Catalog
+) -> tuple[tuple[str, str, str], ...]:
+    return tuple(_in_content(content, content_type, resource, catalog))
+
+
+def _in_content(
+    content: bytes, content_type: str, resource: str | None, catalog: Catalog
+) -> Iterator[tuple[str, str, str]]:
+    kind = content_type.lower()
     if "multipart/" in kind:
-        yield from _in_parts(body.content, headers.get("Content-Type") or "", resource, catalog)
+        yield from _in_parts(content, content_type, resource, catalog)
         return
     if any(word in kind for word in ("csv", "xml", "separated", "excel")):
-        text = body.content.decode("utf-8-sig", "replace")
+        text = content.decode("utf-8-sig", "replace")
         yield from _in_table(text, resource, catalog)
         yield from _in_text(text, catalog)
         return
-    tree = json_of(body)
+    tree = json_of(Body.recorded(content))
     if not isinstance(tree, ValueError):
         yield from _in_tree(tree, resource, catalog)
     elif "form" in kind:
-        for name, value in parse_qsl(body.content.decode("utf-8", "replace"), keep_blank_values=True):
+        for name, value in parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True):
             if catalog.is_secret_parameter(name):
                 yield name_of_field(catalog, resource, _innermost(name)), name, value
             else:
                 yield from _in_text(value, catalog)
                 yield from _in_broken_json(value, resource, catalog)
     else:
-        text = body.content.decode("utf-8-sig", "replace")
+        text = content.decode("utf-8-sig", "replace")
         yield from _in_broken_json(text, resource, catalog)
         yield from _in_text(text, catalog)
         yield from _in_table(text, resource, catalog)

@@ -27,6 +27,7 @@ from dfrecord.tree import Encoding, Var
 
 _OF_NUMBERS = re.compile(r"-?[0-9][0-9.eE+-]*")
 _JSON_TOKEN = re.compile(rb'"(?P<text>(?:[^"\\]|\\.)*+)"(?P<colon>\s*:)?|-?[0-9][0-9.eE+-]*')
+_SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Secrets:
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         self.by_value = {secret.value: secret for secret in secrets}
+        self._redacted: dict[str, str] = {}  # most short texts are headers, and those of the call before
 
     @property
     def recorded(self) -> frozenset[str]:
@@ -109,7 +111,12 @@ class Secrets:
 
     def redact_text(self, text: str) -> str:
         """The text with every secret replaced by its placeholder."""
-        return self.redact(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        if (known := self._redacted.get(text)) is not None:
+            return known
+        redacted = self.redact(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        if len(text) < _SHORT:
+            self._redacted[text] = redacted
+        return redacted
 
     def parts(self, content: bytes, variables: dict[str, str], encoding: Encoding) -> Iterator[bytes | Var]:
         """The bytes cut at the secrets, each of those a variable (`variables`: secret value to name) so encoded.

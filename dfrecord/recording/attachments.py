@@ -7,7 +7,6 @@ beside it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -65,6 +64,8 @@ def sibling_attachments(folder: Path) -> Attachments:
         digest = _SHA1_NAME.fullmatch(name)
         if digest is None:
             raise Refused(f"the file {name!r} does not have a name that Playwright gives")
+        import hashlib  # OpenSSL takes a while to load, and few recordings have attachments
+
         content = _read_inside(folder, name)
         if hashlib.sha1(content, usedforsecurity=False).hexdigest() != digest[1]:
             raise Refused(f"the file {name!r} is not the one that was recorded")

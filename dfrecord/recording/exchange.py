@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import accumulate, islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -33,8 +34,8 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value of the header, or None when it is absent."""
-        values = self.get_all(name)
-        return values[0] if values else None
+        wanted, length = name.lower(), len(name)
+        return next((value for key, value in self.fields if len(key) == length and key.lower() == wanted), None)
 
 
 class BodyState(Enum):
@@ -141,9 +142,14 @@ class AllPassedOver(Sequence[PassedOver]):
 
     def add(self, number: int, url: str) -> None:
         """Adds one at the end."""
-        self._urls += url.encode("utf-8", "surrogatepass")
-        self._numbers.append(number)
-        self._ends.append(len(self._urls))
+        self.add_all([number], [url])
+
+    def add_all(self, numbers: Iterable[int], urls: Iterable[str]) -> None:
+        """Adds several at the end, each with its number."""
+        texts = [url.encode("utf-8", "surrogatepass") for url in urls]
+        self._numbers.extend(numbers)
+        self._ends.extend(islice(accumulate(map(len, texts), initial=len(self._urls)), 1, None))
+        self._urls += b"".join(texts)
 
     def __len__(self) -> int:
         return len(self._numbers)

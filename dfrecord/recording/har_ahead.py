@@ -1,154 +1,198 @@
 """Large HARs are skipped through on several cores: forked children read ahead of the process that reads.
 
-In: the array of entries, and what reads the entry at a place. Out: the same, only quicker. A child begins at a place
-that looks like an entry and tells which entries from there on are not wanted: from where to where, and their URL. What
-stands at a place is the same whoever looks. So the reader goes from entry to entry as it would alone, takes what was
-told of the place that it has come to, and looks itself where nothing was told. Where a child began, how far it came and
-whether there was one at all changes nothing but the time.
+In: the array of entries, cut into parts at what looks like the end of an entry, and what reads the entries at a place.
+Out: the same, only quicker. Children take parts from the end of the file, the reader from its beginning, until they
+meet, so that none waits for another for long. A child tells what it found: from where to where, the wanted entries, and
+the URLs of the others. What stands at a place is the same whoever looks. So the reader goes from entry to entry as it
+would alone, takes what was told of the place that it has come to, and looks itself where nothing was told. Where parts
+begin, who took them and whether there was a child at all changes nothing but the time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import mmap
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 import msgspec
 
+from dfrecord.recording.har_raw import Run
 from dfrecord.recording.har_scan import entries_of
 
-_WORTH_IT = 128 * 1024 * 1024
+_WORTH_IT = 16 * 1024 * 1024
 _MOST_PROCESSES = 4
-_NEAR = 16 * 1024 * 1024  # how far an entry is looked for from where a child should begin
-_AT_A_TIME = 1000
+_PARTS = 8  # for each process, or more so that none is larger than this:
+_LARGEST_PART = 16 * 1024 * 1024
+_NEAR = 16 * 1024 * 1024  # how far the end of an entry is looked for from where a part should begin
+_AT_A_TIME = 64 * 1024  # bytes that a child tells
+_MOST_TOLD = 32 * 1024 * 1024  # bytes that a child holds until it is listened to
 
+_READER = 255  # who takes a part; children have numbers from 1 on
 _OPENING = re.compile(rb'\[\s*+(\{\s*+"[^"\\]++"\s*+:)')
 
-EntryAt = Callable[[int], tuple[object, int]]
-"""Reads the entry at a place: gives it, or its URL when it is not wanted, and the place after it."""
-PassedOver = tuple[int, int, str]
-"""Where an entry that is not wanted begins and ends, and its URL."""
-
-_NOTHING_MORE: PassedOver = (sys.maxsize, 0, "")
-_TOLD = msgspec.msgpack.Decoder(list[PassedOver])
+ItemAt = Callable[[int], tuple[object, int]]
+"""Reads what is at a place: gives a Run or anything else, and the place after it."""
 
 
-@contextlib.contextmanager
-def read_ahead(array: memoryview, entry_at: EntryAt) -> Iterator[Callable[[int], tuple[str, int] | None]]:
-    """What children know of a place, asked for one place after the other: what `entry_at` gives there, or None.
+class _Told(msgspec.Struct, array_like=True):
+    """Where a run begins and ends."""
 
-    At the end no child is left.
-    """
-    places = _places(array) if len(array) >= _WORTH_IT and _may_fork() else []
-    if not places:
-        yield lambda start: None
-        return
-    children: list[_Child] = []
-    try:
-        for begin, end in pairwise([*places, len(array)]):
-            _fork(children, begin, partial(_passed_over, array, entry_at, begin, end))
-        yield _asked(list(children))
-    finally:
-        with _undisturbed():
-            for child in children:
-                child.end()
+    begin: int
+    end: int
+    run: Run
 
 
-def _may_fork() -> bool:
-    """Only Linux tells on how many cores a process may run. A lock that another thread holds would stay locked in a
-    child for ever, and a program that waits for children of its own could take ours for one of them.
-    """
-    return (
-        hasattr(os, "sched_getaffinity")
-        and threading.active_count() == 1
-        and signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
-    )
+_NOTHING_MORE = _Told(sys.maxsize, 0, Run([], []))
+_TELLING, _TOLD = msgspec.json.Encoder(), msgspec.json.Decoder(_Told)
 
 
-def _places(array: memoryview) -> list[int]:
-    """Where children begin, so that all parts are about equal: at objects that open with the bytes of the first entry.
+def separator_of(array: memoryview) -> re.Pattern[bytes] | None:
+    """What stands between two entries that open with the bytes of the first, from the comma on.
 
-    A string cannot hold these bytes, as its quotes are escaped. An entry can, in which case the child works in vain.
+    A string cannot hold such an opening, as its quotes are escaped. An entry can: there only looks like one.
     """
     first = _OPENING.match(array)
-    if first is None:
+    return re.compile(rb",\s*+" + re.escape(first[1])) if first else None
+
+
+def parts_of(array: memoryview, separator: re.Pattern[bytes] | None) -> list[int]:
+    """Where parts but the first begin, about equal ones; none where children would not help or could harm."""
+    if separator is None or len(array) < _WORTH_IT or not _may_fork():
         return []
-    opening = re.compile(re.escape(first[1]))
-    parts = min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
-    shares = (len(array) * part // parts for part in range(1, parts))
-    found = (opening.search(array, share, share + _NEAR) for share in shares)
+    count = max(_PARTS * _processes(), len(array) // _LARGEST_PART)
+    shares = (len(array) * part // count for part in range(1, count))
+    found = (separator.search(array, share, share + _NEAR) for share in shares)
     return sorted({match.start() for match in found if match})
 
 
-def _passed_over(array: memoryview, entry_at: EntryAt, begin: int, end: int) -> Iterator[bytes]:
-    """What a child tells of the entries from one place to another, so many at a time."""
-    found: list[PassedOver] = []
+def _processes() -> int:
+    """Only Linux tells on how many cores a process may run."""
+    return min(_MOST_PROCESSES, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 1
+
+
+def _may_fork() -> bool:
+    """A lock that another thread holds would stay locked in a child for ever, and a program that waits for children of
+    its own could take ours for one of them.
+    """
+    return _processes() > 1 and threading.active_count() == 1 and signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+
+
+@contextlib.contextmanager
+def read_ahead(
+    array: memoryview, item_at: ItemAt, parts: Sequence[int]
+) -> Iterator[Callable[[int], tuple[Run, int] | None]]:
+    """What children know of a place, asked for one place after the other: what `item_at` gives there, or None.
+
+    At the end no child is left.
+    """
+    if not parts:
+        yield lambda start: None
+        return
+    children: list[_Child] = []
+    with mmap.mmap(-1, len(parts)) as taken:
+        try:
+            for number in range(1, _processes()):
+                _fork(children, number, partial(_found, array, item_at, parts, taken, number))
+            yield _asked(children, parts, taken)
+        finally:
+            with _undisturbed():
+                for child in children:
+                    child.end()
+
+
+def _found(array: memoryview, item_at: ItemAt, parts: Sequence[int], taken: mmap.mmap, number: int) -> Iterator[bytes]:
+    """What a child tells of all parts that it takes, in the order of the file."""
+    found: list[list[bytes]] = []
+    size = 0
+    bounds = list(pairwise([*parts, len(array)]))
+    for part in reversed(range(len(parts))):
+        if taken[part] == _READER or size > _MOST_TOLD:
+            break
+        if not taken[part]:
+            taken[part] = number
+            found.append(list(_found_in(array, item_at, *bounds[part])))
+            size += sum(map(len, found[-1]))
+    for blocks in reversed(found):
+        yield from blocks
+
+
+def _found_in(array: memoryview, item_at: ItemAt, begin: int, end: int) -> Iterator[bytes]:
+    """What is to be told of the entries from one place to another, many runs at a time."""
+    block = bytearray()
 
     def noted(start: int) -> tuple[object, int]:
-        item, after = entry_at(start)
-        if isinstance(item, str):
-            found.append((start, after, item))
+        item, after = item_at(start)
+        if isinstance(item, Run):
+            _TELLING.encode_into(_Told(start, after, item), block, -1)
+            block.extend(b"\n")
         return item, after
 
     for _, position in entries_of(array, noted, begin):
+        if len(block) > _AT_A_TIME:
+            yield bytes(block)
+            block.clear()
         if position >= end:
             break
-        if len(found) == _AT_A_TIME:
-            yield msgspec.msgpack.encode(found)
-            found.clear()
-    yield msgspec.msgpack.encode(found)
+    yield bytes(block)
 
 
-def _asked(children: list[_Child]) -> Callable[[int], tuple[str, int] | None]:
-    """A child is listened to from the place on where it began, and not at all when that is never asked for."""
-    told: Iterator[PassedOver] = iter(())
-    begin, end, url = _NOTHING_MORE
+def _asked(
+    children: Sequence[_Child], parts: Sequence[int], taken: mmap.mmap
+) -> Callable[[int], tuple[Run, int] | None]:
+    child: _Child | None = None
+    part = 0
 
-    def known(start: int) -> tuple[str, int] | None:
-        nonlocal told, begin, end, url
-        while children and children[0].begin <= start:
-            child = children.pop(0)
-            if child.begin == start:
-                told, begin = child.told(), -1
-        while begin < start:
-            begin, end, url = next(told, _NOTHING_MORE)
-        return (url, end) if begin == start else None
+    def known(start: int) -> tuple[Run, int] | None:
+        nonlocal child, part
+        while part < len(parts) and parts[part] < start:
+            child = next((one for one in children if one.number == taken[part]), None)
+            if child is None:
+                taken[part] = _READER
+            part += 1
+        return child.at(start) if child else None
 
     return known
 
 
-@dataclass(frozen=True, slots=True)
 class _Child:
-    """A process that reads from `begin` on."""
+    """A process that reads ahead, the pipe that it tells through, and the next that it tells."""
 
-    process: int
-    begin: int
-    pipe: BinaryIO
+    def __init__(self, number: int, process: int, pipe: int) -> None:
+        self.number, self._process, self._pipe = number, process, os.fdopen(pipe, "rb")
+        self._told = self._listen()
+        self._next = _Told(-1, 0, Run([], []))
 
-    def told(self) -> Iterator[PassedOver]:
-        """What it found, as far as it came; waits for it."""
-        while len(size := self.pipe.read(8)) == 8:
-            block = self.pipe.read(int.from_bytes(size))
+    def at(self, start: int) -> tuple[Run, int] | None:
+        """What it tells of a place, asked for one place after the other."""
+        while self._next.begin < start:
+            self._next = next(self._told, _NOTHING_MORE)
+        return (self._next.run, self._next.end) if self._next.begin == start else None
+
+    def _listen(self) -> Iterator[_Told]:
+        """All that it tells, as far as it came; waits for it."""
+        while len(size := self._pipe.read(8)) == 8:
+            block = self._pipe.read(int.from_bytes(size))
             if len(block) < int.from_bytes(size):
                 return
-            yield from _TOLD.decode(block)
+            yield from _TOLD.decode_lines(block)
 
     def end(self) -> None:
         """Whatever it does, it is gone after this."""
-        self.pipe.close()
-        os.kill(self.process, signal.SIGKILL)
-        os.waitpid(self.process, 0)
+        self._pipe.close()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
 
 
-def _fork(children: list[_Child], begin: int, work: Callable[[], Iterator[bytes]]) -> None:
+def _fork(children: list[_Child], number: int, work: Callable[[], Iterator[bytes]]) -> None:
     """Adds a child that does the work and then tells it, unless the system has no process, file or memory left."""
     with contextlib.suppress(OSError), _undisturbed():
         ours, theirs = os.pipe()
@@ -156,7 +200,7 @@ def _fork(children: list[_Child], begin: int, work: Callable[[], Iterator[bytes]
             if not (process := os.fork()):
                 os.close(ours)
                 _tell(theirs, work)
-            children.append(_Child(process, begin, os.fdopen(ours, "rb")))
+            children.append(_Child(number, process, ours))
         except OSError:
             os.close(ours)
             raise
@@ -166,6 +210,7 @@ def _fork(children: list[_Child], begin: int, work: Callable[[], Iterator[bytes]
 
 def _tell(pipe: int, work: Callable[[], Iterator[bytes]]) -> NoReturn:
     """What a child does. It keeps what it found until it has all: a pipe holds little, and the reader comes late."""
+    gc.disable()  # it would touch, and so copy, all that the reader holds
     try:
         blocks = list(work())
         with os.fdopen(pipe, "wb") as file:

@@ -3,58 +3,40 @@
 In: a buffer (a memory map, or bytes) with UTF-8 JSON. Out: who wrote the HAR, and of each entry its undecoded members
 when its URL is wanted, else only its URL. Three ways lead there, each for what the one before does not take:
 
-1. msgspec skips through the whole file, which it must find well-formed (nothing is copied or looked at twice);
-2. it skips through one entry after the other, so that memory is bounded and damage costs only the entry it is in;
-   children do so from further on in large files (`har_ahead`);
+1. msgspec skips through the whole file when it is small, which it must find well-formed;
+2. it skips through one entry after the other, or many small ones at a time, so that memory is bounded and damage costs
+   only the entry it is in; children do so from further on (`har_ahead`);
 3. the members of a damaged entry are found by structure alone (`har_scan`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+import sys
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from dfrecord.recording.har_ahead import read_ahead
-from dfrecord.recording.har_scan import Lost, Members, NotAHar, entries_of, find_entries, members_of
+from dfrecord.recording.har_ahead import parts_of, read_ahead, separator_of
+from dfrecord.recording.har_raw import MISSING, RawEntry, RawRequest, Run
+from dfrecord.recording.har_scan import Again, Lost, Members, NotAHar, entries_of, find_entries, members_of
 from dfrecord.recording.lenient import clean, decoded
 
-# The whole file at once is a fifth faster where entries are small, but nothing is given back before its end.
-_AT_ONCE = 256 * 1024 * 1024
+_AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 
-_MISSING = msgspec.Raw(b"null")
+# Many entries at a time are copied into a text of their own, and msgspec need not be asked for each where it ends.
+_TOGETHER = 512 * 1024
+_SMALL = 16 * 1024
+_FEW = 8  # small ones are still taken one by one
+_NEAR = 1024 * 1024  # how far the first entry is looked for that is no longer one of them
+
 _REFUSALS = (msgspec.MsgspecError, RecursionError, ValueError)
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
-
-class RawRequest(msgspec.Struct, gc=False):
-    """The members of a request that matter; `url` is decoded, the others are not."""
-
-    url: str
-    method: msgspec.Raw = _MISSING
-    httpVersion: msgspec.Raw = _MISSING  # noqa: N815 - the names in the file
-    headers: msgspec.Raw = _MISSING
-    postData: msgspec.Raw = _MISSING  # noqa: N815
-    bodySize: msgspec.Raw = _MISSING  # noqa: N815
-
-
-class RawEntry(msgspec.Struct, gc=False):
-    """The members of an entry that matter; everything else is skipped."""
-
-    request: RawRequest
-    response: msgspec.Raw = _MISSING
-    startedDateTime: msgspec.Raw = _MISSING  # noqa: N815
-    time: msgspec.Raw = _MISSING
-    timings: msgspec.Raw = _MISSING
-
-
-_PASSED_OVER = RawRequest("")
-
-Item = RawEntry | str | Lost
-"""A wanted entry, the URL of another, or what could not be read in the place of one."""
+Item = Run | RawEntry | Lost | Again
+"""Entries that are well-formed, a wanted one that is not, what could not be read, or that all before does not count."""
 Items = Generator[tuple[Item, int], None, None]
 
 
@@ -75,10 +57,20 @@ class _Har(msgspec.Struct):
 
 class _Log(msgspec.Struct):
     entries: msgspec.Raw
-    creator: msgspec.Raw = _MISSING
+    creator: msgspec.Raw = MISSING
+
+
+class _ReadLog(msgspec.Struct):
+    entries: list[RawEntry]
+    creator: msgspec.Raw = MISSING
+
+
+class _ReadHar(msgspec.Struct):
+    log: _ReadLog
 
 
 _HAR, _LOG = msgspec.json.Decoder(_Har), msgspec.json.Decoder(_Log)
+_WHOLE, _LIST = msgspec.json.Decoder(_ReadHar), msgspec.json.Decoder(list[RawEntry])
 
 
 def open_har(buffer: memoryview, wanted: Callable[[str], bool]) -> RawHar:
@@ -116,56 +108,94 @@ def _outer(buffer: memoryview) -> tuple[memoryview, memoryview | None] | None:
     return (array, memoryview(log.creator)) if array[0] == ord("[") else None
 
 
-class _Skipping:
-    """Decoders of entries that put each one, or its URL when it is not wanted, into `found` as soon as it is read.
-
-    So nothing stays of entries that are not wanted, and an entry is known before msgspec refuses what follows it.
-    """
-
-    def __init__(self, wanted: Callable[[str], bool]) -> None:
-        found: list[RawEntry | str] = []
-
-        class Entry(RawEntry, gc=False):
-            def __post_init__(self) -> None:
-                url = self.request.url
-                if wanted(url):
-                    found.append(self)
-                else:
-                    found.append(url)
-                    self.request = _PASSED_OVER
-                    self.response = self.startedDateTime = self.time = self.timings = _MISSING
-
-        log = msgspec.defstruct("Log", [("entries", list[Entry]), ("creator", msgspec.Raw, _MISSING)])
-        self.found = found
-        self.har: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Har", [("log", log)]))
-        self.entry = msgspec.json.Decoder(Entry)
-
-
 def _at_once(buffer: memoryview, wanted: Callable[[str], bool]) -> RawHar:
     """Raises what msgspec raises."""
-    skipping = _Skipping(wanted)
-    log = skipping.har.decode(buffer).log
-    found = skipping.found[len(skipping.found) - len(log.entries) :]  # of lists that stand twice the last one counts
-    return RawHar(_name(log.creator), ((item, len(buffer)) for item in found))
+    log = _WHOLE.decode(buffer).log
+    return RawHar(_name(log.creator), ((run, len(buffer)) for run in [_run(log.entries, wanted)]))
 
 
 def _one_by_one(array: memoryview, wanted: Callable[[str], bool]) -> Items:
-    skipping = _Skipping(wanted)
-
-    def entry_at(start: int) -> tuple[Item, int]:
-        end = start + _skipped(skipping.entry, array[start:])
-        if skipping.found:
-            return skipping.found.pop(), end
-        entry, end = _damaged_entry(array, start)
-        return (entry if isinstance(entry, Lost) or wanted(entry.request.url) else entry.request.url), end
-
-    with read_ahead(array, entry_at) as known:
+    separator = separator_of(array)
+    parts = parts_of(array, separator)
+    entries = _Entries(array, wanted, separator, parts)
+    with read_ahead(array, entries.item_at, parts) as known:
 
         def known_or_read(start: int) -> tuple[Item, int]:
-            return known(start) or entry_at(start)
+            return known(start) or entries.item_at(start)
 
-        items: Iterator[tuple[Item, int]] = entries_of(array, known_or_read)
-        yield from items
+        yield from entries_of(array, known_or_read)
+
+
+class _Entries:
+    """The entries of an array, each by the place where it begins.
+
+    Several are read at a time where they are small, but none beyond the beginning of one of the `parts`, where another
+    process may take over. How many makes no difference: what msgspec takes as a list from one entry on is just these.
+    """
+
+    def __init__(
+        self,
+        array: memoryview,
+        wanted: Callable[[str], bool],
+        separator: re.Pattern[bytes] | None,
+        parts: Sequence[int],
+    ) -> None:
+        # msgspec refuses what follows an entry; by then it has made the entry.
+        whole: list[RawEntry] = []
+
+        class Entry(RawEntry, gc=False):
+            def __post_init__(self) -> None:
+                whole.append(self)
+
+        self._array, self._wanted, self._separator, self._parts = array, wanted, separator, parts
+        self._decoder, self._whole = msgspec.json.Decoder(Entry), whole
+        self._small = 0  # how many before were
+        self._one_by_one = range(0)
+
+    def item_at(self, start: int) -> tuple[Item, int]:
+        """What begins there, and the place after it; raises Broken."""
+        return self._many(start) or self._one(start) or self._damaged(start)
+
+    def _many(self, start: int) -> tuple[Run, int] | None:
+        if self._separator is None or self._small < _FEW or start in self._one_by_one:
+            return None
+        near = min(start + _TOGETHER, next((part for part in self._parts if part > start), sys.maxsize))
+        after = self._separator.search(self._array, near, near + _NEAR)
+        if after is None:
+            self._one_by_one = range(start, near + _NEAR)
+            return None
+        end = after.start()
+        try:
+            found = _LIST.decode(b"".join((b"[", self._array[start:end], b"]")))
+        except _REFUSALS:
+            self._one_by_one = range(start, end)
+            return None
+        self._small = _FEW if end - start < _SMALL * len(found) else 0
+        return _run(found, self._wanted), end
+
+    def _one(self, start: int) -> tuple[Run, int] | None:
+        end = start + _skipped(self._decoder, self._array[start:])
+        if not self._whole:
+            return None
+        self._small = self._small + 1 if end - start < _SMALL else 0
+        return _run([self._whole.pop()], self._wanted), end
+
+    def _damaged(self, start: int) -> tuple[Item, int]:
+        entry, end = _damaged_entry(self._array, start)
+        if isinstance(entry, RawEntry) and not self._wanted(entry.request.url):
+            return Run([], [entry.request.url]), end
+        return entry, end
+
+
+def _run(entries: Sequence[RawEntry], wanted: Callable[[str], bool]) -> Run:
+    run = Run([], [])
+    for place, entry in enumerate(entries):
+        url = entry.request.url
+        if wanted(url):
+            run.wanted.append((place, entry))
+        else:
+            run.others.append(url)
+    return run
 
 
 def _skipped(decoder: msgspec.json.Decoder[Any], buffer: memoryview) -> int:
@@ -212,4 +242,4 @@ def _name(creator: msgspec.Raw | memoryview | None) -> str:
     return name.lower() if isinstance(name, str) else ""
 
 
-__all__ = ["Item", "Lost", "NotAHar", "RawEntry", "RawHar", "RawRequest", "open_har"]
+__all__ = ["Again", "Item", "Lost", "NotAHar", "RawEntry", "RawHar", "RawRequest", "Run", "open_har"]

@@ -45,7 +45,9 @@ from dfrecord.recording.exchange import (
     Response,
 )
 from dfrecord.recording.har_bodies import Facts, request_body, response_body
-from dfrecord.recording.har_entries import Lost, RawEntry, RawRequest, open_har
+from dfrecord.recording.har_entries import open_har
+from dfrecord.recording.har_raw import RawEntry, RawRequest, Run
+from dfrecord.recording.har_scan import Again, Lost
 from dfrecord.recording.lenient import clean, decoded
 from dfrecord.recording.notes import Notes
 
@@ -59,6 +61,8 @@ _VERSIONS = {
     "http/3": "HTTP/3",
     "http/3.0": "HTTP/3",
 }
+
+_OF_A_REQUEST = [name for name in RawRequest.__struct_fields__ if name not in ("url", "headers")]
 
 _PROGRESS_EVERY = 1000
 
@@ -84,31 +88,50 @@ def read_har(
     """
     har = open_har(buffer, wanted)
     dialect = Dialect(har.creator, attachments)
-    exchanges: list[Exchange] = []
-    passed_over = AllPassedOver()
-    notes = Notes()
-    lost = number = 0
+    found = _Found()
+    told = 0
     with closing(har.items) as items:
         for item, done in items:
-            if isinstance(item, str):
-                passed_over.add(number, item)
+            if isinstance(item, Again):
+                found = _Found()
             elif isinstance(item, Lost):
-                lost += item.count
-                notes.add(item.reason, number if item.count else None)
-                number += item.count
-                continue
+                found.add_lost(item)
             else:
-                try:
-                    exchanges.append(_exchange(number, item, dialect, notes))
-                except ValueError as error:
-                    lost += 1
-                    notes.add(f"it could not be read: {error}", number)
-            number += 1
-            if progress and number % _PROGRESS_EVERY == 0:
+                found.add(item if isinstance(item, Run) else Run([(0, item)], []), dialect)
+            if progress and found.count >= told + _PROGRESS_EVERY:
                 progress(done, len(buffer))
+                told = found.count
     if progress:
         progress(len(buffer), len(buffer))
-    return Recording(source, tuple(exchanges), passed_over, lost, notes.sentences())
+    return Recording(source, tuple(found.exchanges), found.passed_over, found.lost, found.notes.sentences())
+
+
+class _Found:
+    """What was read so far, in order; `count` is the number of the next entry."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.passed_over = AllPassedOver()
+        self.notes = Notes()
+        self.count = self.lost = 0
+
+    def add(self, run: Run, dialect: Dialect) -> None:
+        for place, entry in run.wanted:
+            number = self.count + place
+            try:
+                self.exchanges.append(_exchange(number, entry, dialect, self.notes))
+            except ValueError as error:
+                self.lost += 1
+                self.notes.add(f"it could not be read: {error}", number)
+        wanted = {place for place, _ in run.wanted}
+        others = (self.count + place for place in range(len(run)) if place not in wanted)
+        self.passed_over.add_all(others, run.others)
+        self.count += len(run)
+
+    def add_lost(self, lost: Lost) -> None:
+        self.lost += lost.count
+        self.notes.add(lost.reason, self.count if lost.count else None)
+        self.count += lost.count
 
 
 def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exchange:
@@ -120,12 +143,12 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
         raise ValueError(f"its URL makes no sense ({error})") from None
     answer = decoded(raw.response)
     response = _object(answer, "response") if answer is not None else {}
-    request = {name: decoded(getattr(raw.request, name)) for name in RawRequest.__struct_fields__[1:]}
+    request = {name: decoded(getattr(raw.request, name)) for name in _OF_A_REQUEST}
     method = _text(request, "method") or "GET"
     status = _status(response.get("status"))
     started = decoded(raw.startedDateTime)
     started = clean(started) if isinstance(started, str) and started != UNKNOWN_START else ""
-    found_request, request_note = _request(method, url, request, dialect)
+    found_request, request_note = _request(method, url, _sent_headers(bytes(raw.request.headers)), request, dialect)
     found_response, response_note = _response(method, status, response, dialect)
     for note in (request_note, response_note):
         if note:
@@ -134,8 +157,9 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
     return Exchange(number, found_request, found_response, started, _milliseconds(raw), failure)
 
 
-def _request(method: str, url: str, request: dict[str, object], dialect: Dialect) -> tuple[Request, str]:
-    headers = _headers(request.get("headers"))
+def _request(
+    method: str, url: str, headers: Headers, request: dict[str, object], dialect: Dialect
+) -> tuple[Request, str]:
     facts = Facts(method, headers, dialect.creator, _integer(request, "bodySize"), dialect.attachments)
     post = request.get("postData")
     found = request_body(post if isinstance(post, dict) else None, facts)
@@ -153,6 +177,11 @@ def _response(method: str, status: int, response: dict[str, object], dialect: Di
     if not response:
         return Response(status, Headers(), ABSENT), ""
     return Response(status, headers, found.body, reason, _version(response, dialect)), found.note
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _sent_headers(written: bytes) -> Headers:
+    return _headers(decoded(memoryview(written)))
 
 
 def _headers(fields: object) -> Headers:

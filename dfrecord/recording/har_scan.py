@@ -57,6 +57,11 @@ class Lost:
     count: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A later list of entries follows, and is the one that counts, as of all members that stand twice."""
+
+
 def find_entries(buffer: memoryview) -> tuple[memoryview, memoryview | None]:
     """The buffer from the array `log.entries` on, and the raw `log.creator` if it came before; raises NotAHar."""
     try:
@@ -88,8 +93,8 @@ def _find(buffer: memoryview, inside: int, name: str, kind: int, before: Members
 
 
 def entries_of(
-    buffer: memoryview, entry_at: Callable[[int], tuple[Item | Lost, int]], position: int = 1
-) -> Iterator[tuple[Item | Lost, int]]:
+    buffer: memoryview, entry_at: Callable[[int], tuple[Item, int]], position: int = 1
+) -> Iterator[tuple[Item | Lost | Again, int]]:
     """What `entry_at` reads at each entry of the array that `buffer` begins with, and the position after it.
 
     It begins at `position`. Where `entry_at` raises Broken, it goes on at the next place that looks like an entry.
@@ -101,8 +106,13 @@ def entries_of(
             yield Lost("the file ends before its list of entries does", 0), len(buffer)
             return
         if buffer[position] == ord("]"):
-            yield from ((lost, len(buffer)) for lost in _ending(buffer, position + 1))
-            return
+            later, lost = _ending(buffer, position + 1)
+            if later is None:
+                yield from ((remark, len(buffer)) for remark in lost)
+                return
+            yield Again(), later
+            position = later + 1
+            continue
         try:
             entry, position = entry_at(position)
         except Broken as broken:
@@ -139,18 +149,24 @@ def members_after(buffer: memoryview, position: int) -> tuple[Members, int]:
         position = end
 
 
-def _ending(buffer: memoryview, position: int) -> Iterator[Lost]:
-    """A remark when what follows the entries is not the rest of one JSON object; the array may stand alone."""
+def _ending(buffer: memoryview, position: int) -> tuple[int | None, list[Lost]]:
+    """Where a later list of entries begins, if there is one, behind a list that ends at the position. Else a remark
+    when what follows is not the rest of one JSON object; the array may stand alone.
+    """
     if position == len(buffer):
-        return
+        return None, []
     try:
-        for _ in ("log", "the whole"):
-            _, position = members_after(buffer, position)
+        log, position = members_after(buffer, position)
+        root, position = members_after(buffer, position)
+        if "log" in root and isinstance(later := members_of(buffer, root["log"].start)[0], dict):
+            log = later
     except Broken:
-        yield Lost("the file is damaged after its last entry", 0)
-        return
+        return None, [Lost("the file is damaged after its last entry", 0)]
+    if "entries" in log and buffer[log["entries"].start] == _ARRAY:
+        return log["entries"].start, []
     if _end(_GAP, buffer, position) != len(buffer):
-        yield Lost("something follows the end of the HAR; it was ignored", 0)
+        return None, [Lost("something follows the end of the HAR; it was ignored", 0)]
+    return None, []
 
 
 def _next_key(buffer: memoryview, position: int) -> tuple[str | None, int]:

@@ -24,6 +24,7 @@ import msgspec
 from dfrecord import __version__
 from dfrecord.recording.exchange import UNKNOWN_START, Body, BodyState, Exchange, Headers, Request, Response
 
+_ENCODER = msgspec.json.Encoder()
 _CLOSING = b"\n    ]\n  }\n}\n"
 
 
@@ -187,8 +188,10 @@ def _opening() -> bytes:
 
 def _entry_bytes(exchange: Exchange) -> bytes:
     entry = har_entry(exchange)
+    compact = bytearray()
     try:
-        text = msgspec.json.format(msgspec.json.encode(entry), indent=2)
+        _ENCODER.encode_into(entry, compact)  # encode() crashes when there is not enough memory (msgspec to 0.23)
+        text = msgspec.json.format(compact, indent=2)
     except UnicodeEncodeError:  # a lone surrogate can only stand in JSON as an escape, which msgspec does not take
         text = json.dumps(entry, allow_nan=False, indent=2).encode("ascii")
     return b"\n      " + text.replace(b"\n", b"\n      ")

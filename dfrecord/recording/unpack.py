@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import io
 import mmap
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,6 +25,8 @@ _RATIO = 200
 
 def stored(chunks: Iterable[bytes], limit: int, name: str) -> memoryview:
     """The chunks as one buffer, in memory or in a file without a name; raises UnreadableInput beyond `limit` bytes."""
+    import tempfile  # brings hashes and random numbers with it, which plain files need not wait for
+
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
         size = 0
         for chunk in chunks:

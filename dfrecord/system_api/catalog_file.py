@@ -11,7 +11,6 @@ import inspect
 import json
 import re
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -289,7 +288,7 @@ def schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _built_in_text() -> bytes:
-    return resources.files("dfrecord.system_api").joinpath("resources.json").read_bytes()
+    return Path(__file__).with_name("resources.json").read_bytes()
 
 
 def _built_in() -> Any:

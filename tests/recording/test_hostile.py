@@ -108,6 +108,21 @@ def test_hostile_input_is_read_or_refused(make: Callable[[], bytes], tmp_path: P
     assert {file.name for file in tmp_path.iterdir()} <= {"input.har", "out.har"}
 
 
+@pytest.mark.parametrize("megabytes", [64, 80, 96, 112])
+def test_memory_that_ends_while_the_output_is_made_is_told(megabytes: int, tmp_path: Path) -> None:
+    """Of 200,000 parameters; msgspec crashes when it has to make the bytes that it gives larger."""
+    path = tmp_path / "input.har"
+    path.write_bytes(har(entry(url="/api/v2/system/role?" + "&".join(f"a{n}=b{n}" for n in range(200_000)))))
+
+    def in_little_memory() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * MEGABYTE, megabytes * MEGABYTE))
+
+    command = [sys.executable, "-m", "dfrecord", "import", str(path), "-o", str(tmp_path / "out.har")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=in_little_memory, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr == "dfrecord: there is not enough memory for what is in the input or in an answer\n"
+
+
 def test_white_space_before_a_recording_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "input.har").write_bytes(b" \r\n\t" * MEGABYTE + har(entry()))
     assert len(read(tmp_path / "input.har").exchanges) == 1

@@ -44,7 +44,10 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def reading_ahead(patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     patch.setattr(har_entries, "_AT_ONCE", 0)
     patch.setattr(har_ahead, "_WORTH_IT", 0)
-    patch.setattr(har_ahead, "_AT_A_TIME", 2)
+    patch.setattr(har_ahead, "_PARTS", 2)
+    patch.setattr(har_ahead, "_AT_A_TIME", 200)
+    patch.setattr(har_entries, "_TOGETHER", 300)
+    patch.setattr(har_entries, "_FEW", 1)
     patch.setattr(har_ahead, "_may_fork", lambda: True)
     patch.setattr(os, "sched_getaffinity", lambda process: CORES)
     return patch
@@ -62,18 +65,24 @@ def outcome(text: bytes) -> Recording | str:
 
 
 def alone(text: bytes) -> Recording | str:
+    """What one process reads, one entry after the other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(har_entries, "_AT_ONCE", 0)
+        patch.setattr(har_entries, "_SMALL", 0)
         patch.setattr(har_ahead, "_WORTH_IT", sys.maxsize)
         return outcome(text)
 
 
-def children_left() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+def children() -> set[str]:
+    """All of this process, also those of other tests and those that only wait to be forgotten."""
+    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left() -> Iterator[None]:
+    before = children()
+    yield
+    assert children() <= before
 
 
 def open_files() -> int:
@@ -129,7 +138,6 @@ def test_any_file_is_read_as_by_one_process(text: bytes) -> None:
         reading_ahead(patch)
         together = outcome(text)
     assert together == alone(text)
-    assert not children_left()
 
 
 @given(hars_of_all_kinds() | damaged(), st.lists(places, min_size=1, max_size=3))
@@ -137,10 +145,9 @@ def test_any_file_is_read_as_by_one_process(text: bytes) -> None:
 def test_it_does_not_matter_where_children_begin(text: bytes, begins: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         reading_ahead(patch)
-        patch.setattr(har_ahead, "_places", lambda array: sorted({place % len(array) for place in begins}))
+        patch.setattr(har_entries, "parts_of", lambda array, _: sorted({place % len(array) for place in begins}))
         together = outcome(text)
     assert together == alone(text)
-    assert not children_left()
 
 
 # ---------------------------------------------------------------- children
@@ -149,30 +156,38 @@ def test_it_does_not_matter_where_children_begin(text: bytes, begins: list[int])
 CALLS = har_bytes(*(entry(f"http://h/{n}" if n % 9 else f"http://h/api/v2/system/role/{n}") for n in range(300)))
 
 
-def looked_at(patch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of what this process looks at itself."""
-    looked: list[int] = []
-    skip = har_entries._skipped
+@pytest.fixture
+def in_turn(ahead: pytest.MonkeyPatch) -> list[int]:
+    """One child, which takes all but the first part before the reader begins. Where the reader then looks itself."""
+    fork, looked = har_ahead._fork, list[int]()
+    item_at, reader = har_entries._Entries.item_at, os.getpid()
 
-    def noted(decoder: Any, buffer: memoryview) -> int:
-        looked.append(len(buffer))
-        return skip(decoder, buffer)
+    def fork_and_wait(children: list[Any], number: int, work: Callable[[], Iterator[bytes]]) -> None:
+        fork(children, number, work)
+        os.waitid(os.P_PID, children[-1]._process, os.WEXITED | os.WNOWAIT)
 
-    patch.setattr(har_entries, "_skipped", noted)
+    def noted(entries: har_entries._Entries, start: int) -> tuple[har_entries.Item, int]:
+        if os.getpid() == reader:
+            looked.append(start)
+        return item_at(entries, start)
+
+    ahead.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    ahead.setattr(har_ahead, "_fork", fork_and_wait)
+    ahead.setattr(har_entries._Entries, "item_at", noted)
     return looked
 
 
-def test_children_spare_the_reader_most_of_the_work(ahead: pytest.MonkeyPatch) -> None:
-    looked = looked_at(ahead)
-    assert outcome(CALLS) == alone(CALLS)
-    assert 400 < len(looked) < 440  # a third, and what is wanted of the others; then all when alone
+def test_children_spare_the_reader_all_that_they_take(in_turn: list[int]) -> None:
+    found = outcome(CALLS)
+    assert 0 < max(in_turn) < len(CALLS) // (2 * har_ahead._PARTS) * 1.1
+    assert found == alone(CALLS)
 
 
-def test_damage_in_the_part_of_a_child_ends_only_an_entry(ahead: pytest.MonkeyPatch) -> None:
+def test_damage_in_a_part_of_a_child_ends_only_an_entry(in_turn: list[int]) -> None:
     text = CALLS.replace(b'"http://h/150"', b'"http://h/150\xff"').replace(b'"http://h/250"', b'"http://h/250"]')
-    looked = looked_at(ahead)
     found = outcome(text)
-    assert len(looked) < 140
+    looked = [place for place in in_turn if place > len(text) // (2 * har_ahead._PARTS) * 1.1]
+    assert len(looked) == 1  # what a child tells nothing of
     assert isinstance(found, Recording)
     assert found.lost == 1
     assert found == alone(text)
@@ -199,12 +214,11 @@ def half_a_length(pipe: int, work: Callable[[], Iterator[bytes]]) -> None:
 
 @pytest.mark.parametrize(
     ("what", "instead"),
-    [("_passed_over", killed), ("_passed_over", out_of_memory), ("_tell", half_a_block), ("_tell", half_a_length)],
+    [("_found", killed), ("_found", out_of_memory), ("_tell", half_a_block), ("_tell", half_a_length)],
 )
 def test_a_child_that_dies_is_done_without(what: str, instead: Callable[..., None], ahead: pytest.MonkeyPatch) -> None:
     ahead.setattr(har_ahead, what, instead)
     assert outcome(CALLS) == alone(CALLS)
-    assert not children_left()
 
 
 @pytest.mark.parametrize(("call", "number"), [("fork", errno.EAGAIN), ("fork", errno.ENOMEM), ("pipe", errno.EMFILE)])
@@ -219,15 +233,16 @@ def test_without_a_child_it_is_read_all_the_same(call: str, number: int, ahead: 
 
 
 def test_no_child_and_no_open_file_is_left_when_the_reader_fails(ahead: pytest.MonkeyPatch) -> None:
+    others = children()
+
     def progress(done: int, total: int) -> None:
-        assert children_left()
+        assert children() > others
         raise RuntimeError("stop")
 
     before, heard = open_files(), signal.pthread_sigmask(signal.SIG_BLOCK, [])
     ahead.setattr("dfrecord.recording.har_reader._PROGRESS_EVERY", 10)
     with pytest.raises(RuntimeError, match="stop"):
         read(io.BytesIO(CALLS), wanted, progress)
-    assert not children_left()
     assert open_files() == before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == heard
 

@@ -65,7 +65,20 @@ def one_by_one(text: bytes, wanted: Callable[[str], bool] = lambda url: True) ->
     """What is read when the file is too large to be taken at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(har_entries, "_AT_ONCE", 0)
+        patch.setattr(har_entries, "_SMALL", 0)
         return read_text(text, wanted)
+
+
+def some_at_a_time(text: bytes, wanted: Callable[[str], bool] = lambda url: True) -> Recording:
+    """What is read of such a file where its entries are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(har_entries, "_AT_ONCE", 0)
+        patch.setattr(har_entries, "_TOGETHER", 150)
+        patch.setattr(har_entries, "_FEW", 0)
+        return read_text(text, wanted)
+
+
+WAYS = (read_text, one_by_one, some_at_a_time)
 
 
 @given(documents)
@@ -78,7 +91,7 @@ def test_every_well_formed_file_gives_what_json_load_gives(text: str) -> None:
         expected.append(
             (request["url"], request.get("method", "GET"), sent, response["status"], response["content"]["text"])
         )
-    for recording in (read_text(text.encode()), one_by_one(text.encode())):
+    for recording in (way(text.encode()) for way in WAYS):
         assert recording.lost == 0
         assert expected == [
             (
@@ -114,8 +127,36 @@ def test_a_creator_after_the_entries_is_known() -> None:
     answer = {"status": 200, "headers": [], "content": {"size": 1, "text": "é"}}
     entry = {"request": {"url": "http://h/"}, "response": answer}
     text = json.dumps({"log": {"entries": [entry], "creator": {"name": "mitmproxy"}}}).encode()
-    for recording in (read_text(text), one_by_one(text)):
+    for recording in (way(text) for way in WAYS):
         assert recording.exchanges[0].response.body.content == "é".encode("latin-1")
+
+
+A, B = '{"request": {"url": "http://h/a"}}', '{"request": {"url": "http://h/b"}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"log": {{"entries": [{A}, {A}], "pages": [], "entries": [{B}], "comment": ""}}}}',
+        f'{{"log": {{"entries": [{A}], "entries": [{A}, {A}], "entries": [{B}]}}, "x": 1}}',
+        f'{{"log": {{"entries": [{A}]}}, "x": 1, "log": {{"version": "1.2", "entries": [{B}]}}}}',
+        f'{{"log": {{"entries": [{A}]}}, "log": {{"entries": [{A}], "entries": [{B}]}}}}',
+    ],
+)
+def test_of_members_that_stand_twice_the_last_one_counts(text: str) -> None:
+    assert [entry["request"]["url"] for entry in json.loads(text)["log"]["entries"]] == ["http://h/b"]
+    for recording in (way(text.encode()) for way in WAYS):
+        assert [exchange.request.url for exchange in recording.exchanges] == ["http://h/b"]
+        assert (recording.lost, recording.notes) == (0, ())
+
+
+def test_nesting_of_what_looks_like_entries_is_no_entry() -> None:
+    nested = [{"request": {"url": "http://h/no"}}] * 3
+    urls = [f"http://h/{number}" for number in range(9)]
+    entries = [{"request": {"url": url}, "more": nested} for url in urls]
+    text = json.dumps({"log": {"entries": entries}}).encode()
+    for recording in (way(text) for way in WAYS):
+        assert [exchange.request.url for exchange in recording.exchanges] == urls
 
 
 def fastest(*works: Callable[[], object]) -> list[float]:
@@ -153,11 +194,11 @@ def test_an_entry_that_is_passed_over_takes_little_more_than_its_url() -> None:
     length, count = 60, 20_000
     text = har_bytes(*({"request": {"url": f"http://h/{n:0{length - 9}}"}} for n in range(count)))
     tracemalloc.start()
-    recordings = [read_text(text, lambda url: False), one_by_one(text, lambda url: False)]
+    recordings = [way(text, lambda url: False) for way in WAYS]
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert [recording.entry_count for recording in recordings] == [count, count]
+    assert [recording.entry_count for recording in recordings] == [count] * len(WAYS)
     assert taken / len(recordings) / count < length + 40
 
 
