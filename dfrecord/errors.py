@@ -6,6 +6,7 @@ The command line prints it after `dfrecord: ` and exits with 2, or with 1 for `W
 
 from __future__ import annotations
 
+import signal
 from types import FrameType
 from typing import NoReturn
 
@@ -37,8 +38,12 @@ class Stopped(SystemExit):
         super().__init__(128 + number)
 
 
+ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that end a command as Ctrl-C does: somebody says so, or closes the terminal."""
+
+
 def terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """What the command line does on SIGTERM: it ends like any other command, and takes away what it was writing."""
+    """What the command line does on one of ENDINGS: it ends, and takes away what it was writing."""
     raise Stopped(number)
 
 

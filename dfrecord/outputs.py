@@ -68,7 +68,7 @@ def write_files(files: Sequence[Written], may_replace: Callable[[Path], bool] = 
                 stream.write(file.content)
         for place, file in beside:
             with _told(file.path):
-                place.replace(file.path.resolve())
+                place.replace(_behind_links(file.path))
     finally:
         for place, _ in beside:
             with contextlib.suppress(OSError):  # it was never made, or has its place
@@ -101,8 +101,16 @@ def _holds_other(file: Written) -> bool:
 
 
 def _place_beside(path: Path) -> Path:
-    place = path.resolve()
+    place = _behind_links(path)
     return place.with_name(f".{place.name}.{os.urandom(8).hex()}")
+
+
+def _behind_links(path: Path) -> Path:
+    """Where a file of that name is written. Raises OSError when links lead in a circle."""
+    try:
+        return path.resolve()
+    except RuntimeError:  # until Python 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
 
 
 def _fill(place: Path, file: Written) -> None:

@@ -105,6 +105,14 @@ def test_a_place_that_cannot_be_written_is_wrong_usage(command: str, where: str,
     assert [file.name for file in tmp_path.iterdir()] == ["recording.har"]
 
 
+@every_writing
+def test_links_that_lead_in_a_circle_are_told(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    done = dfrecord(*arguments, tmp_path / "loop.json", "--force", code=2)
+    assert "loop.json: cannot be written: Too many levels of symbolic links" in told(done.stderr)
+    assert [file.name for file in tmp_path.iterdir()] == ["loop.json"]
+
+
 @every_printing
 def test_a_full_standard_output_is_told(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
@@ -292,18 +300,32 @@ def test_ctrl_c_at_any_moment_is_quick_and_leaves_nothing_half_written(
     assert codes != {0}
 
 
-def test_sigterm_takes_away_what_is_being_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_takes_away_what_is_being_written(number: int, code: int, tmp_path: Path) -> None:
     """At the moment when the new content lies beside its place."""
-    code = (
-        "import os, signal, sys\n"
-        "os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGTERM)\n"
+    start = (
+        "import os, sys\n"
+        f"os.fsync = lambda handle: os.kill(os.getpid(), {int(number)})\n"
         "from dfrecord.__main__ import main\n"
         f"sys.argv = ['dfrecord', 'import', {str(TENANT)!r}, '-o', {str(tmp_path / 'out.har')!r}]\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, timeout=60)
-    assert (done.returncode, done.stderr) == (143, b"dfrecord: stopped\n")
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr) == (code, b"dfrecord: stopped\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_command_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    start = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "from dfrecord.__main__ import main\n"
+        f"sys.argv = ['dfrecord', 'import', {str(TENANT)!r}, '-o', {str(tmp_path / 'out.har')!r}]\n"
+        "main()\n"
+    )
+    subprocess.run([sys.executable, "-c", start], capture_output=True, cwd=ROOT, timeout=60, check=True)
+    assert (tmp_path / "out.har").exists()
 
 
 STOPPED = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

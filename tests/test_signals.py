@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at random moments: one line, the right exit code, whole files or none, and the next run works."""
+"""Ctrl-C, SIGTERM and SIGHUP at random moments: one line, the exit code, whole files or none; the next run works."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ COMMANDS = {
     "plan": ["replay", TENANT, "--plan", "--upsert"],
     "replay": ["replay", TENANT, "--upsert"],
 }
+ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 STRIKES = 3
 PATHS = f"sys.path[:] = {sys.path!r}\n"  # for a Python that has loaded nothing of them yet
 # A signal is sent when dfrecord itself has begun: while Python starts, Ctrl-C is the interpreter's affair.
@@ -109,7 +110,7 @@ def test_a_signal_at_any_moment_leaves_whole_files_or_none(name: str, tmp_path: 
     assert whole.code == (3 if name == "plan" else 0), whole.error
     with DreamFactoryDouble(id_offset=9) as double:
         for strike in range(STRIKES):
-            number, after = moments.choice([signal.SIGINT, signal.SIGTERM]), moments.uniform(0, whole.took)
+            number, after = moments.choice(ENDS), moments.uniform(0, whole.took)
             ended = struck(COMMANDS[name], tmp_path / str(strike), double, after, number)
             wrong = wrong_with(ended, number, whole)
             assert not wrong, f"{wrong} after {after:.3f} s of {number}: {ended.error}"
@@ -118,7 +119,7 @@ def test_a_signal_at_any_moment_leaves_whole_files_or_none(name: str, tmp_path: 
     assert not wrong_with(again, 0, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ENDS)
 def test_a_signal_after_the_work_changes_nothing(number: int, tmp_path: Path) -> None:
     start = f"import atexit, os; atexit.register(os.kill, os.getpid(), {int(number)})\n{BEGIN}"
     with DreamFactoryDouble(id_offset=9) as double:

@@ -31,7 +31,7 @@ from dfrecord.capture.browser import browser, find_browser, has_display
 from dfrecord.capture.reverse import Inward, Outward
 from dfrecord.capture.target import Target, is_loopback, target_of
 from dfrecord.capture.upstream import Upstream
-from dfrecord.errors import Stopped, UsageError, WorkFailed
+from dfrecord.errors import ENDINGS, Stopped, UsageError, WorkFailed
 from dfrecord.recording.coding import LONGEST_BODY
 from dfrecord.recording.flow_reader import url_of
 
@@ -289,9 +289,7 @@ def _ended_by_signals(master: Master) -> Iterator[list[int]]:
         came.append(number)
         master.shutdown()
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
-        numbers.append(signal.SIGHUP)
+    numbers = [signal.SIGINT, *(number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN)]
     for number in numbers:
         signal.signal(number, end)
     try:

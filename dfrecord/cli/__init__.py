@@ -18,7 +18,7 @@ import click
 
 from dfrecord import DfrecordError, WorkFailed, __version__
 from dfrecord.cli.talk import tell
-from dfrecord.errors import Stopped, stop_code, terminated
+from dfrecord.errors import ENDINGS, Stopped, stop_code, terminated
 from dfrecord.outputs import DISK_ERRORS
 
 COMMANDS = {
@@ -74,7 +74,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage or unreadable input."""
     code = _run()
-    for number in (signal.SIGINT, signal.SIGTERM):  # it is done: they change neither the code nor what was said
+    for number in (signal.SIGINT, *ENDINGS):  # it is done: they change neither the code nor what was said
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
@@ -83,7 +83,9 @@ def _run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a code page of Windows has no arrow, nor what a recording may hold
             stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, terminated)
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`
+            signal.signal(number, terminated)
     gc.set_threshold(50_000, 20, 50)  # what is read stays: looking through it for garbage takes an eighth of the time
     reserve = bytearray(_RESERVE)
     try:

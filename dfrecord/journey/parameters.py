@@ -63,7 +63,8 @@ def offered_stem(journey: Journey, catalog: Catalog) -> str:
     for key in dict.fromkeys(keys):
         words = {word.lower(): word for word in re.split(r"[\W_]+", key.partition("@")[0]) if len(word) > 2}
         counts.update(word for word in words if not word.isdigit() and word not in common)
-        written = words | written
+        for word, as_written in words.items():
+            written.setdefault(word, as_written)
     word, count = max(counts.items(), key=lambda item: (item[1], len(item[0])), default=("", 0))
     if count < 2:
         return ""

@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Literal
 
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.attachments import ARCHIVE_ERRORS, check_member
@@ -20,6 +20,7 @@ from dfrecord.recording.unpack import CHUNK, BufferReader, limit_of, stored
 
 _ENDINGS = (".har", ".zhar", ".flow", ".flows", ".mitm")
 _WRAPPINGS = (".gz", ".zip", ".tar", ".tgz", ".xz", ".bz2")
+_TAR_ERRORS = (*ARCHIVE_ERRORS, tarfile.TarError, lzma.LZMAError)
 
 
 def recordings_in(source: str) -> Iterator[str | BinaryIO]:
@@ -44,9 +45,25 @@ def recordings_in(source: str) -> Iterator[str | BinaryIO]:
 
 def _is_tar(path: Path) -> bool:
     try:
-        return tarfile.is_tarfile(path)
+        mode = _tar_mode(path)
     except OSError as error:
         raise UnreadableInput(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        tarfile.open(path, mode).close()
+    except _TAR_ERRORS:
+        return False
+    return True
+
+
+def _tar_mode(path: Path) -> Literal["r:", "r:gz", "r:bz2", "r:xz"]:
+    """How to open what may be a tar archive. tarfile would try each way, and LZMA takes any zeros for its own."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    if head.startswith(b"\x1f\x8b"):
+        return "r:gz"
+    if head.startswith(b"BZh"):
+        return "r:bz2"
+    return "r:xz" if head == b"\xfd7zXZ\0" else "r:"
 
 
 def _in_folder(folder: Path) -> list[str]:
@@ -77,31 +94,43 @@ def _in_zip(path: Path) -> Sequence[str | BinaryIO]:
             if any(m.filename.rpartition("/")[2] == "har.har" for m in members):
                 return []
             hars = sum(m.filename.lower().endswith(".har") for m in members)
-            return [] if hars == len(members) == 1 else [_unzipped(archive, m, path) for m in members]
+            budget = _Budget(path)
+            return [] if hars == len(members) == 1 else [_unzipped(archive, m, budget) for m in members]
     except ARCHIVE_ERRORS as error:
         raise UnreadableInput(f"{path}: the zip archive cannot be read: {error}; unpack it first") from None
 
 
-def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> BinaryIO:
+def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: _Budget) -> BinaryIO:
     check_member(member)
     with archive.open(member) as file:
-        return _unpacked(file, f"{path}/{member.filename}", path)
+        return budget.unpacked(file, member.filename)
 
 
 def _in_tar(path: Path) -> Sequence[BinaryIO]:
     """The recordings of a tar archive, compressed or not, each as a stream with a name. Raises UnreadableInput."""
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, _tar_mode(path)) as archive:
+            budget = _Budget(path)
             members = [m for m in archive if m.isfile() and _is_recording(m.name, (".gz",))]
             if not members:
                 raise UnreadableInput(f"{path}: the archive holds no HAR file; unpack it and give one recording")
             files = ((member, archive.extractfile(member)) for member in members)
-            return [_unpacked(file, f"{path}/{member.name}", path) for member, file in files if file is not None]
-    except (*ARCHIVE_ERRORS, tarfile.TarError, lzma.LZMAError) as error:
+            return [budget.unpacked(file, member.name) for member, file in files if file is not None]
+    except _TAR_ERRORS as error:
         raise UnreadableInput(f"{path}: the archive cannot be read: {error}; unpack it first") from None
 
 
-def _unpacked(file: IO[bytes], name: str, path: Path) -> BinaryIO:
-    raw = BufferReader(stored(iter(lambda: file.read(CHUNK), b""), limit_of(path.stat().st_size), name))
-    raw.name = name
-    return io.BufferedReader(raw)
+class _Budget:
+    """What the members of one archive may unpack to, all together."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._left = path, limit_of(path.stat().st_size)
+
+    def unpacked(self, file: IO[bytes], member: str) -> BinaryIO:
+        """A member as a stream with a name. Raises UnreadableInput when that is too much."""
+        name = f"{self._path}/{member}"
+        buffer = stored(iter(lambda: file.read(CHUNK), b""), self._left, name)
+        self._left -= len(buffer)
+        raw = BufferReader(buffer)
+        raw.name = name
+        return io.BufferedReader(raw)

@@ -1,5 +1,5 @@
-"""Ctrl-C and SIGTERM during a run: a request that may change something is finished first, so that everybody knows what
-was done."""
+"""Ctrl-C, SIGTERM and a closed terminal during a run: a request that may change something is finished first, so that
+everybody knows what was done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from dfrecord.errors import Stopped, terminated
+from dfrecord.errors import ENDINGS, Stopped, terminated
 from dfrecord.replaying.client import Client, Say
 
 PATIENCE = 5.0
@@ -20,14 +20,14 @@ PATIENCE = 5.0
 @contextmanager
 def stopping(client: Client, say: Say) -> Iterator[Callable[[], int]]:
     """What is given tells the signal that asks to stop before the next step, 0 for none; otherwise Ctrl-C is a
-    KeyboardInterrupt as ever, and SIGTERM what the command line makes of it, Stopped.
+    KeyboardInterrupt as ever, and the others what the command line makes of them, Stopped.
 
     Leaves a signal alone outside the main thread, and where the program has a handler of its own.
     """
     asked = 0
 
     def stop(number: int) -> NoReturn:
-        raise Stopped(number) if number == signal.SIGTERM else KeyboardInterrupt
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
     def heard(number: int, frame: FrameType | None) -> None:
         nonlocal asked
@@ -42,7 +42,7 @@ def stopping(client: Client, say: Say) -> Iterator[Callable[[], int]]:
         if client.writing:
             stop(asked)
 
-    known = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminated}
+    known = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(ENDINGS, terminated)}
     is_main = threading.current_thread() is threading.main_thread()
     ours = [number for number, handler in known.items() if is_main and signal.getsignal(number) is handler]
     if not ours:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
 import json
+import lzma
 import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +21,7 @@ import pytest
 from dfrecord.recording.exchange import Exchange
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.recording.reader import read
-from tests.tools import FIXTURES, dfrecord
+from tests.tools import FIXTURES, ROOT, dfrecord
 
 WHOLE = FIXTURES / "02-provision-tenant" / "recording.har"
 
@@ -118,6 +123,42 @@ def test_an_input_whose_reading_fails_is_named(tmp_path: Path) -> None:
     """As on a broken disk; it was told of standard output."""
     done = dfrecord("import", "/proc/self/mem", "-o", tmp_path / "out.har", code=2)
     assert done.stderr == b"dfrecord: /proc/self/mem: cannot be read: Input/output error\n"
+
+
+@pytest.mark.parametrize("how", ["zip", "tar.gz"])
+def test_the_recordings_of_an_archive_share_what_it_may_unpack_to(how: str, tmp_path: Path) -> None:
+    """Three of 200 MB in half a megabyte: each alone might be."""
+    content = b'{"log":{"entries":[' + b" " * 200_000_000 + b"]}}"
+    archive = tmp_path / f"in.{how}"
+    if how == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name in "abc":
+                zipped.writestr(f"{name}.har", content)
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            for name in "abc":
+                member = tarfile.TarInfo(f"{name}.har")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    done = dfrecord("import", archive, "-o", tmp_path / "out.har", code=2)
+    assert f"{archive}/c.har: unpacks to more than" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("length", [2, 11, 60])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_is_cut_off_at_its_beginning_is_unreadable(
+    pack: Callable[[bytes], bytes], length: int, tmp_path: Path
+) -> None:
+    (tmp_path / "cut.har").write_bytes(pack(WHOLE.read_bytes())[:length])
+    done = dfrecord("import", tmp_path / "cut.har", "-o", tmp_path / "out.har", code=2)
+    assert done.stderr.startswith(f"dfrecord: {tmp_path / 'cut.har'}: ".encode())
+
+
+def test_zeros_are_no_archive_that_takes_hours(tmp_path: Path) -> None:
+    with (tmp_path / "zeros.har").open("wb") as file:
+        file.truncate(10_000_000_000)
+    command = [sys.executable, "-m", "dfrecord", "import", str(tmp_path / "zeros.har"), "-o", str(tmp_path / "out.har")]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30).returncode == 2
 
 
 def test_a_folder_or_archive_without_recordings_is_one_line(tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ def is_left(group: int) -> bool:
 
 
 @pytest.mark.parametrize("to_all", [True, False])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_child_and_says_one_line(number: int, to_all: bool, bulky: Path, tmp_path: Path) -> None:
     for after in (0, 0.005, 0.02):
         process = begun(bulky, str(tmp_path / "out.har"))

@@ -240,7 +240,7 @@ def test_stopped_run_goes_on_from_its_step(tmp_path: Path) -> None:
         assert portable(df.state()) == portable(json.loads((TENANT.parent / "state.json").read_text()))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])
 def test_interrupted_run_says_where_and_how_to_go_on(signals: int, number: int, tmp_path: Path) -> None:
     recording = tmp_path / "o'ne recording.har"
