@@ -28,7 +28,7 @@ _GAP_AND_COMMAS = re.compile(rb"[ \t\r\n,]*+")
 _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 
 # Where an entry may begin again after damage: inside a well-formed string these quotes would be escaped.
-_ENTRY_START = re.compile(
+ENTRY_START = re.compile(
     rb'\{\s*+"(?:startedDateTime|pageref|connection|request|time|cache|_initiator|_priority|_resourceType|_connectionId'
     rb'|_fromCache)"\s*+:'
 )
@@ -117,7 +117,7 @@ def entries_of(
         try:
             entry, position = entry_at(position)
         except Broken as broken:
-            again = _ENTRY_START.search(buffer, position + 1)
+            again = ENTRY_START.search(buffer, position + 1)
             restarts += 1
             looked_through += len(buffer) - position
             yield Lost(str(broken)), position
