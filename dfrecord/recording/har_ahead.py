@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from typing import NoReturn
 
 import msgspec
@@ -69,9 +69,13 @@ def parts_of(array: memoryview, separator: re.Pattern[bytes] | None) -> list[int
     if separator is None or len(array) < _WORTH_IT or not _may_fork():
         return []
     count = max(_PARTS * _processes(), len(array) // _LARGEST_PART)
-    shares = (len(array) * part // count for part in range(1, count))
-    found = (separator.search(array, share, share + _NEAR) for share in shares)
-    return sorted({match.start() for match in takewhile(bool, found)})
+    places = set[int]()
+    for share in (len(array) * part // count for part in range(1, count)):
+        match = separator.search(array, share, share + _NEAR)
+        if match is None:
+            break
+        places.add(match.start())
+    return sorted(places)
 
 
 def _processes() -> int:
