@@ -26,7 +26,7 @@ from typing import NoReturn
 import msgspec
 
 from dfrecord.recording.har_raw import Run
-from dfrecord.recording.har_scan import entries_of
+from dfrecord.recording.har_scan import ENTRY_START, entries_of
 
 _WORTH_IT = 16 * 1024 * 1024
 _MOST_PROCESSES = 4
@@ -56,12 +56,12 @@ _TELLING, _TOLD = msgspec.json.Encoder(), msgspec.json.Decoder(_Told)
 
 
 def separator_of(array: memoryview) -> re.Pattern[bytes] | None:
-    """What stands between two entries that open with the bytes of the first, from the comma on.
+    """What stands between two entries that open as the first or as usual, from the comma on; None without a first.
 
     A string cannot hold such an opening, as its quotes are escaped. An entry can: there only looks like one.
     """
     first = _OPENING.match(array)
-    return re.compile(rb",\s*+" + re.escape(first[1])) if first else None
+    return re.compile(rb",\s*+(?:%s|%s)" % (re.escape(first[1]), ENTRY_START.pattern)) if first else None
 
 
 def parts_of(array: memoryview, separator: re.Pattern[bytes] | None) -> list[int]:
@@ -69,9 +69,13 @@ def parts_of(array: memoryview, separator: re.Pattern[bytes] | None) -> list[int
     if separator is None or len(array) < _WORTH_IT or not _may_fork():
         return []
     count = max(_PARTS * _processes(), len(array) // _LARGEST_PART)
-    shares = (len(array) * part // count for part in range(1, count))
-    found = (separator.search(array, share, share + _NEAR) for share in shares)
-    return sorted({match.start() for match in found if match})
+    places = set[int]()
+    for share in (len(array) * part // count for part in range(1, count)):
+        match = separator.search(array, share, share + _NEAR)
+        if match is None:
+            break
+        places.add(match.start())
+    return sorted(places)
 
 
 def _processes() -> int:

@@ -130,7 +130,7 @@ class _Found:
 
     def add_lost(self, lost: Lost) -> None:
         self.lost += lost.count
-        self.notes.add(lost.reason, self.count if lost.count else None)
+        self.notes.add(lost.reason, self.count if lost.count else None, lost.count or 1)
         self.count += lost.count
 
 

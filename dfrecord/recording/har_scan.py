@@ -22,12 +22,13 @@ from typing import TypeVar
 _TOKEN = re.compile(rb'"(?:[^"]*+"(?:(?<=[^\\]\\")|(?<=[^\\]\\\\\\")))*+[^"]*+"|["{}\[\]]')
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,\]}\s]++")
+_SCALARS = re.compile(rb'[^\[\]{}"]++')  # there may be millions, and none is an entry
 _GAP = re.compile(rb"[ \t\r\n]*+")
 _GAP_AND_COMMAS = re.compile(rb"[ \t\r\n,]*+")
 _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 
 # Where an entry may begin again after damage: inside a well-formed string these quotes would be escaped.
-_ENTRY_START = re.compile(
+ENTRY_START = re.compile(
     rb'\{\s*+"(?:startedDateTime|pageref|connection|request|time|cache|_initiator|_priority|_resourceType|_connectionId'
     rb'|_fromCache)"\s*+:'
 )
@@ -116,7 +117,7 @@ def entries_of(
         try:
             entry, position = entry_at(position)
         except Broken as broken:
-            again = _ENTRY_START.search(buffer, position + 1)
+            again = ENTRY_START.search(buffer, position + 1)
             restarts += 1
             looked_through += len(buffer) - position
             yield Lost(str(broken)), position
@@ -133,7 +134,10 @@ def entries_of(
 def members_of(buffer: memoryview, start: int) -> tuple[Members | Lost, int]:
     """The members of the object at `start`, and the position after it; raises Broken when it has no end."""
     if buffer[start] != _OBJECT:
-        return Lost("it is no JSON object"), _value_end(buffer, start)
+        scalars = _SCALARS.match(buffer, start)
+        end = scalars.end() if scalars else _value_end(buffer, start)
+        count = sum(1 for _ in _SCALAR.finditer(buffer, start, end)) if scalars else 1
+        return Lost("it is no JSON object", count), end
     return members_after(buffer, start + 1)
 
 

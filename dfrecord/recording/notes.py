@@ -13,17 +13,17 @@ class Notes:
         self._entries: dict[str, list[int]] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, sentence: str, number: int | None = None) -> None:
-        """Notes `sentence`, about the entry with that number or about the whole input."""
+    def add(self, sentence: str, number: int | None = None, count: int = 1) -> None:
+        """Notes `sentence`, about so many entries from the one with that number on, or about the whole input."""
         line = " ".join(sentence.split())[:300]
         if line not in self._counts and len(self._counts) >= 100:
             line = "other entries could not be read or had to be repaired"
-        self._counts[line] = self._counts.get(line, 0) + 1
+        self._counts[line] = self._counts.get(line, 0) + count
         numbers = self._entries.setdefault(line, [])
         if number in numbers:  # its request and its answer
             self._counts[line] -= 1
-        elif number is not None and len(numbers) < _MOST_PER_SENTENCE:
-            numbers.append(number)
+        elif number is not None:
+            numbers += range(number, number + count)[: _MOST_PER_SENTENCE - len(numbers)]
 
     def sentences(self) -> tuple[str, ...]:
         """Every sentence once, e.g. `entries 3, 7 and 12 more: its JSON is broken`."""

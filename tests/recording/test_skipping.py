@@ -150,6 +150,15 @@ def test_of_members_that_stand_twice_the_last_one_counts(text: str) -> None:
         assert (recording.lost, recording.notes) == (0, ())
 
 
+@pytest.mark.parametrize("gap", ["", " ", "\n  "])
+def test_what_is_no_entry_is_counted_and_the_entries_between_keep_their_numbers(gap: str) -> None:
+    elements = f",{gap}".join(["1", A, "null", "2.5", "3", "[4, 5]", B, "true", "6"])
+    text = f'{{"log": {{"entries": [{gap}{elements}{gap}]}}}}'
+    for recording in (way(text.encode()) for way in WAYS):
+        assert [(e.number, e.request.url) for e in recording.exchanges] == [(1, "http://h/a"), (6, "http://h/b")]
+        assert (recording.lost, recording.notes) == (7, ("entries 0, 2, 3, 4, 5 and 2 more: it is no JSON object",))
+
+
 def test_nesting_of_what_looks_like_entries_is_no_entry() -> None:
     nested = [{"request": {"url": "http://h/no"}}] * 3
     urls = [f"http://h/{number}" for number in range(9)]
