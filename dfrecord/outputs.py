@@ -68,7 +68,7 @@ def write_files(files: Sequence[Written], may_replace: Callable[[Path], bool] = 
                 stream.write(file.content)
         for place, file in beside:
             with _told(file.path):
-                place.replace(_behind_links(file.path))
+                place.replace(behind_links(file.path))
     finally:
         for place, _ in beside:
             with contextlib.suppress(OSError):  # it was never made, or has its place
@@ -101,11 +101,11 @@ def _holds_other(file: Written) -> bool:
 
 
 def _place_beside(path: Path) -> Path:
-    place = _behind_links(path)
+    place = behind_links(path)
     return place.with_name(f".{place.name}.{os.urandom(8).hex()}")
 
 
-def _behind_links(path: Path) -> Path:
+def behind_links(path: Path) -> Path:
     """Where a file of that name is written. Raises OSError when links lead in a circle."""
     try:
         return path.resolve()

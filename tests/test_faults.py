@@ -251,6 +251,40 @@ def test_a_replay_sends_nothing_when_its_results_could_not_be_written(place: str
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("option", "place", "words"),
+    [
+        ("--junit", "copy.har", "--junit {}: exists already and holds no results"),
+        ("--junit", "notes", "--junit {}: is the --created-file, too"),
+        ("--created-file", "copy.har", "{}: is the input itself"),
+    ],
+)
+def test_a_replay_takes_the_place_of_nothing_that_is_needed(
+    option: str, place: str, words: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.har"
+    copy.write_bytes(TENANT.read_bytes())
+    with DreamFactoryDouble(id_offset=9) as df:
+        options = ["--base-url", df.url, f"--created-file={tmp_path}/notes", option, str(tmp_path / place)]
+        environment = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        done = dfrecord("replay", copy, *options, code=2, environment=environment)
+        assert words.format(tmp_path / place) in told(done.stderr)
+        assert df.log == []
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("copy.har", TENANT.read_bytes())]
+
+
+def test_results_take_the_place_of_earlier_ones(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    junit.touch()
+    with DreamFactoryDouble(id_offset=9) as df:
+        options = ["--base-url", df.url, f"--created-file={tmp_path}/notes", "--junit", str(junit)]
+        environment = {"DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        dfrecord("replay", TENANT, *options, environment=environment)
+        assert 'errors="0"' in junit.read_text()
+        dfrecord("replay", TENANT, *options, environment=environment, code=1)
+        assert 'errors="1"' in junit.read_text()
+
+
 def test_what_a_replay_did_is_told_though_the_disk_is_full(tmp_path: Path) -> None:
     with DreamFactoryDouble(id_offset=9) as df:
         options = ["--base-url", df.url, f"--created-file={tmp_path}/notes", "--junit", "/dev/full"]

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dfrecord.cli.options import given_options, input_argument, plan_from, plan_options, quiet_option
+from dfrecord.cli.options import (
+    given_options,
+    input_argument,
+    plan_from,
+    plan_options,
+    quiet_option,
+    refuse_input_as_output,
+)
 from dfrecord.cli.progress import display
 from dfrecord.cli.talk import tell
 from dfrecord.errors import DfrecordError, UsageError
@@ -91,6 +98,8 @@ def command(
     from dfrecord.replaying.client import Connection
     from dfrecord.replaying.plan import plan, teardown_plan
 
+    if created_file is not None:
+        refuse_input_as_output(str(created_file), source)
     if not base_url:
         raise UsageError("set DF_BASE_URL or give --base-url: the instance to run against; nothing was sent")
     catalog = choices["catalog"]
@@ -103,7 +112,7 @@ def command(
         make_plan = teardown_plan if journey.teardown else plan
         _tell_plan(make_plan(journey, options, catalog), as_json)
     if junit is not None:
-        _check_junit(junit)
+        _check_junit(junit, created_file)
     total = len(journey.steps)
     with display(total, lines=not as_json, quiet=quiet) as shown:
         options = replace(options, begin=shown.begin, say=shown.say)
@@ -120,13 +129,28 @@ def command(
     raise click.exceptions.Exit(128 + replayed.signal if replayed.interrupted else 0 if replayed.ok else 1)
 
 
-def _check_junit(junit: Path) -> None:
+def _check_junit(junit: Path, created_file: Path | None) -> None:
+    """Raises UsageError when they cannot be written there; they take the place of earlier ones and of nothing else."""
     if str(junit) == "-":
         raise UsageError("--junit -: name a file; nothing was sent")
+    if junit == created_file:
+        raise UsageError(f"--junit {junit}: is the --created-file, too; name another file; nothing was sent")
+    if junit.is_file() and not _holds_results(junit):
+        raise UsageError(f"--junit {junit}: exists already and holds no results; name another file; nothing was sent")
     try:
         check_place(junit)
     except DfrecordError as error:
         raise type(error)(f"--junit {error}; nothing was sent") from None
+
+
+def _holds_results(file: Path) -> bool:
+    """Whether nothing is lost when results are written there: it is empty, or holds those of some test run."""
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(200)
+    except OSError:
+        return False
+    return not start or b"<testsuite" in start
 
 
 def _tell_plan(plan: Plan, as_json: bool) -> NoReturn:

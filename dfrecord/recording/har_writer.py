@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from dfrecord import __version__
+from dfrecord.outputs import behind_links
 from dfrecord.recording.exchange import UNKNOWN_START, Body, BodyState, Exchange, Headers, Request, Response
 
 _ENCODER = msgspec.json.Encoder()
@@ -40,7 +41,7 @@ class HarWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, private: bool = False) -> None:
-        self._path = Path(path).resolve()
+        self._path = behind_links(Path(path))
         self._asides = [self._path.with_name(f".{self._path.name}.{os.getpid()}-{n}") for n in (0, 1)]
         self._shown = _Copy(self._path, private)
         self._other: _Copy | None = None

@@ -229,11 +229,13 @@ def test_a_full_disk_is_told_once_and_the_browser_goes_on(double: DreamFactoryDo
         (["https://df.example.com", "--ca-file", "{folder}/existing.har"], "existing.har"),
         (["https://df.example.com", "-o", "/nowhere/at/all.har"], "cannot be written"),
         (["https://df.example.com", "-o", "/dev/full", "--force"], "cannot be written"),
+        (["https://df.example.com", "-o", "{folder}/circle.har"], "Too many levels of symbolic links"),
         (["https://df.example.com", "-o", "{folder}/existing.har"], "--force"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused_in_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
     (tmp_path / "existing.har").write_text("{}")
+    (tmp_path / "circle.har").symlink_to("circle.har")
     output = ["-o", str(tmp_path / "new.har"), "--listen", "127.0.0.1:0", "--duration", "1"]
     given = [argument.format(folder=tmp_path) for argument in arguments]
     done = dfrecord("record", *output, *given, code=2)
