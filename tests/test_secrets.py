@@ -375,10 +375,15 @@ def test_a_secret_in_a_sentence_is_found_in_any_case(name: str) -> None:
     assert list(named_values(f"The {name} is Qp2!zR9x.")) == [(name, "Qp2!zR9x")]
 
 
-@pytest.mark.parametrize("safe", ["", "/", "!'()*", "!'()*;,/?:@&=+$#"])
+BROWSERS = ["", "/", "!'()*", "!'()*;,/?:@&=+$#"]
+ANGULAR = ["@:$,;=?/!'()*", "@:$,;=?/+!'()*", "@:$,;!'()*", "@:$,;&=+!'()*", "@:$,;&!'*"]
+URL_PARTS = ["!$&'()*+,;:@/?`{}|^[]=\\", "!$&'()*+,;:@/|[]=\\", "!$&'()*+,;:@/?{}|^[]=\\#"]
+
+
+@pytest.mark.parametrize("safe", [*BROWSERS, *ANGULAR, *URL_PARTS])
 @pytest.mark.parametrize("space", ["%20", "+"])
 def test_a_secret_is_found_however_a_browser_percent_encodes_it(safe: str, space: str) -> None:
-    secret = "it's (a) se!cret~/&é"
+    secret = "it's (a) se!cret~/&é+@?=;{x}#"
     request = Request("GET", "http://h/api/v2/system/role?x=" + quote(secret, safe=safe).replace("%20", space))
     login = Body.recorded(json.dumps({"password": secret}).encode())
     exchanges = [Exchange(0, Request("POST", "http://h/api/v2/user/session", body=login), Response(200))]

@@ -14,9 +14,16 @@ from urllib.parse import quote, quote_plus
 SHORTEST_FOUND_EVERYWHERE = 6
 """Characters or bytes: of what is shorter, one cannot tell where else it stands."""
 
-_LEFT_UNESCAPED = ("", "/", "!'()*", "*", ";,/?:@&=+$!'()*#", "!$&'()*+,;:@/?`{}|^[]=\\", "!$&()*+,;:@/?`{}|^[]=\\")
-"""Beside letters, digits and `-._~`: quote() alone and for paths, encodeURIComponent, forms, encodeURI, and what the
-URL standard leaves in a query (WHATWG URL, 1.3: of special schemes without the apostrophe)."""
+_LEFT_UNESCAPED = (
+    *("", "/", "!'()*", "*"),
+    ";,/?:@&=+$!'()*#",
+    *("@:$,;=?/!'()*", "@:$,;=?/+!'()*", "@:$,;!'()*", "@:$,;&=+!'()*", "@:$,;&!'*"),
+    *("!$&'()*+,;:@/?`{}|^[]=\\", "!$&()*+,;:@/?`{}|^[]=\\", "!$&'()*+,;:@/|[]=\\", "!$&'()*+,;:@/?{}|^[]=\\#"),
+)
+"""Beside letters, digits and `-._~`: quote() alone and for paths, encodeURIComponent, forms; encodeURI; what Angular, of
+which the console is made, leaves in parameters (HttpUrlEncodingCodec; `+` until version 13), its router and AngularJS
+in queries, and they in paths; and the URL standard in queries (WHATWG URL, 1.3: of special schemes without the
+apostrophe), paths and fragments."""
 
 
 def percent_encoded(value: str) -> bytes:

@@ -42,6 +42,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "path": quote,
     "lower": lambda s: re.sub("%..", lambda found: found[0].lower(), quote(s)),
     "form": quote_plus,
+    "angular": lambda s: quote(s, safe="@:$,;=?/+!'()*"),
     "browser": lambda s: quote(s, safe="!$&'()*+,;:@/?`{}|^[]=\\"),
     "named html": lambda s: "".join(f"&{codepoint2name[ord(c)]};" if ord(c) in codepoint2name else c for c in s),
     "entities": lambda s: "".join(f"&#{ord(c)};" for c in s),
