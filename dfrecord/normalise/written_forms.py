@@ -20,10 +20,10 @@ _LEFT_UNESCAPED = (
     *("@:$,;=?/!'()*", "@:$,;=?/+!'()*", "@:$,;!'()*", "@:$,;&=+!'()*", "@:$,;&!'*"),
     *("!$&'()*+,;:@/?`{}|^[]=\\", "!$&()*+,;:@/?`{}|^[]=\\", "!$&'()*+,;:@/|[]=\\", "!$&'()*+,;:@/?{}|^[]=\\#"),
 )
-"""Beside letters, digits and `-._~`: quote() alone and for paths, encodeURIComponent, forms; encodeURI; what Angular, of
-which the console is made, leaves in parameters (HttpUrlEncodingCodec; `+` until version 13), its router and AngularJS
-in queries, and they in paths; and the URL standard in queries (WHATWG URL, 1.3: of special schemes without the
-apostrophe), paths and fragments."""
+"""Beside letters, digits and `-._~`: quote() alone and for paths, encodeURIComponent, forms; encodeURI; what Angular,
+of which the console is made, leaves in parameters (HttpUrlEncodingCodec; `+` until version 13), what its router and
+AngularJS leave in queries and in paths; and what the URL standard leaves in queries (WHATWG URL, 1.3: of special
+schemes without the apostrophe), paths and fragments."""
 
 
 def percent_encoded(value: str) -> bytes:
@@ -37,12 +37,15 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
         yield from _usual_forms(value)
         return
     csv_form = value.replace('"', '""')
-    texts = {csv_form, *_json_with_units(value)}
-    for form in _html_forms(value):
+    html_forms, with_units = _html_forms(value), set(_json_with_units(value))
+    texts = {csv_form, *with_units}
+    for form in html_forms:
         texts.update(_json_forms(form))
     escaped = {*_percent_forms(value), *(text.encode("utf-8", "surrogatepass") for text in texts)}
     in_json = {_json(value, ascii_only).replace("/", slash) for ascii_only in (False, True) for slash in ("/", "\\/")}
-    for form in (*in_json, csv_form, percent_encoded(value).decode(), quote_plus(value, errors="surrogatepass")):
+    percent_forms = {quote(value, safe="", errors="surrogatepass"), quote_plus(value, errors="surrogatepass")}
+    longer = {*html_forms, *with_units} if len(value) <= _LONGEST_TWICE else set()
+    for form in {csv_form, *in_json, *percent_forms, *longer}:
         escaped.update(_parameter_forms(form))  # and that again in a URL or a form
     plain = value.encode("utf-8", "surrogatepass")
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:
@@ -53,6 +56,7 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
 
 
 _LONGEST_IN_ALL_FORMS = 4000  # more than private keys and tokens have; of what is longer all of them cost too much
+_LONGEST_TWICE = 80  # passwords and keys; the many forms of a whole session token would cost more than they find
 
 
 def _usual_forms(value: str) -> Iterator[tuple[bytes, bool]]:
@@ -81,9 +85,9 @@ def _html_forms(value: str) -> set[str]:
 
 
 def _parameter_forms(text: str) -> Iterator[bytes]:
-    """Percent-encoded as encodeURIComponent does, and as forms are; with digits of both cases."""
-    encoded = quote(text, safe="!'()*", errors="surrogatepass")
-    for written in (encoded, quote_plus(text, errors="surrogatepass")):
+    """Percent-encoded as encodeURIComponent and Angular do, and as forms are; with digits of both cases."""
+    encoded = (quote(text, safe=unescaped, errors="surrogatepass") for unescaped in ("!'()*", "@:$,;=?/!'()*"))
+    for written in (*encoded, quote_plus(text, errors="surrogatepass")):
         yield written.encode()
         yield re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), written).encode()
 
@@ -117,9 +121,6 @@ def _json_with_units(text: str) -> Iterator[str]:
         for units in _UNITS:
             written = form.replace('\\"', '"').translate(units)
             yield from (written, written.replace("/", "\\/"))
-
-
-_LONGEST_TWICE = 80  # passwords and keys; the many forms of a whole session token would cost more than they find
 
 
 def _base64_forms(value: str) -> Iterator[bytes]:
