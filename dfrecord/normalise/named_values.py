@@ -22,10 +22,18 @@ _USER_INFO_SIGNS = (  # that URLs do not allow there, and people write
 )
 _PARAMETER = re.compile(r"""(?:^|[?&#;\n])\s{0,9}([\w.\[\]%-]{1,60})=([\w.~+/=%@!*,:|-]{6,})(?=[&;#\s"'<>\\)]|$)""")
 _SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
-_QUOTED = re.compile(rf"""({_NAME})["'`]?\]?\s{{0,9}}(?:=>|[:=])\s{{0,9}}N?(?:"([^"\\\s]{{8,}})"|'([^'\\\s]{{8,}})')""")
+_QUOTED = re.compile(
+    rf"""({_NAME})["'`]?[\])]?\s{{0,9}}(?::\s?\w{{1,20}}\s)?(?:=>|:=|\?:|(?:\|\||\?\?)=?|[:=])\s{{0,9}}[A-Za-z]{{0,2}}"""
+    r"""(?:"{1,3}([^"\\\s]{8,})"|'{1,3}([^'\\\s]{8,})')"""
+)
 _BRACES = re.compile(rf"""(?:^|[?&;])\s{{0,9}}({_NAME})=\{{([^{{}}\s]{{0,200}}[^{{}}\s\w.-][^{{}}\s]{{0,200}})\}}""")
-_ARGUMENTS = re.compile(rf"""\(\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
+_ARGUMENTS = re.compile(rf"""[(\[]\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
+_JOINED = re.compile(rf"""({_NAME})[= ]["']\s{{0,3}}[+.]\s{{0,3}}["']([^"'\\\s]{{8,200}})["']""")
 _ELEMENT = re.compile(rf"""<(?:[\w-]{{1,60}}:)?({_NAME})(?:\s[^<>]{{0,500}})?>([^<>\s]{{8,200}})</""")
+_NAMED_ELEMENT = re.compile(
+    rf"""(?:\b(?:name|key)=["']({_NAME})["'][^<>]{{0,200}}>|<key>({_NAME})</key>)\s{{0,99}}(?:<\w{{1,20}}>)?"""
+    r"""([^<>\s]{8,200})</"""
+)
 _PROPERTY = r"""[ \t]{1,9}(?:[&!][^\s"']{0,60}[ \t]{1,9})?"""  # of YAML: an anchor or a tag before the value
 _LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):{_PROPERTY}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
 _BELOW = re.compile(  # YAML in a block or a list, and what people write
@@ -52,12 +60,13 @@ _LOGIN_OF_A_COMMAND = re.compile(
     |(?:redis-cli\s(?:[^\r\n]{0,120}?\s)?-a|ldap\w{1,10}\s(?:[^\r\n]{0,120}?\s)?-w
     |(?:un)?zip\s(?:[^\r\n]{0,120}?\s)?-P|keytool\s[^\r\n]{0,120}?-(?:store|key)pass)[ ]["']?
     |openssl\s[^\r\n]{0,120}?\spass:|smbclient\s[^\r\n]{0,120}?-U[ ]?["']?[^\s%"']{1,100}%
-    |sqlplus\s(?:[^\r\n]{0,120}?\s)?["']?[^\s/"']{1,100}/)([^\s"']{6,200})""",
+    |sqlplus\s(?:[^\r\n]{0,120}?\s)?["']?[^\s/"']{1,100}/|CURLOPT_(?:PROXY)?USERPWD["']?\s{0,9}(?:,|=>)\s{0,9}["'][^\s:"']{1,100}:
+    |(?:btoa|b64encode|base64_encode|Buffer\.from)\(b?["'][^\s:"']{1,100}:)([^\s"']{6,200})""",
     re.VERBOSE,
 )
 _COMMANDS = (
     *("curl", "mysql", "mariadb", "sshpass", "mongo", "docker", "redis-cli", "ldap", "zip", "keytool", "openssl"),
-    *("smbclient", "sqlplus"),
+    *("smbclient", "sqlplus", "USERPWD", "btoa", "b64encode", "base64_encode", "Buffer"),
 )
 _ARGUMENT = r"""\s{0,9}["'][^"'\r\n]{0,100}["'],\s{0,9}"""
 _CREDENTIAL_OF_A_CALL = re.compile(
@@ -66,6 +75,10 @@ _CREDENTIAL_OF_A_CALL = re.compile(
     |\bhash_hmac\({_ARGUMENT}[^,()\n]{{1,100}},\s{{0,9}}|\bjwt\.(?:sign|verify|encode|decode)\([^,()\n]{{1,100}},\s{{0,9}}|ConvertTo-SecureString\s(?:-String\s)?)
     ["']([^"'\s]{{6,200}})["']""",
     re.VERBOSE,
+)
+_LOGIN_OF_A_CALL = re.compile(
+    r"""(?:[Ll]ogin|[Cc]onnect|[Cc]onnection|[Cc]redentials?|[Bb]asicAuth|_open|_bind|\bFTP|\bPDO)\([^()\r\n]{0,200}["']"""
+    r"""[^"'\r\n]{0,100}["'],\s{0,9}["']([^"'\s]{6,200})["']\s{0,9}[),]"""
 )
 _OF_CALLS = ("auth", "Auth", "mysqli", "mac(", "jwt.", "-SecureString")
 _SETTER = re.compile(r"""(?:\b(?:set|with)|\.)_?([A-Za-z_][\w.-]{0,60}+)\(\s{0,9}["']([^"'\\\s]{8,200})["']\s{0,9}\)""")
@@ -84,7 +97,7 @@ _OF_A_USER = re.compile(
     re.VERBOSE,
 )
 _OF_A_CALL = re.compile(  # as PHP writes it into a trace, cut after 15 characters
-    r"""(?:\('\w{2,20}:\w{2,20}=[^'\n]{1,300}'|\bldap_bind\([^,()'\n]{0,60}), '[^'\n]{0,300}',[ ]"""
+    r"""(?:\('\w{2,20}:\w{2,20}=[^'\n]{1,300}'|\bldap_bind\([^,()'\n]{0,60}), ?'[^'\n]{0,300}', ?"""
     r"""'([^'\n]{3,200}?)(?:\.\.\.)?'"""
 )
 _PRIVATE_KEY = re.compile(
@@ -115,9 +128,12 @@ _PROSE = re.compile(
     re.VERBOSE,
 )
 _FROM_AFAR = re.compile(
-    r"""(?i)(?<![.:\w])(?:(?:passwort|kennwort|contrase\xf1a|senha|wachtwoord|mot[ ]de[ ]passe)\s?:\s{0,3}
+    r"""(?i)(?<![.:\w])(?:(?:passwort|kennwort|contrase\xf1a|senha|wachtwoord|mot[ ]de[ ]passe|pass
+    |activation[ ]code
+    |(?:licen[cs]e|encryption|account|subscription|shared|secret|private)[ ]key)\s?[:=]\s{0,3}
     |(?:pass(?:word|wd|phrase|code)|pwd|secret|(?:api|access)[ _-]?(?:key|token))s?
     (?:\s{0,3}(?:[:=-]?>|[=\u2192])\s{1,3}|\s[\u2013\u2014-]\s
+    |\s(?:is:|was:|(?:has[ ]been[ ])?(?:re)?set[ ]to|changed[ ](?:from|to))\s
     |\s(?:for|of|to|on|in)\s[^.:=\r\n"']{1,40}(?::\s{0,3}|\sis\s)))["'`]?([^\s"'`<>(){}\[\],;]{6,200})""",
     re.VERBOSE,
 )
@@ -125,11 +141,13 @@ _AS_PASSWORD = re.compile(
     r"""(?<![^\s"'`(])([^\s"'`<>(){}\[\],;]{6,200})["'`]?\sas\s(?:(?:the|its|your|a)\s)?[Pp]ass(?:word|phrase|code)\b"""
 )
 _ACCOUNT_AND_PASSWORD = re.compile(
-    r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})\s/\s([^\s"'`<>(){}\[\],;]{6,200})"""
+    r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})(?:\s/\s|[:/])([^\s"'`<>(){}\[\],;]{6,200})"""
 )
 _SHORTEST = 10  # of a telling name, what stands between, and a value
 _TELLING = ("pass", "pw", "secret", "cred", "key", "token")  # in each name of _PROSE, and without an i (ı)
-_TELLING_FROM_AFAR = ("pass", "pwd", "secret", "key", "token", "kennwort", "contrase", "senha", "wachtwoord")
+_TELLING_FROM_AFAR = (
+    *("pass", "pwd", "secret", "key", "token", "activation", "kennwort", "contrase", "senha", "wachtwoord"),
+)
 _PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
 _CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
@@ -191,7 +209,7 @@ def _in_prose(text: str) -> Iterator[tuple[str, str]]:
     from_afar = _FROM_AFAR.findall(text) if any(word in folded for word in _TELLING_FROM_AFAR) else []
     if " as " in text and "pass" in folded:
         from_afar += _AS_PASSWORD.findall(text)
-    if " / " in text:
+    if "@" in text or "root" in folded or "admin" in folded or "sa" in folded:
         from_afar += filter(_is_no_name, _ACCOUNT_AND_PASSWORD.findall(text))
     for value in from_afar:
         if "://" not in value and _is_no_word(value):
@@ -208,7 +226,7 @@ def _issued(text: str) -> Iterator[tuple[str, str]]:
         yield from (("jwt", token) for token in _JWT.findall(text))
     if any(beginning in text for beginning in _ISSUED):
         yield from (("token", token) for token in _ISSUED_TOKEN.findall(text))
-    if "', '" in text:
+    if "','" in text or "', '" in text:
         yield from (("password", password) for password in _OF_A_CALL.findall(text))
 
 
@@ -257,7 +275,7 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
     if _SCHEMES.search(text):
         for value in _SCHEME.findall(text):
             yield "authorization", value
-    if ("'" in text or '"' in text) and ("=" in text or ":" in text):
+    if ("'" in text or '"' in text) and any(sign in text for sign in ("=", ":", "||", "??")):
         for name, double, single in _QUOTED.findall(text):
             yield name, double or single
     if ": " in text or ":\t" in text:
@@ -273,22 +291,27 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
                 yield name, value
     if any(word in text for word in _OF_CALLS):
         yield from (("password", value) for value in _CREDENTIAL_OF_A_CALL.findall(text))
+    if "(" in text and ("'," in text or '",' in text):
+        yield from (("password", value) for value in _LOGIN_OF_A_CALL.findall(text) if _is_no_word(value))
     if "('" in text or '("' in text:
         yield from ((name, value) for name, value in _SETTER.findall(text) if _is_no_word(value))
     if "dentified" in text or "DENTIFIED" in text or "assword" in text or "ASSWORD" in text:
         yield from (("password", "".join(found)) for found in _OF_A_USER.findall(text))
-    if " " in text and any(command in text for command in _COMMANDS):
+    if any(command in text for command in _COMMANDS):
         yield from (("password", value) for value in _LOGIN_OF_A_COMMAND.findall(text))
     if "thin:" in text:
         yield from (("password", value) for value in _THIN.findall(text))
     if "={" in text:
         yield from _BRACES.findall(text)
-    if "(" in text and "," in text:
+    if "," in text:
         yield from ((name, value) for name, value in _ARGUMENTS.findall(text) if _is_no_word(value))
+    if "' + '" in text or '" + "' in text or "'+'" in text or '"+"' in text or "' . '" in text:
+        yield from _JOINED.findall(text)
     if "{" in text and ": " in text:
         yield from ((name, value) for name, value in _FLOW.findall(text) if _is_no_word(value))
     if "<" in text:
         yield from _ELEMENT.findall(text)
+        yield from ((one or other, value) for one, other, value in _NAMED_ELEMENT.findall(text))
     if "<" in text and ("value=" in text or "content=" in text):
         turned = ((name, value) for value, name in _INPUT_TURNED.findall(text))
         for name, value in (*_INPUT.findall(text), *turned):

@@ -127,7 +127,7 @@ def _in_short_text(text: str, catalog: Catalog, inside: str) -> tuple[tuple[str,
 
 def _in_any_text(text: str, catalog: Catalog, inside: str) -> Iterator[tuple[str, str, str]]:
     for name, value in named_values(text, words=bool(inside)):
-        telling = catalog.is_secret_parameter(name)
+        telling = catalog.is_secret_parameter(name.replace(".", "_"))
         if telling and not _DIGIT.search(value) and catalog.is_secret_name(value):  # `token = "X-Session-Token"`
             continue
         if telling or (inside and is_uncommon(value) and catalog.is_secret_name(f"{inside}{name}")):
