@@ -209,6 +209,16 @@ def test_on_a_terminal_it_is_asked(answer: str, code: int, replaced: bool, tmp_p
     assert (os.waitstatus_to_exitcode(status), output.read_text() != "somebody's work") == (code, replaced)
 
 
+@every_writing
+def test_a_recording_in_the_input_is_never_replaced(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    content = TENANT.read_bytes()
+    (tmp_path / "a.har").write_bytes(content)
+    command = [str(word).replace(str(TENANT), str(tmp_path)) for word in arguments]
+    done = dfrecord(*command, tmp_path / "a.har", "--force", code=2)
+    assert f"a.har: is a recording in the input {tmp_path}" in told(done.stderr)
+    assert (tmp_path / "a.har").read_bytes() == content
+
+
 @pytest.mark.parametrize("arguments", [WRITING["import"], WRITING["report"]])
 def test_the_input_is_never_replaced(arguments: tuple[str, ...], tmp_path: Path) -> None:
     copy = tmp_path / "copy.har"
