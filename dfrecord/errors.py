@@ -6,7 +6,10 @@ The command line prints it after `dfrecord: ` and exits with 2, or with 1 for `W
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import stat
 from types import FrameType
 from typing import NoReturn
 
@@ -44,7 +47,18 @@ ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 def terminated(number: int, frame: FrameType | None) -> NoReturn:
     """What the command line does on one of ENDINGS: it ends, and takes away what it was writing."""
+    leave_closed_terminal(number)
     raise Stopped(number)
+
+
+def leave_closed_terminal(number: int) -> None:
+    """After SIGHUP nobody reads what goes to the terminal, and writing there would fail in the middle of the work."""
+    if number != getattr(signal, "SIGHUP", None):
+        return
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):  # it is closed
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def stop_code(error: BaseException | None) -> int:

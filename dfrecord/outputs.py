@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What keeps a writable file from being written to its end."""
 
+A_BLOCK = 4096
+"""Bytes: a full disk may take a file, but nothing into it."""
+
 _PIECE = 1 << 20  # of a file that is there, at a time: it may be large
 
 INVISIBLE = re.compile(
@@ -80,8 +83,11 @@ def check_place(path: Path) -> None:
     with _told(path):
         if path.is_file() or not path.exists():
             place = _place_beside(path)
-            place.touch(0o600, exist_ok=False)
-            place.unlink()
+            try:
+                place.touch(0o600, exist_ok=False)
+                place.write_bytes(bytes(A_BLOCK))
+            finally:
+                place.unlink(missing_ok=True)
 
 
 def _holds_other(file: Written) -> bool:

@@ -81,6 +81,32 @@ def test_a_full_disk_leaves_no_output_where_none_was(format: str, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("before", ["", "as it was"])
+def test_nothing_is_recorded_on_a_full_disk(before: str, tmp_path: Path) -> None:
+    if before:
+        (tmp_path / "out.har").write_text(before)
+    command = ("record", "http://127.0.0.1:1", "--listen", "0", "-o", tmp_path / "out.har", "--force")
+    process = started(*command, preexec_fn=smallest_files)
+    assert "out.har: File too large; nothing was written" in told(process.communicate(timeout=60)[1])
+    assert process.returncode == 1
+    assert [file.read_text() for file in tmp_path.iterdir()] == [before] * bool(before)
+
+
+@pytest.mark.parametrize("before", ["", "as it was"])
+def test_a_recording_that_cannot_begin_leaves_the_file_as_it_was(before: str, tmp_path: Path) -> None:
+    """As the addon for one's own mitmproxy finds it."""
+    if before:
+        (tmp_path / "out.har").write_text(before)
+    code = (
+        "import resource; from dfrecord.recording.har_writer import HarWriter\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))\n"
+        f"HarWriter({str(tmp_path / 'out.har')!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, timeout=60)
+    assert b"OSError: [Errno 27] File too large" in done.stderr
+    assert [file.read_text() for file in tmp_path.iterdir()] == [before] * bool(before)
+
+
 def test_of_two_files_none_is_written_when_one_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "out.postman_environment.json").mkdir()
     (tmp_path / "out.json").write_text("as it was")
@@ -181,6 +207,16 @@ def test_on_a_terminal_it_is_asked(answer: str, code: int, replaced: bool, tmp_p
     os.write(terminal, f"{answer}\n".encode())
     _, status = os.waitpid(pid, 0)
     assert (os.waitstatus_to_exitcode(status), output.read_text() != "somebody's work") == (code, replaced)
+
+
+@every_writing
+def test_a_recording_in_the_input_is_never_replaced(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    content = TENANT.read_bytes()
+    (tmp_path / "a.har").write_bytes(content)
+    command = [str(word).replace(str(TENANT), str(tmp_path)) for word in arguments]
+    done = dfrecord(*command, tmp_path / "a.har", "--force", code=2)
+    assert f"a.har: is a recording in the input {tmp_path}" in told(done.stderr)
+    assert (tmp_path / "a.har").read_bytes() == content
 
 
 @pytest.mark.parametrize("arguments", [WRITING["import"], WRITING["report"]])
@@ -463,6 +499,17 @@ def test_replay_sends_nothing_when_it_could_not_note_what_it_creates(tmp_path: P
         assert not replayed.ok
         assert "is not noted there: " in replayed.results[-1].message
         assert len(df.writes) == 1
+
+
+def test_replay_sends_nothing_on_a_full_disk(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as df:
+        env = {**os.environ, "DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        notes = ("--created-file", tmp_path / "notes.jsonl")
+        process = started("replay", TENANT, "--base-url", df.url, *notes, env=env, preexec_fn=smallest_files)
+        assert "notes.jsonl: cannot be written: File too large" in told(process.communicate(timeout=60)[1])
+        assert process.returncode == 2
+        assert df.log == []
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("format", ["curl", "python"])

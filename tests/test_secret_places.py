@@ -488,6 +488,14 @@ ORDINARY = [
     script(
         "git@example.com:acme/repo-2026.git root:root2026 admin/users2026 /root/run-2026 pass 2026-07, pin: GPIO-17a"
     ),
+    script("const allowed = ['Authorization', 'Content-Type'], both = ['password', 'Confirm-Password-2'];"),
+    script("env:\n- name: API_KEY\n  value: ${SECRET_2}\n- name: API_TOKEN\n  value: $(SECRET_2)\n"),
+    script("vault.secret('prod-Db-1'); t.token('label-Name1'); connect('Db-Host2', 'Shop-Db2');"),
+    script("use OAuth2-Flow as password grant\ndocker login -u a -p $PASSWORD_2 h\ncurl -u a:$PASSWORD_2 h\n"),
+    script("INSERT INTO users (name, password) VALUES (:name, :password_2), ($1, crypt($2, gen_salt('bf8')))"),
+    script("ALTER USER a IDENTIFIED BY :password_2;\npassword = :password_2\nset PASSWORD=%PASSWORD_2%\n"),
+    service({"arguments": "docker run -e API_KEY_FILE=/run/secrets/k2 --token-file=/run/secrets/token2 x"}),
+    service({"x": "TOKEN_EXPIRES_IN=3600000", "y": '<string name="password_hint">Min-16-Chars</string>'}),
     refused("insert into `role` (`name`,`description`) values (acme-2026, Role-2 of Acme)"),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -139,11 +140,16 @@ def may_replace(force: bool) -> Callable[[Path], bool]:
 
 
 def refuse_input_as_output(output: str, *sources: str) -> None:
-    """Raises UsageError when the output is one of the inputs."""
+    """Raises UsageError when the output is one of the inputs, or a recording in a folder that is one."""
     if output == "-" or not Path(output).exists():
         return
     if any(source != "-" and Path(source).exists() and Path(output).samefile(source) for source in sources):
         raise UsageError(f"{output}: is the input itself; choose another output")
+    for folder in filter(os.path.isdir, sources):
+        from dfrecord.recording.inputs import is_in_folder
+
+        if is_in_folder(Path(output), Path(folder)):
+            raise UsageError(f"{output}: is a recording in the input {folder}; choose another output")
 
 
 def plan_from(source: str, filters: Sequence[str], quiet: bool, **choices: Any) -> Journey:

@@ -11,6 +11,7 @@ import click
 from dfrecord.capture.target import listen_address, target_of
 from dfrecord.cli.options import catalog_option, filter_option, force_option, may_replace, quiet_option
 from dfrecord.errors import UsageError, WorkFailed
+from dfrecord.outputs import check_place
 
 if TYPE_CHECKING:
     from dfrecord.system_api.catalog import Catalog
@@ -70,6 +71,7 @@ def command(
         raise UsageError("--browser: is for --mode browser only")
     if output.exists() and output.stat().st_size and not may_replace(force)(output):
         raise UsageError(f"{output}: exists already; choose another -o, or replace it with --force")
+    check_place(output)
     from dfrecord.capture.proxy import ProxyOptions, run  # mitmproxy takes most of a second to import
     from dfrecord.capture.terminal import Lines, LiveTable
 

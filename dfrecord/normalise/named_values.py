@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from itertools import chain
 from urllib.parse import unquote_plus
 
 _DIGIT = re.compile("[0-9]")
@@ -27,7 +28,8 @@ _QUOTED = re.compile(
     r"""(?:"{1,3}([^"\\\s]{8,})"|'{1,3}([^'\\\s]{8,})')"""
 )
 _BRACES = re.compile(rf"""(?:^|[?&;])\s{{0,9}}({_NAME})=\{{([^{{}}\s]{{0,200}}[^{{}}\s\w.-][^{{}}\s]{{0,200}})\}}""")
-_ARGUMENTS = re.compile(rf"""[(\[]\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
+_ARGUMENTS = re.compile(rf"""\(\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
+_PAIR = re.compile(rf"""\[\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
 _JOINED = re.compile(rf"""({_NAME})[= ]["']\s{{0,3}}[+.]\s{{0,3}}["']([^"'\\\s]{{8,200}})["']""")
 _ELEMENT = re.compile(rf"""<(?:[\w-]{{1,60}}:)?({_NAME})(?:\s[^<>]{{0,500}})?>([^<>\s]{{8,200}})</""")
 _NAMED_ELEMENT = re.compile(
@@ -42,7 +44,7 @@ _BELOW = re.compile(  # YAML in a block or a list, and what people write
 )
 _LISTED = re.compile(  # the environment of a container
     rf"""\bname:[ \t]{{1,9}}["']?({_NAME})["']?[ \t]{{0,9}}\r?\n[ \t]{{0,99}}value:[ \t]{{1,9}}["']?"""
-    r"""([^\s"']{6,200})["']?[ \t]{0,9}\r?$""",
+    r"""([^\s,;()\[\]{}"']{6,200})["']?[ \t]{0,9}\r?$""",
     re.MULTILINE,
 )
 _SETTING = re.compile(
@@ -81,7 +83,9 @@ _LOGIN_OF_A_CALL = re.compile(
     r"""[^"'\r\n]{0,100}["'],\s{0,9}["']([^"'\s]{6,200})["']\s{0,9}[),]"""
 )
 _OF_CALLS = ("auth", "Auth", "mysqli", "mac(", "jwt.", "-SecureString")
-_SETTER = re.compile(r"""(?:\b(?:set|with)|\.)_?([A-Za-z_][\w.-]{0,60}+)\(\s{0,9}["']([^"'\\\s]{8,200})["']\s{0,9}\)""")
+_SETTER = re.compile(
+    r"""\b(?:(?:set|with)_?([A-Za-z]\w{0,60}+)|(pass(?:word|phrase)))\(\s{0,9}["']([^"'\\\s]{8,200})["']\s{0,9}\)"""
+)
 _THIN = re.compile(r"""\bthin:[^\s/:@"']{1,100}/([^\s"'@]{3,200})@""")
 _INPUT = re.compile(
     r"""\b(?:name|key|property)=["']([^"'<>]{1,60})["'][^<>]{0,500}?\b(?:value|content)=["']([^"'<>]{6,})["']"""
@@ -138,7 +142,8 @@ _FROM_AFAR = re.compile(
     re.VERBOSE,
 )
 _AS_PASSWORD = re.compile(
-    r"""(?<![^\s"'`(])([^\s"'`<>(){}\[\],;]{6,200})["'`]?\sas\s(?:(?:the|its|your|a)\s)?[Pp]ass(?:word|phrase|code)\b"""
+    r"""(?<![^\s"'`(])([^\s"'`<>(){}\[\],;]{6,200})["'`]?\sas\s(?:(?:the|its|your|a)\s)?[Pp]ass(?:word|phrase|code)"""
+    r"""(?=\s{0,3}(?:$|[.,;:!?)"'`<]|(?:for|to|and|on|in)\b))"""
 )
 _ACCOUNT_AND_PASSWORD = re.compile(
     r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})(?:\s/\s|[:/])([^\s"'`<>(){}\[\],;]{6,200})"""
@@ -152,7 +157,11 @@ _PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-
 _CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
 _SIGN = re.compile("[!@#$%^&*+~]")
+_REFERENCE = re.compile(  # to a value that stands elsewhere: a variable, a parameter of SQL, a file
+    r"\$[A-Z_][A-Z0-9_]*$|\$?[({]|:[A-Za-z_]\w*$|%[A-Z0-9_]+%$|/(?:etc|home|mnt|opt|root|run|srv|tmp|usr|var)/"
+)
 _WORD = re.compile(r"""[^\s"'<>,;:=&?(){}\[\]]{8,}=*""")
+_BEGIN_OF_A_CALL = re.compile(r"\w+\((?:[$:?'].*)?")  # `crypt($2`
 _COMMAS = 20  # in the values of a row
 
 
@@ -177,10 +186,9 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
     if len(text) < _SHORTEST or not (words or is_uncommon(text)):
         return
     for reading in readings:
-        for name, value in _values(reading):
-            if words or is_uncommon(value):
+        for name, value in chain(_values(reading), _in_prose(reading)):
+            if (words or is_uncommon(value)) and not _REFERENCE.match(value):
                 yield name, value
-        yield from _in_prose(reading)
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -292,9 +300,9 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
     if any(word in text for word in _OF_CALLS):
         yield from (("password", value) for value in _CREDENTIAL_OF_A_CALL.findall(text))
     if "(" in text and ("'," in text or '",' in text):
-        yield from (("password", value) for value in _LOGIN_OF_A_CALL.findall(text) if _is_no_word(value))
+        yield from (("password", value) for value in _LOGIN_OF_A_CALL.findall(text) if _is_no_name(value))
     if "('" in text or '("' in text:
-        yield from ((name, value) for name, value in _SETTER.findall(text) if _is_no_word(value))
+        yield from ((one or other, value) for one, other, value in _SETTER.findall(text) if _is_no_word(value))
     if "dentified" in text or "DENTIFIED" in text or "assword" in text or "ASSWORD" in text:
         yield from (("password", "".join(found)) for found in _OF_A_USER.findall(text))
     if any(command in text for command in _COMMANDS):
@@ -305,6 +313,7 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
         yield from _BRACES.findall(text)
     if "," in text:
         yield from ((name, value) for name, value in _ARGUMENTS.findall(text) if _is_no_word(value))
+        yield from ((name, value) for name, value in _PAIR.findall(text) if _is_no_name(value))
     if "' + '" in text or '" + "' in text or "'+'" in text or '"+"' in text or "' . '" in text:
         yield from _JOINED.findall(text)
     if "{" in text and ": " in text:
@@ -328,5 +337,5 @@ def _in_row(columns: list[str], row: list[str]) -> Iterator[tuple[str, str]]:
     """The values of a row that an error quotes as it stands: with commas in them, a column may have one of several."""
     for place, column in enumerate(columns):
         for value in row[place : place + 1 + min(max(len(row) - len(columns), 0), _COMMAS)]:
-            if len(value := value.partition(")")[0].strip("'\"")) >= 6:
+            if len(value := value.partition(")")[0].strip("'\"")) >= 6 and not _BEGIN_OF_A_CALL.fullmatch(value):
                 yield column.strip('`"[] '), value

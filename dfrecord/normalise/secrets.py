@@ -27,7 +27,6 @@ from dfrecord.tree import Encoding, Var
 
 _OF_NUMBERS = re.compile(r"-?[0-9][0-9.eE+-]*")
 _JSON_TOKEN = re.compile(rb'"(?P<text>(?:[^"\\]|\\.)*+)"(?P<colon>\s*:)?|-?[0-9][0-9.eE+-]*')
-_SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class Secrets:
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         self.by_value = {secret.value: secret for secret in secrets}
-        self._redacted: dict[str, str] = {}  # most short texts are headers, and those of the call before
 
     @property
     def recorded(self) -> frozenset[str]:
@@ -111,12 +109,7 @@ class Secrets:
 
     def redact_text(self, text: str) -> str:
         """The text with every secret replaced by its placeholder."""
-        if (known := self._redacted.get(text)) is not None:
-            return known
-        redacted = self.redact(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-        if len(text) < _SHORT:
-            self._redacted[text] = redacted
-        return redacted
+        return self.redact(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def parts(self, content: bytes, variables: dict[str, str], encoding: Encoding) -> Iterator[bytes | Var]:
         """The bytes cut at the secrets, each of those a variable (`variables`: secret value to name) so encoded.
@@ -269,8 +262,7 @@ def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> E
         for name, value in original:
             if name.lower() == "set-cookie" or (sent and catalog.is_dropped_header(name)):
                 continue
-            known = secrets.by_value.get(value)
-            fields.append((name, known.placeholder if known else secrets.redact_text(value)))
+            fields.append((name, _redacted(value, secrets)))
         return Headers(tuple(fields))
 
     def body(original: Body) -> Body:
@@ -278,7 +270,7 @@ def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> E
 
     return replace(
         exchange,
-        error=secrets.redact_text(exchange.error),
+        error=_redacted(exchange.error, secrets),
         request=replace(
             request,
             url=secrets.redact_text(request.url),
@@ -289,6 +281,13 @@ def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> E
             response,
             headers=headers(response.headers, sent=False),
             body=body(response.body),
-            reason=secrets.redact_text(response.reason),
+            reason=_redacted(response.reason, secrets),
         ),
     )
+
+
+@lru_cache(maxsize=1024)  # most headers of a recording are those of the call before
+def _redacted(value: str, secrets: Secrets) -> str:
+    """A value that stands alone: its placeholder when it is a secret itself, however short."""
+    known = secrets.by_value.get(value)
+    return known.placeholder if known else secrets.redact_text(value)

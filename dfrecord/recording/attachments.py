@@ -48,17 +48,27 @@ def no_attachments(name: str) -> bytes:
     raise Refused(f"the file {name!r} is not part of this input")
 
 
-def folder_attachments(folder: Path) -> Attachments:
-    """Files of the folder that was named as the input."""
-    return lambda name: _read_inside(folder, name)
+def folder_attachments(folder: Path, budget: int) -> Attachments:
+    """Files of the folder that was named as the input, at most `budget` bytes together: entries may share one."""
+    left = budget
+
+    def read(name: str) -> bytes:
+        nonlocal left
+        content = _read_inside(folder, name, min(left, LARGEST_BODY))
+        left -= len(content)
+        return content
+
+    return read
 
 
-def sibling_attachments(folder: Path) -> Attachments:
-    """Files beside a plain HAR file, only those that Playwright wrote.
+def sibling_attachments(folder: Path, budget: int) -> Attachments:
+    """Files beside a plain HAR file, only those that Playwright wrote, at most `budget` bytes together.
 
     Nobody named the folder as the input, so a hostile HAR saved into a home folder could ask for any file there:
     Playwright's names are the SHA-1 of the content, and only a file that keeps this promise is given.
     """
+
+    inside = folder_attachments(folder, budget)
 
     def read(name: str) -> bytes:
         digest = _SHA1_NAME.fullmatch(name)
@@ -66,7 +76,7 @@ def sibling_attachments(folder: Path) -> Attachments:
             raise Refused(f"the file {name!r} does not have a name that Playwright gives")
         import hashlib  # OpenSSL takes a while to load, and few recordings have attachments
 
-        content = _read_inside(folder, name)
+        content = inside(name)
         if hashlib.sha1(content, usedforsecurity=False).hexdigest() != digest[1]:
             raise Refused(f"the file {name!r} is not the one that was recorded")
         return content
@@ -112,7 +122,7 @@ def _check_name(name: str) -> None:
         raise Refused(f"the file name {name!r} leads out of the recording")
 
 
-def _read_inside(folder: Path, name: str) -> bytes:
+def _read_inside(folder: Path, name: str, largest: int) -> bytes:
     _check_name(name)
     path = folder
     try:
@@ -124,9 +134,11 @@ def _read_inside(folder: Path, name: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BODY:
-                raise Refused(f"the file {name!r} is no ordinary file of a reasonable size")
-            return file.read()
+            if not stat.S_ISREG(status.st_mode):
+                raise Refused(f"the file {name!r} is no ordinary file")
+            if status.st_size > largest:
+                raise Refused(f"the file {name!r} is too large, alone or with the bodies before it")
+            return file.read(largest)  # also when it grows
     except OSError as error:
         raise Refused(f"the file {name!r} beside the recording cannot be read ({error.strerror})") from None
     except ValueError as error:

@@ -13,7 +13,6 @@ import base64
 import contextlib
 import json
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -37,20 +36,26 @@ class HarWriter:
     takes no files, no hard links) the entry is written into the file itself, in one go.
 
     `private` makes the file readable by its owner only (0600), for recordings that hold secrets. An existing file is
-    replaced. Raises OSError when it cannot be written; what was appended before stays readable.
+    replaced, once what begins a recording could be written beside it. Raises OSError when it cannot be written; what
+    was appended before stays readable.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, private: bool = False) -> None:
         self._path = behind_links(Path(path))
         self._asides = [self._path.with_name(f".{self._path.name}.{os.getpid()}-{n}") for n in (0, 1)]
-        self._shown = _Copy(self._path, private)
-        self._other: _Copy | None = None
-        self._owed = _opening()  # what the other copy lacks
+        is_file = self._path.is_file() or not self._path.exists()
+        self._other = _second_copy(self._asides[0], private) if is_file else None
+        self._owed = b""  # what the other copy lacks
         self._count = 0
         try:
-            self._shown.put(self._owed)
-            if stat.S_ISREG(os.fstat(self._shown.file.fileno()).st_mode):
-                self._other = _second_copy(self._asides[0], private)
+            if self._other is not None:
+                self._other.put(_opening())
+            self._shown = _Copy(self._path, private)
+        except BaseException:
+            self._drop_other()
+            raise
+        try:
+            self._shown.put(_opening())
         except BaseException:
             self.close()
             raise

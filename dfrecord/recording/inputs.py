@@ -80,6 +80,11 @@ def _in_folder(folder: Path) -> list[str]:
     return found
 
 
+def is_in_folder(file: Path, folder: Path) -> bool:
+    """Whether the file is one of the recordings that lie in the folder."""
+    return _is_recording(file.name, _WRAPPINGS) and file.resolve().is_relative_to(folder.resolve())
+
+
 def _is_recording(name: str, wrappings: tuple[str, ...]) -> bool:
     """Whether a file of that name is one. macOS puts `._` files beside others, and `__MACOSX` into its archives."""
     hidden = name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")

@@ -116,8 +116,8 @@ def _open(source: str | os.PathLike[str] | BinaryIO, name: str) -> _Layer:
     path = Path(source)
     if path.is_dir():
         har = _har_of_folder(path, name)
-        return _file(har, name, folder_attachments(path))
-    return _file(path, name, sibling_attachments(path.parent))
+        return _file(har, name, folder_attachments(path, limit_of(0)))
+    return _file(path, name, sibling_attachments(path.parent, limit_of(0)))
 
 
 def _har_of_folder(folder: Path, name: str) -> Path:

@@ -33,6 +33,7 @@ from urllib.parse import quote
 
 from dfrecord.errors import UsageError, WorkFailed
 from dfrecord.nesting import is_too_deep
+from dfrecord.outputs import A_BLOCK
 from dfrecord.replaying.client import Answered
 from dfrecord.replaying.values import as_json
 from dfrecord.system_api.conventions import Conventions
@@ -71,7 +72,8 @@ class CreatedFile:
             if self.path.exists():
                 self.path.open("a").close()
             else:
-                tempfile.TemporaryFile(dir=self.path.parent).close()
+                with tempfile.TemporaryFile(dir=self.path.parent) as trial:
+                    trial.write(bytes(A_BLOCK))
         except OSError as error:
             raise UsageError(
                 f"{self.path}: cannot be written: {error.strerror}; choose another with --created-file; "

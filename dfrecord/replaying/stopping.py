@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from dfrecord.errors import ENDINGS, Stopped, terminated
+from dfrecord.errors import ENDINGS, Stopped, leave_closed_terminal, terminated
 from dfrecord.replaying.client import Client, Say
 
 PATIENCE = 5.0
@@ -31,6 +31,7 @@ def stopping(client: Client, say: Say) -> Iterator[Callable[[], int]]:
 
     def heard(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        leave_closed_terminal(number)
         if asked or not client.writing:
             stop(number)
         asked = number

@@ -335,18 +335,7 @@ class Catalog:
 
     def is_secret_name(self, field_path: str) -> bool:
         """Whether a field, parameter or header of this name holds a secret, judged by the words in it."""
-        words = _words(field_path.rsplit(".", 1)[-1])
-        if not words:
-            return False
-        rules = self._facts.secret_words
-        plain = [word for word in (word.rstrip("0123456789") for word in words) if word]  # `DB_PASSWORD_2`, `pass2`
-        if any(ending in rules.last for ending in (words[-1], *plain[-1:], "_".join(words[-2:]), "_".join(plain[-2:]))):
-            return True
-        endings = {words[-1], "_".join(words[-2:])}
-        is_harmless = words[0] in rules.harmless_beginnings or not endings.isdisjoint(rules.harmless_endings)
-        if is_harmless or ".config." not in f".{field_path}":
-            return False
-        return words[-1] in rules.last_in_config or not set(words).isdisjoint(rules.in_config)
+        return _tells_secret(field_path, self)
 
     def is_secret_header(self, name: str) -> bool:
         """Whether a header of this name carries a credential."""
@@ -538,6 +527,21 @@ def _with_version(path: str, prefix: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)  # a recording has few names, and each many times
+def _tells_secret(field_path: str, catalog: Catalog) -> bool:
+    words = _words(field_path.rsplit(".", 1)[-1])
+    if not words:
+        return False
+    rules = catalog._facts.secret_words
+    plain = [word for word in (word.rstrip("0123456789") for word in words) if word]  # `DB_PASSWORD_2`, `pass2`
+    if any(ending in rules.last for ending in (words[-1], *plain[-1:], "_".join(words[-2:]), "_".join(plain[-2:]))):
+        return True
+    endings = {words[-1], "_".join(words[-2:])}
+    is_harmless = words[0] in rules.harmless_beginnings or not endings.isdisjoint(rules.harmless_endings)
+    if is_harmless or ".config." not in f".{field_path}":
+        return False
+    return words[-1] in rules.last_in_config or not set(words).isdisjoint(rules.in_config)
+
+
 def _words(name: str) -> tuple[str, ...]:
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
     return tuple(word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from dfrecord.recording.attachments import Attachments, Refused, folder_attachments, sibling_attachments
 from dfrecord.recording.reader import read
 from tests.tools import FIXTURES, ROOT
 
@@ -155,6 +157,30 @@ def test_a_large_body_in_an_archive_is_left_out(tmp_path: Path) -> None:
     [exchange] = recording.exchanges
     assert not exchange.response.body.content
     assert recording.notes == ("entry 0: a body was left out: the file 'a.txt' in the archive is too large",)
+
+
+@pytest.mark.parametrize("attachments", [folder_attachments, sibling_attachments])
+def test_a_file_that_many_entries_name_does_not_fill_the_memory(
+    attachments: Callable[[Path, int], Attachments], tmp_path: Path
+) -> None:
+    content = b"a body of an answer"
+    name = f"{hashlib.sha1(content).hexdigest()}.txt"
+    (tmp_path / name).write_bytes(content)
+    read_body = attachments(tmp_path, 2 * len(content))
+    assert [read_body(name), read_body(name)] == [content, content]
+    with pytest.raises(Refused, match="too large, alone or with the bodies before it"):
+        read_body(name)
+
+
+def test_files_beside_a_recording_have_a_budget(tmp_path: Path) -> None:
+    told = entry()
+    told["response"] = {"status": 200, "headers": [], "content": {"mimeType": "text/plain", "_file": "zeros.txt"}}
+    (tmp_path / "har.har").write_bytes(har(*[told] * 9))
+    with (tmp_path / "zeros.txt").open("wb") as file:
+        file.truncate(64 * MEGABYTE)
+    recording = read(tmp_path)
+    assert [len(exchange.response.body.content) for exchange in recording.exchanges] == [64 * MEGABYTE] * 8 + [0]
+    assert "entry 8: a body was left out" in recording.notes[0]
 
 
 @pytest.mark.parametrize(

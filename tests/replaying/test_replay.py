@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -238,6 +241,38 @@ def test_stopped_run_goes_on_from_its_step(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert [call.path for call in df.writes] == ["/api/v2/system/app"]
         assert portable(df.state()) == portable(json.loads((TENANT.parent / "state.json").read_text()))
+
+
+def test_a_step_is_finished_and_noted_when_the_terminal_is_closed(tmp_path: Path) -> None:
+    with DreamFactoryDouble(id_offset=1000) as df:
+        whole, asked = df.answer, threading.Event()
+
+        def slow_roles(method: str, target: str, headers: Any, raw: bytes, caller: Any = None) -> tuple[Answer, str]:
+            if method == "POST" and "/role" in target:
+                asked.set()
+                time.sleep(1)
+            return whole(method, target, headers, raw, caller)
+
+        df.answer = slow_roles  # type: ignore[method-assign]
+        command = [sys.executable, "-m", "dfrecord", "replay", str(TENANT), "--base-url", df.url]
+        command += ["--created-file", str(tmp_path / "notes.jsonl")]
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment(df)},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        ) as running:
+            os.close(theirs)
+            assert asked.wait(60)
+            os.close(ours)
+            assert running.wait(20) == 128 + signal.SIGHUP
+        assert [call.path for call in df.writes] == ["/api/v2/system/service", "/api/v2/system/role"]
+        assert (tmp_path / "notes.jsonl").read_text().count('"created": ') == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
