@@ -62,7 +62,8 @@ _LOGIN_OF_A_COMMAND = re.compile(
     |(?:redis-cli\s(?:[^\r\n]{0,120}?\s)?-a|ldap\w{1,10}\s(?:[^\r\n]{0,120}?\s)?-w
     |(?:un)?zip\s(?:[^\r\n]{0,120}?\s)?-P|keytool\s[^\r\n]{0,120}?-(?:store|key)pass)[ ]["']?
     |openssl\s[^\r\n]{0,120}?\spass:|smbclient\s[^\r\n]{0,120}?-U[ ]?["']?[^\s%"']{1,100}%
-    |sqlplus\s(?:[^\r\n]{0,120}?\s)?["']?[^\s/"']{1,100}/|CURLOPT_(?:PROXY)?USERPWD["']?\s{0,9}(?:,|=>)\s{0,9}["'][^\s:"']{1,100}:
+    |sqlplus\s(?:[^\r\n]{0,120}?\s)?["']?[^\s/"']{1,100}/
+    |CURLOPT_(?:PROXY)?USERPWD["']?\s{0,9}(?:,|=>)\s{0,9}["'][^\s:"']{1,100}:
     |(?:btoa|b64encode|base64_encode|Buffer\.from)\(b?["'][^\s:"']{1,100}:)([^\s"']{6,200})""",
     re.VERBOSE,
 )
@@ -74,7 +75,8 @@ _ARGUMENT = r"""\s{0,9}["'][^"'\r\n]{0,100}["'],\s{0,9}"""
 _CREDENTIAL_OF_A_CALL = re.compile(
     rf"""(?:\bauth\s{{0,3}}=\s{{0,3}}[(\[]{_ARGUMENT}|[Bb]asic_?[Aa]uth\w{{0,20}}\({_ARGUMENT}
     |\bmysqli\w{{0,13}}\({_ARGUMENT}{_ARGUMENT}|\bcreateHmac\({_ARGUMENT}
-    |\bhash_hmac\({_ARGUMENT}[^,()\n]{{1,100}},\s{{0,9}}|\bjwt\.(?:sign|verify|encode|decode)\([^,()\n]{{1,100}},\s{{0,9}}|ConvertTo-SecureString\s(?:-String\s)?)
+    |\bhash_hmac\({_ARGUMENT}[^,()\n]{{1,100}},\s{{0,9}}|ConvertTo-SecureString\s(?:-String\s)?
+    |\bjwt\.(?:sign|verify|encode|decode)\([^,()\n]{{1,100}},\s{{0,9}})
     ["']([^"'\s]{{6,200}})["']""",
     re.VERBOSE,
 )
@@ -133,8 +135,7 @@ _PROSE = re.compile(
 )
 _FROM_AFAR = re.compile(
     r"""(?i)(?<![.:\w])(?:(?:passwort|kennwort|contrase\xf1a|senha|wachtwoord|mot[ ]de[ ]passe|pass
-    |activation[ ]code
-    |(?:licen[cs]e|encryption|account|subscription|shared|secret|private)[ ]key)\s?[:=]\s{0,3}
+    |activation[ ]code|(?:licen[cs]e|encryption|account|subscription|shared|secret|private)[ ]key)\s?[:=]\s{0,3}
     |(?:pass(?:word|wd|phrase|code)|pwd|secret|(?:api|access)[ _-]?(?:key|token))s?
     (?:\s{0,3}(?:[:=-]?>|[=\u2192])\s{1,3}|\s[\u2013\u2014-]\s
     |\s(?:is:|was:|(?:has[ ]been[ ])?(?:re)?set[ ]to|changed[ ](?:from|to))\s
@@ -146,13 +147,12 @@ _AS_PASSWORD = re.compile(
     r"""(?=\s{0,3}(?:$|[.,;:!?)"'`<]|(?:for|to|and|on|in)\b))"""
 )
 _ACCOUNT_AND_PASSWORD = re.compile(
-    r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})(?:\s/\s|[:/])([^\s"'`<>(){}\[\],;]{6,200})"""
+    r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})(?:\s/\s|[:/])"""
+    r"""([^\s"'`<>(){}\[\],;]{6,200})"""
 )
 _SHORTEST = 10  # of a telling name, what stands between, and a value
 _TELLING = ("pass", "pw", "secret", "cred", "key", "token")  # in each name of _PROSE, and without an i (ı)
-_TELLING_FROM_AFAR = (
-    *("pass", "pwd", "secret", "key", "token", "activation", "kennwort", "contrase", "senha", "wachtwoord"),
-)
+_TELLING_FROM_AFAR = ("pass", "pwd", "secret", "key", "token", "activation", "kennwort", "contrase", "senha", "wacht")
 _PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
 _CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
 _UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
