@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -16,13 +17,18 @@ from dfrecord.journey.account import account
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
 from dfrecord.reporting.page import report
+from tests.tools import FORMATS
+
+
+def _rendered(format: str, recording: Recording, journey: Journey) -> object:
+    return dfrecord.render(journey, format)
+
 
 WORKS: dict[str, Callable[[Recording, Journey], object]] = {
     "plan": lambda recording, journey: dfrecord.plan(recording),
     "upsert": lambda recording, journey: dfrecord.plan(recording, upsert=True),
-    "curl": lambda recording, journey: dfrecord.render(journey, "curl"),
-    "python": lambda recording, journey: dfrecord.render(journey, "python"),
-    "postman": lambda recording, journey: dfrecord.render(journey, "postman"),
+    "literal": lambda recording, journey: dfrecord.plan(recording, reads="all", literal=True),
+    **{format: partial(_rendered, format) for format in FORMATS},
     "report": lambda recording, journey: report(recording, journey),
     "show": lambda recording, journey: account(journey),
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from dfrecord.errors import UsageError
-from dfrecord.journey.model import Journey, Variable, variables_of_lookup, variables_of_step
+from dfrecord.journey.model import Journey, variables_of_lookup, variables_of_step
 from dfrecord.renderers import http_jetbrains
 from dfrecord.renderers.http_encoder import comment, place
 from dfrecord.renderers.http_requests import Requests, default_text
@@ -35,7 +35,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         journey=journey,
         stem=clean(options.stem),
         requests=requests,
-        settings=[_setting(variable, journey) for variable in _given(journey)],
+        settings=_settings(journey),
         lines=[(name, file.line(name, *form)) for name, form in sorted(file.encoder.forms.items())],
         forms=file.encoder.forms,
         followers=[(v.name, v.letters.value, v.follows) for v in journey.variables if v.letters],
@@ -58,24 +58,24 @@ def _refuse(journey: Journey) -> None:
             raise UsageError(f"format http cannot do {option}: {reason}; choose curl, python or postman")
 
 
-def _given(journey: Journey) -> list[Variable]:
-    """The variables that the environment gives."""
-    return [variable for variable in journey.variables if variable.env and variable is not journey.session]
-
-
-def _setting(variable: Variable, journey: Journey) -> dict[str, Any]:
+def _settings(journey: Journey) -> list[dict[str, Any]]:
+    """The variables that the environment gives; some only to log in."""
     always = {name for step in journey.steps if not journey.is_sign_on(step) for name in variables_of_step(step)}
     always |= {name for v in journey.variables for name in variables_of_lookup(v)} | {"base_url"}
-    return {
-        "name": variable.name,
-        "env": variable.env,
-        "type": variable.type,
-        "required": variable.required,
-        "secret": variable.secret,
-        "login": variable.name not in always,
-        "default": default_text(variable.default),
-        "about": variable.description,
-    }
+    return [
+        {
+            "name": variable.name,
+            "env": variable.env,
+            "type": variable.type,
+            "required": variable.required,
+            "secret": variable.secret,
+            "login": variable.name not in always,
+            "default": default_text(variable.default),
+            "about": variable.description,
+        }
+        for variable in journey.variables
+        if variable.env and variable is not journey.session
+    ]
 
 
 _NEEDS = "VS Code REST Client, JetBrains, httpYac or httpyac; without --upsert, --teardown, --literal"
