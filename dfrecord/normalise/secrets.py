@@ -57,7 +57,7 @@ class Secrets:
     def __init__(self, secrets: Iterable[Secret]) -> None:
         self.by_value = {secret.value: secret for secret in secrets}
 
-    @property
+    @cached_property
     def recorded(self) -> frozenset[str]:
         """The values that must not stand in any output: all that can be told from ordinary text, placeholders not."""
         return frozenset(s.value for s in self.by_value.values() if s.everywhere and s.value != s.placeholder)
