@@ -223,11 +223,21 @@ def test_entries_that_were_passed_over_are_a_sequence_of_objects() -> None:
         found[3]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit is enforced on Linux only")
-def test_import_holds_only_what_it_keeps(tmp_path: Path) -> None:
-    """The limit counts the interpreter and all libraries, and is well under the size of the file."""
-    path, output = tmp_path / "large.har", tmp_path / "small.har"
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "large.har"
     hars.bulky(path, 100_000_000)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is enforced on Linux only")
+@pytest.mark.parametrize("how", ["", *hars.BROKEN])
+def test_import_holds_only_what_it_keeps(how: str, large: Path, tmp_path: Path) -> None:
+    """The limit counts the interpreter and all libraries, and is well under the size of the file."""
+    path, output = large, tmp_path / "small.har"
+    if how:
+        path = tmp_path / "broken.har"
+        path.write_bytes(hars.BROKEN[how](large.read_bytes()))
     command = [sys.executable, "-m", "dfrecord", "import", str(path), "-o", str(output)]
     done = subprocess.run(["sh", "-c", 'ulimit -d 49152; exec "$@"', "sh", *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
