@@ -283,9 +283,8 @@ class _Build:
     def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:
         """What the answer gives; of the first login the token also when its answer was not recorded."""
         captures = tuple(self.variables.captures(answer, location.resource, kind))
-        if captures or kind is not StepKind.LOGIN or self.options.literal:
-            return captures
-        if any(step.kind is StepKind.LOGIN for step in self.steps):  # the first has the session
+        asks_for_none = kind is not StepKind.LOGIN or self.options.literal
+        if captures or asks_for_none or any(step.kind is StepKind.LOGIN for step in self.steps):
             return captures
         return (Capture(self.variables.session_token(None), (self.catalog.session.token_fields[0],)),)
 

@@ -240,6 +240,3 @@ def _name(creator: msgspec.Raw | memoryview | None) -> str:
         return ""
     name = value.get("name") if isinstance(value, dict) else None
     return name.lower() if isinstance(name, str) else ""
-
-
-__all__ = ["Again", "Item", "Lost", "NotAHar", "RawEntry", "RawHar", "RawRequest", "Run", "open_har"]

@@ -15,8 +15,8 @@ from typing import BinaryIO
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.changing import message
 from dfrecord.recording.exchange import Recording
-from dfrecord.recording.har_entries import NotAHar
 from dfrecord.recording.har_reader import read_har
+from dfrecord.recording.har_scan import NotAHar
 from dfrecord.recording.peel import name_of, peel
 
 
