@@ -4,8 +4,8 @@ In: a buffer (a memory map, or bytes) with UTF-8 JSON. Out: who wrote the HAR, a
 when its URL is wanted, else only its URL. Three ways lead there, each for what the one before does not take:
 
 1. msgspec skips through the whole file when it is small, which it must find well-formed;
-2. it skips through one entry after the other, or many small ones at a time, so that memory is bounded and damage costs
-   only the entry it is in; children do so from further on (`har_ahead`);
+2. it skips through one entry after the other (but for long texts, `har_entry`), or many small ones at a time, so that
+   memory is bounded and damage costs only the entry it is in; children do so from further on (`har_ahead`);
 3. the members of a damaged entry are found by structure alone (`har_scan`).
 """
 
@@ -15,11 +15,11 @@ import re
 import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from dfrecord.recording.har_ahead import parts_of, read_ahead, separator_of
+from dfrecord.recording.har_entry import REFUSALS, EntryReader
 from dfrecord.recording.har_raw import MISSING, RawEntry, RawRequest, Run
 from dfrecord.recording.har_scan import Again, Lost, Members, NotAHar, entries_of, find_entries, members_of
 from dfrecord.recording.lenient import clean, decoded
@@ -30,10 +30,9 @@ _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 _TOGETHER = 512 * 1024
 _SMALL = 16 * 1024
 _FEW = 8  # small ones are still taken one by one
+_AT_A_TIME = 4 * 1024 * 1024  # bytes of larger ones
+_GAP = re.compile(rb"[ \t\r\n]*+(,)[ \t\r\n]*+(?=\{)")
 _NEAR = 1024 * 1024  # how far the first entry is looked for that is no longer one of them
-
-_REFUSALS = (msgspec.MsgspecError, RecursionError, ValueError)
-_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 Item = Run | RawEntry | Lost | Again
 """Entries that are well-formed, a wanted one that is not, what could not be read, or that all before does not count."""
@@ -81,7 +80,7 @@ def open_har(buffer: memoryview, wanted: Callable[[str], bool]) -> RawHar:
             return _at_once(buffer, wanted)
         except msgspec.ValidationError:  # well-formed so far: an entry, or something beside the entries, is unusual
             outer = _outer(buffer)
-        except _REFUSALS:
+        except REFUSALS:
             pass
     array, creator = outer or _outer_of_any(buffer)
     return RawHar(_name(creator), _one_by_one(array, wanted))
@@ -102,7 +101,7 @@ def _outer(buffer: memoryview) -> tuple[memoryview, memoryview | None] | None:
     """The array of entries and the creator, wherever it stands; None when the file is not well-formed."""
     try:
         log = _LOG.decode(_HAR.decode(buffer).log)
-    except _REFUSALS:
+    except REFUSALS:
         return None
     array = memoryview(log.entries)
     return (array, memoryview(log.creator)) if array[0] == ord("[") else None
@@ -140,26 +139,19 @@ class _Entries:
         separator: re.Pattern[bytes] | None,
         parts: Sequence[int],
     ) -> None:
-        # msgspec refuses what follows an entry; by then it has made the entry.
-        whole: list[RawEntry] = []
-
-        class Entry(RawEntry, gc=False):
-            def __post_init__(self) -> None:
-                whole.append(self)
-
         self._array, self._wanted, self._separator, self._parts = array, wanted, separator, parts
-        self._decoder, self._whole = msgspec.json.Decoder(Entry), whole
+        self._reader = EntryReader(array, wanted)
         self._small = 0  # how many before were
         self._one_by_one = range(0)
 
     def item_at(self, start: int) -> tuple[Item, int]:
         """What begins there, and the place after it; raises Broken."""
-        return self._many(start) or self._one(start) or self._damaged(start)
+        return self._many(start) or self._some(start) or self._damaged(start)
 
     def _many(self, start: int) -> tuple[Run, int] | None:
         if self._separator is None or self._small < _FEW or start in self._one_by_one:
             return None
-        near = min(start + _TOGETHER, next((part for part in self._parts if part > start), sys.maxsize))
+        near = self._until(start, _TOGETHER)
         after = self._separator.search(self._array, near, near + _NEAR)
         if after is None:
             self._one_by_one = range(start, near + _NEAR)
@@ -167,18 +159,31 @@ class _Entries:
         end = after.start()
         try:
             found = _LIST.decode(b"".join((b"[", self._array[start:end], b"]")))
-        except _REFUSALS:
+        except REFUSALS:
             self._one_by_one = range(start, end)
             return None
         self._small = _FEW if end - start < _SMALL * len(found) else 0
         return _run(found, self._wanted), end
 
-    def _one(self, start: int) -> tuple[Run, int] | None:
-        end = start + _skipped(self._decoder, self._array[start:])
-        if not self._whole:
-            return None
-        self._small = self._small + 1 if end - start < _SMALL else 0
-        return _run([self._whole.pop()], self._wanted), end
+    def _some(self, start: int) -> tuple[Run, int] | None:
+        """One, and more as long as they are not small."""
+        until = self._until(start, _AT_A_TIME)
+        run, end = Run([], []), 0
+        while found := self._reader.entry_at(start):
+            entry, end = found
+            if isinstance(entry, str):
+                run.others.append(entry)
+            else:
+                run.wanted.append((len(run), entry))
+            self._small = self._small + 1 if end - start < _SMALL else 0
+            gap = _GAP.match(self._array, end)
+            if gap is None or gap.start(1) >= until or self._small >= _FEW:
+                break
+            start = gap.end()
+        return (run, end) if end else None
+
+    def _until(self, start: int, size: int) -> int:
+        return min(start + size, next((part for part in self._parts if part > start), sys.maxsize))
 
     def _damaged(self, start: int) -> tuple[Item, int]:
         entry, end = _damaged_entry(self._array, start)
@@ -196,16 +201,6 @@ def _run(entries: Sequence[RawEntry], wanted: Callable[[str], bool]) -> Run:
         else:
             run.others.append(url)
     return run
-
-
-def _skipped(decoder: msgspec.json.Decoder[Any], buffer: memoryview) -> int:
-    """The length of the one value that the decoder reads at the beginning of the buffer; 0 when it refuses it."""
-    try:
-        decoder.decode(buffer)
-    except _REFUSALS as error:
-        trailing = _TRAILING.search(str(error))
-        return int(trailing[1]) - 1 if trailing else 0  # it counts from 1
-    return len(buffer)
 
 
 def _damaged_entry(buffer: memoryview, start: int) -> tuple[RawEntry | Lost, int]:
