@@ -47,12 +47,13 @@ def command(
     INPUT is a HAR of any browser or tool, a mitmproxy flow file, an archive or folder of these, or - for standard
     input. Several recordings are joined by time; an exchange that stands in more than one is kept once.
     """
-    from dfrecord.normalise.redact import joined, redacted
-    from dfrecord.recording.har_writer import har_chunks
     from dfrecord.recording.inputs import recordings_in
 
     refuse_input_as_output(output, *sources)
     recordings = [read_source(part, filters, quiet, catalog) for source in sources for part in recordings_in(source)]
+    from dfrecord.normalise.redact import joined, redacted
+    from dfrecord.recording.har_writer import har_chunks
+
     recording = joined(recordings)
     kept, replaced = redacted(recording, filters or catalog.default_filters, catalog, keep_secrets=keep_secrets)
     content = bytearray()  # joined at once, all of it would be held twice

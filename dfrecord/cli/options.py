@@ -189,13 +189,14 @@ def read_source(source: str | BinaryIO, filters: Sequence[str], quiet: bool, cat
 
 
 def _read(source: str | BinaryIO, filters: Sequence[str], quiet: bool, catalog: Catalog) -> Recording:
-    if quiet or not sys.stderr.isatty():
-        return dfrecord.read(source, filters=filters, catalog=catalog)
+    silent = quiet or not sys.stderr.isatty()
     started = time.monotonic()
     bar: list[Progress] = []
 
     def progress(done: int, total: int) -> None:
-        if not bar and time.monotonic() - started < 1:
+        if not done:
+            import dfrecord.normalise.secrets  # noqa: F401 - needed next; meanwhile other processes may be reading
+        if silent or (not bar and time.monotonic() - started < 1):
             return
         if not bar:
             from rich.console import Console

@@ -69,8 +69,12 @@ def wanted_by(
     def wanted(url: str) -> bool:
         # Nearly all URLs of a browser's recording are others: plain paths without any of the words.
         plain = url.partition("?")[0].lower()
-        if "%" not in plain and plain.isprintable() and not any(map(plain.__contains__, words)):
-            return False
+        for word in words:
+            if word in plain:
+                break
+        else:
+            if "%" not in plain and plain.isprintable():
+                return False
         path = _path_of(root(url))
         return is_under(path, prefixes) or catalog.is_session(path)
 

@@ -122,6 +122,7 @@ def _one_by_one(array: memoryview, wanted: Callable[[str], bool]) -> Items:
         def known_or_read(start: int) -> tuple[Item, int]:
             return known(start) or entries.item_at(start)
 
+        yield Run([], []), 0  # children are at work: this process may have other things to do
         yield from entries_of(array, known_or_read)
 
 

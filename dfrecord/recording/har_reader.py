@@ -82,7 +82,8 @@ def read_har(
     attachments: Attachments = no_attachments,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
-    """The exchanges of the HAR in `buffer` whose URL is `wanted`; `progress` gets bytes done and bytes in all.
+    """The exchanges of the HAR in `buffer` whose URL is `wanted`; `progress` gets bytes done and bytes in all, first
+    when children already read a large file.
 
     Raises NotAHar when there are no entries to look for. Entries that cannot be read are counted and noted.
     """
@@ -98,7 +99,7 @@ def read_har(
                 found.add_lost(item)
             else:
                 found.add(item if isinstance(item, Run) else Run([(0, item)], []), dialect)
-            if progress and found.count >= told + _PROGRESS_EVERY:
+            if progress and (not done or found.count >= told + _PROGRESS_EVERY):
                 progress(done, len(buffer))
                 told = found.count
     if progress:
