@@ -187,13 +187,7 @@ class Catalog:
 
         The service segment is compared without case and the version segment may be missing (system-api.md section 1).
         """
-        segments = _with_version(path, self._facts.prefix)
-        for length in range(min(len(segments), self._longest_path), 0, -1):
-            name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
-            rest = "/".join(segments[length:])
-            if name is not None and not (rest and self.resources[name].exact):
-                return Location(name, rest or None)
-        return Location(None)
+        return (_located if len(path) < _SHORT else _located.__wrapped__)(path, self)
 
     def plain_path(self, path: str, location: Location) -> str:
         """A percent-encoded path as the catalog writes it; the same one when it already is.
@@ -359,10 +353,10 @@ class Catalog:
 
         `headers` has lower-case names.
         """
-        parameters = dict(parse_qsl(query))
         for name in self._facts.headers.method_override:
             if headers.get(name):
                 return _verb(headers[name])
+        parameters = dict(parse_qsl(query)) if query else {}
         for name in self._facts.query.method_override:
             if parameters.get(name):
                 return _verb(parameters[name])
@@ -371,16 +365,16 @@ class Catalog:
     def noise(self, path: str, query: str) -> str | None:
         """Why a GET of this percent-decoded path and raw query is only the console's own noise, None when it is not."""
         path = path.rstrip("/")
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
         for rule in self._facts.noise:
             exact = path == rule.path
             below = rule.below and path.startswith(rule.path + "/")
             wanted = rule.query
             if not (exact or below):
                 continue
-            if wanted is None or (
-                wanted == parameters if "filter" not in wanted else wanted.items() <= parameters.items()
-            ):
+            if wanted is None:
+                return rule.why
+            parameters = dict(parse_qsl(query, keep_blank_values=True))
+            if wanted == parameters if "filter" not in wanted else wanted.items() <= parameters.items():
                 return rule.why
         return None
 
@@ -511,6 +505,20 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         optional=facts.optional,
         calls=facts.calls,
     )
+
+
+_SHORT = 200
+
+
+@lru_cache(maxsize=1024)  # a recording has few paths, and most of them many times
+def _located(path: str, catalog: Catalog) -> Location:
+    segments = _with_version(path, catalog._facts.prefix)
+    for length in range(min(len(segments), catalog._longest_path), 0, -1):
+        name = catalog._by_path.get(tuple(part.lower() for part in segments[:length]))
+        rest = "/".join(segments[length:])
+        if name is not None and not (rest and catalog.resources[name].exact):
+            return Location(name, rest or None)
+    return Location(None)
 
 
 def _with_version(path: str, prefix: str) -> list[str]:
