@@ -165,11 +165,12 @@ def _in_free_json(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]
 def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterable[tuple[str, str, str]]:
     if body.state is not BodyState.RECORDED or not body.content:
         return ()
-    look = _in_short_content if len(body.content) < _SHORT_CONTENT else _in_content
+    look = _in_short_content if len(body.content) < SHORT_CONTENT else _in_content
     return look(body.content, headers.get("Content-Type") or "", resource, catalog)
 
 
-_SHORT_CONTENT = 16_000
+SHORT_CONTENT = 16_000
+"""Bytes: what is shorter may be remembered."""
 
 
 @lru_cache(maxsize=256)  # a console reads the same lists again and again

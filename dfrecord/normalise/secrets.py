@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from dfrecord.normalise.body import json_in
-from dfrecord.normalise.secret_places import PLACEHOLDER, secrets_of
+from dfrecord.normalise.secret_places import PLACEHOLDER, SHORT_CONTENT, secrets_of
 from dfrecord.normalise.sought import Place, Sought
 from dfrecord.normalise.written_forms import SHORTEST_FOUND_EVERYWHERE, percent_encoded, written_forms
 from dfrecord.recording.exchange import Body, Exchange, Headers, Request, Response
@@ -294,8 +294,14 @@ def _redacted_headers(headers: Headers, secrets: Secrets, catalog: Catalog, *, s
     return Headers(tuple(fields))
 
 
+@lru_cache(maxsize=256)  # a console reads the same lists again and again
+def _short_redacted(secrets: Secrets, content: bytes) -> bytes:
+    return secrets.redact(content)
+
+
 def _redacted_body(body: Body, secrets: Secrets) -> Body:
-    content = secrets.redact(body.content)
+    redact = _short_redacted if len(body.content) < SHORT_CONTENT else Secrets.redact
+    content = redact(secrets, body.content)
     return body if content == body.content else Body(body.state, content)
 
 

@@ -224,18 +224,15 @@ def _drop_repeats(decisions: list[Decision], catalog: Catalog) -> list[Decision]
     """
     result: list[Decision] = []
     previous: tuple[str, str, Body] | None = None
-    seen: set[tuple[object, ...]] = set()
+    seen: dict[tuple[object, ...], Decision] = {}
     for decision in decisions:
         if decision.kept and decision.exchange is not None:
             request, response = decision.exchange.request, decision.exchange.response
             moment, answer = decision.exchange.started, (response.status, response.body)
             whole = (moment, request.method, request.url, request.body, *answer)
-            known = len(seen)
-            if moment:
-                seen.add(whole)
-                if len(seen) == known:
-                    result.append(replace(decision, reason="the same entry as one before it"))
-                    continue
+            if seen.setdefault(whole, decision) is not decision and moment:
+                result.append(replace(decision, reason="the same entry as one before it"))
+                continue
             this = (request.method, request.url, request.body)
             if this == previous and effective_method(decision.exchange, catalog) in ("PUT", "PATCH"):
                 decision = replace(decision, reason="the same update as the one before it")
@@ -331,5 +328,6 @@ def _prefixes(filters: Sequence[str], catalog: Catalog) -> list[tuple[str, ...]]
     return [_segments(catalog.at_root(path)) for path in paths]
 
 
+@lru_cache(maxsize=128)  # as many as urlsplit remembers
 def _segments(path: str) -> tuple[str, ...]:
     return tuple([segment.lower() for segment in path.split("/") if segment])

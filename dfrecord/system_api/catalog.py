@@ -356,7 +356,7 @@ class Catalog:
         for name in self._facts.headers.method_override:
             if headers.get(name):
                 return _verb(headers[name])
-        parameters = dict(parse_qsl(query)) if query else {}
+        parameters = _parameters(query)
         for name in self._facts.query.method_override:
             if parameters.get(name):
                 return _verb(parameters[name])
@@ -365,16 +365,16 @@ class Catalog:
     def noise(self, path: str, query: str) -> str | None:
         """Why a GET of this percent-decoded path and raw query is only the console's own noise, None when it is not."""
         path = path.rstrip("/")
+        parameters = _parameters(query, keep_blank_values=True)
         for rule in self._facts.noise:
             exact = path == rule.path
             below = rule.below and path.startswith(rule.path + "/")
             wanted = rule.query
             if not (exact or below):
                 continue
-            if wanted is None:
-                return rule.why
-            parameters = dict(parse_qsl(query, keep_blank_values=True))
-            if wanted == parameters if "filter" not in wanted else wanted.items() <= parameters.items():
+            if wanted is None or (
+                wanted == parameters if "filter" not in wanted else wanted.items() <= parameters.items()
+            ):
                 return rule.why
         return None
 
@@ -383,7 +383,7 @@ class Catalog:
 
         `path` is decoded, `record` what it names of a known resource, and `fields` are those of the body.
         """
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        parameters = _parameters(query, keep_blank_values=True)
         for rule in self._facts.dangers:
             asked = all(parameters.get(name, "").lower() in (value, "1") for name, value in rule.query.items())
             named = not rule.any_of or any(name in parameters or name in fields for name in rule.any_of)
@@ -507,7 +507,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
     )
 
 
-_SHORT = 200
+_SHORT = 200  # characters
 
 
 @lru_cache(maxsize=1024)  # a recording has few paths, and most of them many times
@@ -519,6 +519,11 @@ def _located(path: str, catalog: Catalog) -> Location:
         if name is not None and not (rest and catalog.resources[name].exact):
             return Location(name, rest or None)
     return Location(None)
+
+
+@lru_cache(maxsize=128)  # as many as urlsplit remembers
+def _parameters(query: str, *, keep_blank_values: bool = False) -> Mapping[str, str]:
+    return dict(parse_qsl(query, keep_blank_values))
 
 
 def _with_version(path: str, prefix: str) -> list[str]:
