@@ -32,12 +32,13 @@ def one_by_one(texts: frozenset[bytes], after: bytes, content: bytes) -> list[tu
     content=st.text("ab", max_size=60).map(str.encode),
     after=st.sampled_from([b"", b"(?=b|$)"]),
     longest=st.sampled_from([3, 5, 1000]),
+    last=st.sampled_from([1, 2, 16]),
     deepest=st.sampled_from([1, 2, 40]),
 )
 def test_the_longest_text_at_each_place_is_found(
-    texts: frozenset[bytes], content: bytes, after: bytes, longest: int, deepest: int
+    texts: frozenset[bytes], content: bytes, after: bytes, longest: int, last: int, deepest: int
 ) -> None:
-    with patch("dfrecord.normalise.sought._LONGEST", longest), patch("dfrecord.normalise.sought._DEEPEST", deepest):
+    with patch.multiple("dfrecord.normalise.sought", _LONGEST=longest, _LAST=last, _DEEPEST=deepest):
         sought = Sought([Place(frozenset()), Place(texts, b"", after)])
         assert list(sought.in_content(content)) == one_by_one(texts, after, content)
 

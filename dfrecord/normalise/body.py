@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -20,22 +21,27 @@ def parse_json(content: bytes | str) -> Tree:
 
     Raises ValueError when it is not JSON (NaN and Infinity are not), not UTF-8, or nested too deeply.
     """
-    text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+    text = content.removeprefix(BOM_UTF8).decode() if isinstance(content, bytes) else content
     try:
         tree = _frozen(_DECODER.decode(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if is_too_deep(tree, _inside):
+    if text.count("[") + text.count("{") > 50 and is_too_deep(tree, _inside):
         raise ValueError("nested too deeply")
     return tree
 
 
 def json_of(body: Body) -> Tree | ValueError:
     """The JSON tree of a recorded body, or the reason why there is none."""
-    if body.state is not BodyState.RECORDED or not body.content.strip():
+    return json_in(body.content) if body.state is BodyState.RECORDED else ValueError("no body")
+
+
+def json_in(content: bytes) -> Tree | ValueError:
+    """The JSON tree of the bytes of a body, or the reason why there is none."""
+    if not content.strip():
         return ValueError("no body")
     try:
-        return parse_json(body.content)
+        return parse_json(content)
     except ValueError as error:
         return error
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
-from dfrecord.normalise.body import Leaf, json_of, leaves
+from dfrecord.normalise.body import Leaf, json_in, json_of, leaves
 from dfrecord.normalise.multipart import parts_of
 from dfrecord.normalise.named_values import is_uncommon, looks_made_up, named_values, tokens
 from dfrecord.normalise.written_forms import SHORTEST_FOUND_EVERYWHERE, written_forms
@@ -31,30 +31,22 @@ _PLACEHOLDER_BYTES = re.compile(PLACEHOLDER.pattern.encode())
 def secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     """Name, field name and value of each secret in an exchange."""
     request, response = exchange.request, exchange.response
-    resource = catalog.locate(request.decoded_path).resource
-    for header, value in (*request.headers, *response.headers):
-        yield from _in_field(header, value, catalog)
+    path = request.decoded_path
+    resource = catalog.locate(path).resource
+    for headers in (request.headers, response.headers):
+        yield from _in_headers(headers, catalog)
     for text in (exchange.error, response.reason):
         yield from _in_text(text, catalog)
-    user_info = urlsplit(request.url).password
-    if user_info:
+    if "@" in request.url and (user_info := urlsplit(request.url).password):
         yield "password", "password", user_info
     if "#" in request.url:
         yield from _in_text(f"#{urlsplit(request.url).fragment}", catalog)
     for pair in request.query.split("&"):
-        for name, value in parse_qsl(pair):
-            if catalog.is_secret_parameter(name):
-                yield _identifier(name), name, value
-                written = pair.partition("=")[2]
-                if written.encode("utf-8", "surrogatepass") not in dict(written_forms(value)):  # `%73ecret`
-                    yield _identifier(name), name, written
-            else:
-                if looks_made_up(value) and catalog.is_secret_name(f"config.{name}"):  # `?key=`, `?auth=`
-                    yield _identifier(name), name, value
-                yield from _in_text(value, catalog)
-                yield from _in_broken_json(value, resource, catalog)
-    yield from _in_named_record(request.decoded_path, request.body, catalog)
-    yield from _in_named_record(request.decoded_path, response.body, catalog)
+        look = _in_short_parameter if len(pair) < _SHORT else _in_parameter
+        yield from look(pair, resource, catalog)
+    if catalog.is_secret_name(name := path.rstrip("/").rpartition("/")[2]):
+        yield from _in_named_record(name, request.body)
+        yield from _in_named_record(name, response.body)
     yield from _in_body(request.body, request.headers, resource, catalog)
     yield from _in_body(response.body, response.headers, resource, catalog)
     for content in (request.url.encode("utf-8", "surrogatepass"), request.body.content, response.body.content):
@@ -65,6 +57,11 @@ def secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str,
 
 _DIGIT = re.compile("[0-9]")
 _OF_A_SESSION = re.compile(r"sess|sid$|csrf|xsrf|auth", re.IGNORECASE)
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _in_headers(headers: Headers, catalog: Catalog) -> tuple[tuple[str, str, str], ...]:
+    return tuple([found for header, value in headers for found in _in_field(header, value, catalog)])
 
 
 @lru_cache(maxsize=1024)  # most headers of a recording are those of the call before
@@ -101,11 +98,28 @@ def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str,
         yield _identifier(re.sub(r"^x-(dreamfactory-)?", "", lowered)), header, value
 
 
-def _in_named_record(path: str, body: Body, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+def _in_parameter(pair: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """`pair`: name and value as they stand in a query."""
+    for name, value in parse_qsl(pair):
+        if catalog.is_secret_parameter(name):
+            yield _identifier(name), name, value
+            written = pair.partition("=")[2]
+            if written.encode("utf-8", "surrogatepass") not in dict(written_forms(value)):  # `%73ecret`
+                yield _identifier(name), name, written
+        else:
+            if looks_made_up(value) and catalog.is_secret_name(f"config.{name}"):  # `?key=`, `?auth=`
+                yield _identifier(name), name, value
+            yield from _in_text(value, catalog)
+            yield from _in_broken_json(value, resource, catalog)
+
+
+@lru_cache(maxsize=1024)  # the console asks for the same fields again and again
+def _in_short_parameter(pair: str, resource: str | None, catalog: Catalog) -> tuple[tuple[str, str, str], ...]:
+    return tuple(_in_parameter(pair, resource, catalog))
+
+
+def _in_named_record(name: str, body: Body) -> Iterator[tuple[str, str, str]]:
     """The value of a record whose own name says that it is a secret: `system/custom/stripe_secret_key`."""
-    name = path.rstrip("/").rpartition("/")[2]
-    if not catalog.is_secret_name(name):
-        return
     tree = json_of(body)
     value = tree.get("value") if isinstance(tree, Object) else tree
     if isinstance(value, str):
@@ -151,11 +165,12 @@ def _in_free_json(text: str, catalog: Catalog) -> Iterator[tuple[str, str, str]]
 def _in_body(body: Body, headers: Headers, resource: str | None, catalog: Catalog) -> Iterable[tuple[str, str, str]]:
     if body.state is not BodyState.RECORDED or not body.content:
         return ()
-    look = _in_short_content if len(body.content) < _SHORT_CONTENT else _in_content
+    look = _in_short_content if len(body.content) < SHORT_CONTENT else _in_content
     return look(body.content, headers.get("Content-Type") or "", resource, catalog)
 
 
-_SHORT_CONTENT = 16_000
+SHORT_CONTENT = 16_000
+"""Bytes: what is shorter may be remembered."""
 
 
 @lru_cache(maxsize=256)  # a console reads the same lists again and again
@@ -172,12 +187,12 @@ def _in_content(
     if "multipart/" in kind:
         yield from _in_parts(content, content_type, resource, catalog)
         return
-    if any(word in kind for word in ("csv", "xml", "separated", "excel")):
+    if any(map(kind.__contains__, ("csv", "xml", "separated", "excel"))):
         text = content.decode("utf-8-sig", "replace")
         yield from _in_table(text, resource, catalog)
         yield from _in_text(text, catalog)
         return
-    tree = json_of(Body.recorded(content))
+    tree = json_in(content)
     if not isinstance(tree, ValueError):
         yield from _in_tree(tree, resource, catalog)
     elif "form" in kind:

@@ -14,14 +14,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from dfrecord.normalise.body import json_of
-from dfrecord.normalise.secret_places import PLACEHOLDER, secrets_of
+from dfrecord.normalise.body import json_in
+from dfrecord.normalise.secret_places import PLACEHOLDER, SHORT_CONTENT, secrets_of
 from dfrecord.normalise.sought import Place, Sought
 from dfrecord.normalise.written_forms import SHORTEST_FOUND_EVERYWHERE, percent_encoded, written_forms
-from dfrecord.recording.exchange import Body, Exchange, Headers
+from dfrecord.recording.exchange import Body, Exchange, Headers, Request, Response
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Encoding, Var
 
@@ -82,7 +82,7 @@ class Secrets:
 
     def _numbers_as_text(self, content: bytes) -> bytes:
         """JSON with a placeholder in quotes for each number that is or holds a secret; other bytes as they are."""
-        if isinstance(json_of(Body.recorded(content)), ValueError):
+        if isinstance(json_in(content), ValueError):
             return content
         pieces, at, field = [], 0, b""
         for token in _JSON_TOKEN.finditer(content):
@@ -177,9 +177,9 @@ class SecretFinder:
         """Takes in the secrets of one more exchange; gives whether anything in it was not known before."""
         known = self._fields
         for name, field, value in secrets_of(exchange, self._catalog):
-            if not value or value == self._catalog.mask or _is_lookup_reference(value):
-                continue
             if value not in self._seen:
+                if not value or value == self._catalog.mask or _is_lookup_reference(value):
+                    continue
                 self._counts[name] = self._counts.get(name, 0) + 1
                 self._seen[value] = (name, self._counts[name], set())
             fields = self._seen[value][2]
@@ -247,43 +247,62 @@ def _any_of(values: frozenset[str]) -> Sought:
 def content_of(exchange: Exchange) -> bytes:
     """All text and bytes of an exchange in which a secret may stand, one after the other."""
     request, response = exchange.request, exchange.response
-    headers = [f"{name}: {value}" for name, value in (*request.headers, *response.headers)]
-    texts = [request.url, *headers, exchange.error, response.reason]
-    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
-    return b"\n".join([*parts, request.body.content, response.body.content])
+    url, error, reason = [
+        text.encode("utf-8", "surrogatepass") for text in (request.url, exchange.error, response.reason)
+    ]
+    headers = (*_lines(request.headers), *_lines(response.headers))
+    return b"\n".join([url, *headers, error, reason, request.body.content, response.body.content])
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _lines(headers: Headers) -> tuple[bytes, ...]:
+    return tuple([f"{name}: {value}".encode("utf-8", "surrogatepass") for name, value in headers])
 
 
 def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> Exchange:
     """The exchange with placeholders for secrets, without cookies and the browser's, proxies' and console's headers."""
     request, response = exchange.request, exchange.response
-
-    def headers(original: Headers, *, sent: bool) -> Headers:
-        fields = []
-        for name, value in original:
-            if name.lower() == "set-cookie" or (sent and catalog.is_dropped_header(name)):
-                continue
-            fields.append((name, _redacted(value, secrets)))
-        return Headers(tuple(fields))
-
-    def body(original: Body) -> Body:
-        return replace(original, content=secrets.redact(original.content))
-
-    return replace(
-        exchange,
-        error=_redacted(exchange.error, secrets),
-        request=replace(
-            request,
-            url=secrets.redact_text(request.url),
-            headers=headers(request.headers, sent=True),
-            body=body(request.body),
+    return Exchange(
+        exchange.number,
+        Request(
+            request.method,
+            secrets.redact_text(request.url),
+            _redacted_headers(request.headers, secrets, catalog, sent=True),
+            _redacted_body(request.body, secrets),
+            request.http_version,
         ),
-        response=replace(
-            response,
-            headers=headers(response.headers, sent=False),
-            body=body(response.body),
-            reason=_redacted(response.reason, secrets),
+        Response(
+            response.status,
+            _redacted_headers(response.headers, secrets, catalog, sent=False),
+            _redacted_body(response.body, secrets),
+            _redacted(response.reason, secrets),
+            response.http_version,
         ),
+        exchange.started,
+        exchange.milliseconds,
+        _redacted(exchange.error, secrets),
     )
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _redacted_headers(headers: Headers, secrets: Secrets, catalog: Catalog, *, sent: bool) -> Headers:
+    fields = []
+    for name, value in headers:
+        if name.lower() == "set-cookie" or (sent and catalog.is_dropped_header(name)):
+            continue
+        fields.append((name, _redacted(value, secrets)))
+    return Headers(tuple(fields))
+
+
+@lru_cache(maxsize=256)  # a console reads the same lists again and again
+def _short_redacted(secrets: Secrets, content: bytes) -> bytes:
+    return secrets.redact(content)
+
+
+def _redacted_body(body: Body, secrets: Secrets) -> Body:
+    redact = _short_redacted if len(body.content) < SHORT_CONTENT else Secrets.redact
+    content = redact(secrets, body.content)
+    return body if content == body.content else Body(body.state, content)
 
 
 @lru_cache(maxsize=1024)  # most headers of a recording are those of the call before

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dfrecord.normalise.batches import carried_part
 from dfrecord.normalise.body import json_of
 from dfrecord.normalise.instances import elsewhere
 from dfrecord.normalise.unheard import carried_out
-from dfrecord.recording.exchange import Body, BodyState, Exchange, Recording
+from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers, Recording
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Array, Object, Tree
 
@@ -92,8 +93,12 @@ def effective_method(exchange: Exchange, catalog: Catalog) -> str:
     request = exchange.request
     if request.method != "POST":
         return request.method
-    headers = {name.lower(): value for name, value in request.headers}
-    return catalog.method_override(headers, request.query) or "POST"
+    return catalog.method_override(_by_lower_name(request.headers), request.query) or "POST"
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _by_lower_name(headers: Headers) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers}
 
 
 def select(
@@ -223,16 +228,15 @@ def _drop_repeats(decisions: list[Decision], catalog: Catalog) -> list[Decision]
     """
     result: list[Decision] = []
     previous: tuple[str, str, Body] | None = None
-    seen: set[tuple[object, ...]] = set()
+    seen: dict[tuple[object, ...], Decision] = {}
     for decision in decisions:
         if decision.kept and decision.exchange is not None:
             request, response = decision.exchange.request, decision.exchange.response
             moment, answer = decision.exchange.started, (response.status, response.body)
             whole = (moment, request.method, request.url, request.body, *answer)
-            if moment and whole in seen:
+            if seen.setdefault(whole, decision) is not decision and moment:
                 result.append(replace(decision, reason="the same entry as one before it"))
                 continue
-            seen.add(whole)
             this = (request.method, request.url, request.body)
             if this == previous and effective_method(decision.exchange, catalog) in ("PUT", "PATCH"):
                 decision = replace(decision, reason="the same update as the one before it")
@@ -243,18 +247,20 @@ def _drop_repeats(decisions: list[Decision], catalog: Catalog) -> list[Decision]
 
 def _drop_unused_logins(decisions: list[Decision], prefixes: list[tuple[str, ...]], catalog: Catalog) -> list[Decision]:
     """Session calls outside the filter stay only when a kept step depends on their token."""
-    used: set[str] = set()
-    for decision in decisions:
-        if decision.kept and decision.exchange is not None and is_under(_path_of(decision.url), prefixes):
-            used.update(tokens_sent(decision.exchange, catalog))
-
-    def depends(decision: Decision) -> bool:
-        if not decision.kept or decision.exchange is None or is_under(_path_of(decision.url), prefixes):
-            return True
-        tokens = {*tokens_sent(decision.exchange, catalog), *tokens_answered(decision.exchange, catalog)}
-        return not used.isdisjoint(tokens)
-
-    return [d if depends(d) else replace(d, reason="session call that no kept step depends on") for d in decisions]
+    kept = [decision.exchange for decision in decisions if decision.kept and decision.exchange is not None]
+    outside = [exchange for exchange in kept if not is_under(exchange.request.decoded_path, prefixes)]
+    if not outside:
+        return decisions
+    numbers = {exchange.number for exchange in outside}
+    used = {token for each in kept if each.number not in numbers for token in tokens_sent(each, catalog)}
+    unused = {
+        each.number
+        for each in outside
+        if used.isdisjoint([*tokens_sent(each, catalog), *tokens_answered(each, catalog)])
+    }
+    return [
+        replace(d, reason="session call that no kept step depends on") if d.number in unused else d for d in decisions
+    ]
 
 
 def tokens_sent(exchange: Exchange, catalog: Catalog) -> list[str]:
@@ -326,5 +332,6 @@ def _prefixes(filters: Sequence[str], catalog: Catalog) -> list[tuple[str, ...]]
     return [_segments(catalog.at_root(path)) for path in paths]
 
 
+@lru_cache(maxsize=128)  # as many as urlsplit remembers
 def _segments(path: str) -> tuple[str, ...]:
-    return tuple(segment.lower() for segment in path.split("/") if segment)
+    return tuple([segment.lower() for segment in path.split("/") if segment])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 _LONGEST = 1000  # bytes in the expression
+_LAST = 16  # bytes in it that only one text goes on with: the more, the longer the expression takes to build
 _DEEPEST = 40  # groups inside each other; `re` gives up at some hundreds
 
 
@@ -31,11 +32,12 @@ class Sought:
         self._goes_on: dict[tuple[int, bytes], list[bytes]] = {}  # by place and beginning, the longest first
         self._after: list[re.Pattern[bytes]] = []
         patterns = []
+        places = [place for place in places if place.texts]
+        self._last = _LAST if len(places) == 1 else _LONGEST  # a wrong beginning would hide another place's text
         for place in places:
-            if place.texts:
-                self._after.append(re.compile(place.after))
-                pattern = self._pattern_of(sorted(place.texts), 0, [], place.after)
-                patterns.append(place.before + b"(" + pattern + b")")
+            self._after.append(re.compile(place.after))
+            pattern = self._pattern_of(sorted(place.texts), 0, [], place.after)
+            patterns.append(place.before + b"(" + pattern + b")")
         self._pattern = re.compile(b"|".join(patterns)) if patterns else None
 
     def in_content(self, content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -59,7 +61,9 @@ class Sought:
 
     @staticmethod
     def _stands(text: bytes, content: bytes, start: int, ahead: dict[bytes, int]) -> bool:
-        """`ahead` knows where the text stands next, so that the content is looked through for it only once."""
+        """`ahead` knows where a long text stands next, so that the content is looked through for it only once."""
+        if len(text) <= _LONGEST:
+            return content.startswith(text, start)
         if ahead.get(text, -1) < start:
             found = content.find(text, start)
             ahead[text] = len(content) if found < 0 else found
@@ -68,10 +72,11 @@ class Sought:
     def _pattern_of(self, texts: list[bytes], known: int, shorter: list[bytes], after: bytes, depth: int = 0) -> bytes:
         """Of sorted texts whose first bytes are `known` to be the same; `shorter` ones end on the way to there."""
         first, last = texts[0], texts[-1]
-        end = min(len(first), _LONGEST)
-        common = next((n for n in range(known, end) if first[n] != last[n]), end)
+        most = min(_LONGEST, known + self._last) if len(texts) == 1 else _LONGEST
+        end = min(len(first), most)
+        common = end if len(texts) == 1 else next((n for n in range(known, end) if first[n] != last[n]), end)
         literal = re.escape(first[known:common])
-        if common == _LONGEST or (depth == _DEEPEST and len(texts) > 1):
+        if common == most or (depth == _DEEPEST and len(texts) > 1):
             self._goes_on[len(self._after), first[:common]] = sorted(texts, key=len, reverse=True) + shorter[::-1]
             return literal
         if len(first) == common:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import accumulate, islice
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 # What a HAR says where the start is not known: the field is required (HAR 1.2, entries).
 UNKNOWN_START = "1970-01-01T00:00:00.000Z"
@@ -35,7 +35,10 @@ class Headers:
     def get(self, name: str) -> str | None:
         """The first value of the header, or None when it is absent."""
         wanted, length = name.lower(), len(name)
-        return next((value for key, value in self.fields if len(key) == length and key.lower() == wanted), None)
+        for key, value in self.fields:
+            if len(key) == length and key.lower() == wanted:
+                return value
+        return None
 
 
 class BodyState(Enum):
@@ -76,13 +79,13 @@ class Request:
     @property
     def origin(self) -> str:
         """Scheme, host and port, e.g. `http://127.0.0.1:8093`; not what stands before an `@`, which may be a secret."""
-        parts = urlsplit(self.url)
+        parts = _split(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @property
     def path(self) -> str:
         """The path as sent, still percent-encoded, without the query."""
-        return urlsplit(self.url).path
+        return _split(self.url).path
 
     @property
     def decoded_path(self) -> str:
@@ -93,6 +96,11 @@ class Request:
     def query(self) -> str:
         """The query as sent, without the question mark; empty when there is none."""
         return self.url.partition("#")[0].partition("?")[2]  # urlsplit would take tabs and line ends out of it
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL before its query. Of those, urlsplit remembers the last ones; most calls go to few paths."""
+    return urlsplit(url.partition("?")[0])
 
 
 @dataclass(frozen=True, slots=True)

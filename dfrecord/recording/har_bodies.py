@@ -55,8 +55,10 @@ class Facts:
     def content_length(self) -> int | None:
         """The length of the body's bytes as the header tells it; None when it tells nothing about them."""
         value = (self.headers.get("content-length") or "").strip()
+        if not (value.isascii() and value.isdigit()):
+            return None
         encoded = (self.headers.get("content-encoding") or "identity").strip().lower() != "identity"
-        if encoded or self.headers.get("transfer-encoding") or not (value.isascii() and value.isdigit()):
+        if encoded or self.headers.get("transfer-encoding"):
             return None
         return int(value) if len(value) < 19 else None
 
@@ -119,6 +121,8 @@ def _unwritten(facts: Facts) -> Body:
 
 
 def _request_text(text: str, mime_type: str, facts: Facts) -> Found:
+    if text.isascii():  # there is nothing to choose from
+        return Found(Body.recorded(text.encode()))
     lengths = [facts.content_length]
     if facts.creator in _BYTE_COUNTERS:
         lengths.append(facts.size)
@@ -151,6 +155,8 @@ def response_body(content: dict[str, object] | None, body_size: int, facts: Fact
     if not text:
         missing = facts.says_nonempty or facts.size > 0
         return Found(NOT_RECORDED if missing else Body.recorded(b""))
+    if text.isascii():
+        return Found(Body.recorded(text.encode()))
     lengths = [facts.content_length]
     if facts.creator == "mitmproxy":
         compression = content.get("compression")

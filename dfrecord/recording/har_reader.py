@@ -31,6 +31,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import filterfalse
 from urllib.parse import urlsplit
 
 from dfrecord.recording.attachments import Attachments, no_attachments
@@ -124,8 +125,8 @@ class _Found:
             except ValueError as error:
                 self.lost += 1
                 self.notes.add(f"it could not be read: {error}", number)
-        wanted = {place for place, _ in run.wanted}
-        others = (self.count + place for place in range(len(run)) if place not in wanted)
+        wanted = {self.count + place for place, _ in run.wanted}
+        others = filterfalse(wanted.__contains__, range(self.count, self.count + len(run)))
         self.passed_over.add_all(others, run.others)
         self.count += len(run)
 
@@ -139,7 +140,7 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
     """The exchange of one entry; raises ValueError when it makes no sense."""
     url = raw.request.url
     try:
-        urlsplit(url)
+        urlsplit(url.partition("?")[0])
     except ValueError as error:
         raise ValueError(f"its URL makes no sense ({error})") from None
     answer = decoded(raw.response)
@@ -192,13 +193,16 @@ def _headers(fields: object) -> Headers:
     found: list[tuple[str, str]] = []
     for item in fields:
         if isinstance(item, dict):
-            found += _fields(_text(item, "name"), _text(item, "value"))
+            name, value = item.get("name"), item.get("value")
+            if not isinstance(name, str) or not isinstance(value, str):
+                name, value = _text(item, "name"), _text(item, "value")
+            found += _fields(name, value)
     return Headers(tuple(found))
 
 
 @lru_cache(maxsize=1024)  # most headers of a recording are those of the call before
 def _fields(name: str, value: str) -> tuple[tuple[str, str], ...]:
-    name = name.strip()
+    name, value = clean(name).strip(), clean(value)
     if not name or name.startswith(":"):
         return ()
     return tuple((name, part.strip(" \t")) for part in value.replace("\r", "\n").split("\n"))

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl
@@ -270,10 +271,12 @@ def _text(content: bytes, encoding: str) -> dict[str, object]:
         return {"text": base64.b64encode(content).decode("ascii"), encoding: "base64"}
 
 
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
 def _headers(headers: Headers) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in headers]
 
 
+@lru_cache(maxsize=128)  # as many as urlsplit remembers
 def _query(query: str) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in parse_qsl(query, keep_blank_values=True)]
 

@@ -187,13 +187,7 @@ class Catalog:
 
         The service segment is compared without case and the version segment may be missing (system-api.md section 1).
         """
-        segments = _with_version(path, self._facts.prefix)
-        for length in range(min(len(segments), self._longest_path), 0, -1):
-            name = self._by_path.get(tuple(part.lower() for part in segments[:length]))
-            rest = "/".join(segments[length:])
-            if name is not None and not (rest and self.resources[name].exact):
-                return Location(name, rest or None)
-        return Location(None)
+        return (_located if len(path) < _SHORT else _located.__wrapped__)(path, self)
 
     def plain_path(self, path: str, location: Location) -> str:
         """A percent-encoded path as the catalog writes it; the same one when it already is.
@@ -359,10 +353,10 @@ class Catalog:
 
         `headers` has lower-case names.
         """
-        parameters = dict(parse_qsl(query))
         for name in self._facts.headers.method_override:
             if headers.get(name):
                 return _verb(headers[name])
+        parameters = _parameters(query)
         for name in self._facts.query.method_override:
             if parameters.get(name):
                 return _verb(parameters[name])
@@ -371,7 +365,7 @@ class Catalog:
     def noise(self, path: str, query: str) -> str | None:
         """Why a GET of this percent-decoded path and raw query is only the console's own noise, None when it is not."""
         path = path.rstrip("/")
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        parameters = _parameters(query, keep_blank_values=True)
         for rule in self._facts.noise:
             exact = path == rule.path
             below = rule.below and path.startswith(rule.path + "/")
@@ -389,7 +383,7 @@ class Catalog:
 
         `path` is decoded, `record` what it names of a known resource, and `fields` are those of the body.
         """
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        parameters = _parameters(query, keep_blank_values=True)
         for rule in self._facts.dangers:
             asked = all(parameters.get(name, "").lower() in (value, "1") for name, value in rule.query.items())
             named = not rule.any_of or any(name in parameters or name in fields for name in rule.any_of)
@@ -511,6 +505,25 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         optional=facts.optional,
         calls=facts.calls,
     )
+
+
+_SHORT = 200  # characters
+
+
+@lru_cache(maxsize=1024)  # a recording has few paths, and most of them many times
+def _located(path: str, catalog: Catalog) -> Location:
+    segments = _with_version(path, catalog._facts.prefix)
+    for length in range(min(len(segments), catalog._longest_path), 0, -1):
+        name = catalog._by_path.get(tuple(part.lower() for part in segments[:length]))
+        rest = "/".join(segments[length:])
+        if name is not None and not (rest and catalog.resources[name].exact):
+            return Location(name, rest or None)
+    return Location(None)
+
+
+@lru_cache(maxsize=128)  # as many as urlsplit remembers
+def _parameters(query: str, *, keep_blank_values: bool = False) -> Mapping[str, str]:
+    return dict(parse_qsl(query, keep_blank_values))
 
 
 def _with_version(path: str, prefix: str) -> list[str]:
