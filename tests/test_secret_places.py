@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.entities import codepoint2name
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -21,6 +22,7 @@ from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Request
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.renderers import formats
 from dfrecord.system_api.catalog import load
+from tests.recording.hars import entry, har_bytes
 from tests.test_secrets import attempts, printed
 
 SECRET = "kY07qZ7w-Xp9Lm2"
@@ -566,3 +568,42 @@ def test_the_words_beside_a_status_hold_none(tmp_path: Path) -> None:
     raw = tmp_path / "raw.har"
     raw.write_bytes(b"".join(har_chunks([exchange(body=body, response=said)])))
     assert SECRET.encode() not in api.render(api.plan(api.read(raw)), "curl")[0].content
+
+
+@pytest.mark.parametrize(
+    "holding",
+    [
+        {"request": {"method": f"X{SECRET}"}},
+        {"request": {"httpVersion": SECRET}},
+        {"request": {"headers": [{"name": f"X-{SECRET}", "value": "x"}]}},
+        {"response": {"httpVersion": SECRET}},
+        {"response": {"headers": [{"name": f"X-{SECRET}", "value": "x"}]}},
+        {"startedDateTime": SECRET},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("login", [True, False])
+def test_a_secret_stands_in_no_output_where_no_value_is_expected(
+    holding: dict[str, Any], login: bool, tmp_path: Path
+) -> None:
+    """It is known from another call: before that one or after it."""
+    body = {"postData": {"mimeType": "application/json", "text": json.dumps({"password": SECRET})}}
+    calls = [
+        entry("http://h/api/v2/system/admin/session", "POST", request=body),
+        entry("http://h/api/v2/system/role", "POST", **holding),
+    ]
+    raw = tmp_path / "raw.har"
+    raw.write_bytes(har_bytes(*(calls if login else reversed(calls))))
+    commands: list[tuple[str | Path, ...]] = [
+        ("import", raw, "-o", tmp_path / "import.har"),
+        ("show", raw, "--reads", "all"),
+        ("show", raw, "--literal"),
+        ("report", raw, "-o", "-", "--reads", "all"),
+        *(("render", raw, "-f", format, "-o", tmp_path / f"out.{format}", "--literal") for format in formats()),
+    ]
+    for command in commands:
+        assert SECRET.encode() not in printed(*command)
+    written = [file for file in tmp_path.rglob("*") if file.is_file() and file != raw]
+    assert {"import.har", "out.curl", "out.python", "out.postman"} <= {file.name for file in written}
+    for file in written:
+        assert SECRET.encode() not in file.read_bytes(), file

@@ -45,7 +45,7 @@ from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
 from dfrecord.normalise.body import json_of, json_text, only_records, parse_json, records_of
 from dfrecord.normalise.headers import sent_headers, token_in_header
-from dfrecord.normalise.secrets import Secrets, find
+from dfrecord.normalise.secrets import Secrets, find, with_names_redacted
 from dfrecord.normalise.select import (
     DEFAULT_FILTER,
     Decision,
@@ -83,8 +83,9 @@ class PlanOptions:
 
 def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journey:
     """The journey that a recording shows. Raises UsageError when a chosen parameter stands nowhere."""
-    decisions, kept = select(recording, options.filters, options.reads, catalog)
     secrets = find(recording.exchanges, catalog)
+    recording = replace(recording, exchanges=tuple([with_names_redacted(e, secrets) for e in recording.exchanges]))
+    decisions, kept = select(recording, options.filters, options.reads, catalog)
     decisions += passed_over(recording)
     if not options.literal:
         kept = [replace(e, request=token_in_header(e.request, catalog)) for e in kept]

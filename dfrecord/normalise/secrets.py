@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from dfrecord.normalise.body import json_in
@@ -247,11 +247,10 @@ def _any_of(values: frozenset[str]) -> Sought:
 def content_of(exchange: Exchange) -> bytes:
     """All text and bytes of an exchange in which a secret may stand, one after the other."""
     request, response = exchange.request, exchange.response
-    url, error, reason = [
-        text.encode("utf-8", "surrogatepass") for text in (request.url, exchange.error, response.reason)
-    ]
+    texts = (request.method, request.url, request.http_version, exchange.error, response.reason, response.http_version)
     headers = (*_lines(request.headers), *_lines(response.headers))
-    return b"\n".join([url, *headers, error, reason, request.body.content, response.body.content])
+    contents = (request.body.content, response.body.content)
+    return b"\n".join([*(text.encode("utf-8", "surrogatepass") for text in texts), *headers, *contents])
 
 
 @lru_cache(maxsize=256)  # a browser sends the same ones with many calls
@@ -265,18 +264,18 @@ def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> E
     return Exchange(
         exchange.number,
         Request(
-            request.method,
+            _redacted_name(request.method, secrets),
             secrets.redact_text(request.url),
             _redacted_headers(request.headers, secrets, catalog, sent=True),
             _redacted_body(request.body, secrets),
-            request.http_version,
+            _redacted_name(request.http_version, secrets),
         ),
         Response(
             response.status,
             _redacted_headers(response.headers, secrets, catalog, sent=False),
             _redacted_body(response.body, secrets),
             _redacted(response.reason, secrets),
-            response.http_version,
+            _redacted_name(response.http_version, secrets),
         ),
         exchange.started,
         exchange.milliseconds,
@@ -290,7 +289,7 @@ def _redacted_headers(headers: Headers, secrets: Secrets, catalog: Catalog, *, s
     for name, value in headers:
         if name.lower() == "set-cookie" or (sent and catalog.is_dropped_header(name)):
             continue
-        fields.append((name, _redacted(value, secrets)))
+        fields.append((_redacted_name(name, secrets), _redacted(value, secrets)))
     return Headers(tuple(fields))
 
 
@@ -310,3 +309,25 @@ def _redacted(value: str, secrets: Secrets) -> str:
     """A value that stands alone: its placeholder when it is a secret itself, however short."""
     known = secrets.by_value.get(value)
     return known.placeholder if known else secrets.redact_text(value)
+
+
+@lru_cache(maxsize=1024)
+def _redacted_name(name: str, secrets: Secrets) -> str:
+    """A method, a version or the name of a header: a short secret may be an ordinary one."""
+    return secrets.redact_text(name)
+
+
+def with_names_redacted(exchange: Exchange, secrets: Secrets) -> Exchange:
+    """The exchange with placeholders for secrets where no value is expected, so that no variable can stand: in the
+    method and in names of headers.
+    """
+    request = exchange.request
+    method, headers = _redacted_name(request.method, secrets), _with_names_redacted(request.headers, secrets)
+    if method == request.method and headers == request.headers:
+        return exchange
+    return replace(exchange, request=replace(request, method=method, headers=headers))
+
+
+@lru_cache(maxsize=256)  # a browser sends the same ones with many calls
+def _with_names_redacted(headers: Headers, secrets: Secrets) -> Headers:
+    return Headers(tuple([(_redacted_name(name, secrets), value) for name, value in headers]))

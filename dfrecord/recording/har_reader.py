@@ -30,6 +30,7 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from itertools import filterfalse
 from urllib.parse import urlsplit
@@ -148,15 +149,13 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
     request = {name: decoded(getattr(raw.request, name)) for name in _OF_A_REQUEST}
     method = _text(request, "method") or "GET"
     status = _status(response.get("status"))
-    started = decoded(raw.startedDateTime)
-    started = clean(started) if isinstance(started, str) and started != UNKNOWN_START else ""
     found_request, request_note = _request(method, url, _sent_headers(bytes(raw.request.headers)), request, dialect)
     found_response, response_note = _response(method, status, response, dialect)
     for note in (request_note, response_note):
         if note:
             notes.add(note, number)
     failure = _text(response, "_error") or _text(response, "_failureText")
-    return Exchange(number, found_request, found_response, started, _milliseconds(raw), failure)
+    return Exchange(number, found_request, found_response, _started(raw), _milliseconds(raw), failure)
 
 
 def _request(
@@ -221,6 +220,18 @@ def _status(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0
     return int(value)
+
+
+def _started(raw: RawEntry) -> str:
+    """The moment; empty when unknown, or when it is none."""
+    value = decoded(raw.startedDateTime)
+    if not isinstance(value, str) or value == UNKNOWN_START:
+        return ""
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return ""
+    return value
 
 
 def _milliseconds(raw: RawEntry) -> float:
