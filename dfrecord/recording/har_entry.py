@@ -23,9 +23,8 @@ REFUSALS = (msgspec.MsgspecError, RecursionError, ValueError)
 _WINDOWS = (4 * 1024, 32 * 1024)
 """In how many bytes a long text is to begin, and what follows it is to end; else the entry is read as a whole."""
 
-_OF_URL = 2  # it may be the string that goes on
-_DEEPEST = 5
-_CLOSING = b'"' + b"}" * (_DEEPEST + 1)
+_OF_URL = 2  # in how many objects a URL is: the string that is cut may be it
+_CLOSING = b'"}}}}}}'  # of a string and the objects that it is in, of which there are fewer
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
@@ -57,33 +56,34 @@ class EntryReader:
         """The entry that begins there, or the URL of one that is not wanted, and the place after it; None when msgspec
         refuses it.
         """
+        return self._from_its_beginning(start) or self._whole(start)
+
+    def _from_its_beginning(self, start: int) -> tuple[RawEntry | str, int] | None:
+        """The same, when the beginning is all of it, or enough to find its end; else None."""
         for size in _WINDOWS:
             cut = self._strings.cut(start + size)
             if cut is None:
-                break
-            done = _skipped(self._decoder, b"".join((self._buffer[start:cut], _CLOSING)))
-            if not self._entries:
-                continue  # it goes on, but not in a string that is a member of members
-            entry = self._entries.pop()
-            url = entry.request.url
-            more = done - (cut - start)
-            if more > 0:
-                depth = more - 1
-                end = None if depth == _OF_URL or self._wanted(url) else self._end(cut, depth)
-                if end is None:
-                    break
-                return url, end
-            return entry if self._wanted(url) else url, start + done
+                return None
+            done = start + _skipped(self._decoder, b"".join((self._buffer[start:cut], _CLOSING)))
+            if self._entries and done <= cut:
+                return self._asked_for(self._entries.pop()), done
+            if self._entries:
+                depth, entry = done - cut - 1, self._asked_for(self._entries.pop())
+                end = self._end(cut, depth) if isinstance(entry, str) and depth != _OF_URL else None
+                return None if end is None else (entry, end)
+            # The cut is not in a string, or that is not a member of an object in objects.
+        return None
+
+    def _whole(self, start: int) -> tuple[RawEntry | str, int] | None:
         end = start + _skipped(self._decoder, self._buffer[start:])
-        if not self._entries:
-            return None
-        entry = self._entries.pop()
-        url = entry.request.url
-        return entry if self._wanted(url) else url, end
+        return (self._asked_for(self._entries.pop()), end) if self._entries else None
+
+    def _asked_for(self, entry: RawEntry) -> RawEntry | str:
+        return entry if self._wanted(entry.request.url) else entry.request.url
 
     def _end(self, inside: int, depth: int) -> int | None:
-        """The place after the entry that the string, which is inside of so many objects, is in; None where that is not
-        found soon or where a request, or the URL of one, follows: it would be the one that counts.
+        """The place after the entry whose string goes on there, inside of so many objects. None where it does not end
+        soon after the string, or where a request, or the URL of one, follows, which would be the one that counts.
         """
         quote = self._strings.end_of(inside)
         if quote is None:
