@@ -51,7 +51,7 @@ def command(
 
     refuse_input_as_output(output, *sources)
     recordings = [read_source(part, filters, quiet, catalog) for source in sources for part in recordings_in(source)]
-    from dfrecord.normalise.redact import joined, redacted
+    from dfrecord.normalise.redact import joined, redacted  # not before a large input is read, see `read_source`
     from dfrecord.recording.har_writer import har_chunks
 
     recording = joined(recordings)

@@ -4,8 +4,8 @@ In: a buffer (a memory map, or bytes) with UTF-8 JSON. Out: who wrote the HAR, a
 when its URL is wanted, else only its URL. Three ways lead there, each for what the one before does not take:
 
 1. msgspec skips through the whole file when it is small, which it must find well-formed;
-2. it skips through one entry after the other (but for long texts, `har_entry`), or many small ones at a time, so that
-   memory is bounded and damage costs only the entry it is in; children do so from further on (`har_ahead`);
+2. it skips through one entry after the other, or many small ones at a time, so that memory is bounded and damage costs
+   only the entry it is in; long texts are jumped over (`har_entry`), and children read from further on (`har_ahead`);
 3. the members of a damaged entry are found by structure alone (`har_scan`).
 """
 
@@ -30,8 +30,8 @@ _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 _TOGETHER = 512 * 1024
 _SMALL = 16 * 1024
 _FEW = 8  # small ones are still taken one by one
-_AT_A_TIME = 4 * 1024 * 1024  # bytes of larger ones
-_GAP = re.compile(rb"[ \t\r\n]*+(,)[ \t\r\n]*+(?=\{)")
+_LARGE_TOGETHER = 4 * 1024 * 1024  # bytes of larger ones
+_BETWEEN = re.compile(rb"[ \t\r\n]*+(,)[ \t\r\n]*+(?=\{)")
 _NEAR = 1024 * 1024  # how far the first entry is looked for that is no longer one of them
 
 Item = Run | RawEntry | Lost | Again
@@ -168,7 +168,7 @@ class _Entries:
 
     def _some(self, start: int) -> tuple[Run, int] | None:
         """One, and more as long as they are not small."""
-        until = self._until(start, _AT_A_TIME)
+        until = self._until(start, _LARGE_TOGETHER)
         run, end = Run([], []), 0
         while found := self._reader.entry_at(start):
             entry, end = found
@@ -177,7 +177,7 @@ class _Entries:
             else:
                 run.wanted.append((len(run), entry))
             self._small = self._small + 1 if end - start < _SMALL else 0
-            gap = _GAP.match(self._array, end)
+            gap = _BETWEEN.match(self._array, end)
             if gap is None or gap.start(1) >= until or self._small >= _FEW:
                 break
             start = gap.end()

@@ -3,7 +3,7 @@
 In: a buffer and a place in it. Out: the entry with its members undecoded. Most of a HAR is the text of scripts and
 images, in entries that nobody wants. msgspec reads what comes before such a text (closed by what is left open), and
 what comes after it (opened as deep); `JsonStrings` finds its end. So nothing is passed over but the inside of one
-string, and of a well-formed file the answer is the same as if all of it had been read.
+string, where damage stays unnoticed, and of a well-formed file the answer is the same as if all of it had been read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dfrecord.recording.json_strings import JsonStrings
 REFUSALS = (msgspec.MsgspecError, RecursionError, ValueError)
 """What msgspec raises for what it does not take."""
 
-_WINDOWS = (4 * 1024, 32 * 1024)
+_WINDOWS = (6 * 1024, 32 * 1024)
 """In how many bytes a long text is to begin, and what follows it is to end; else the entry is read as a whole."""
 
 _OF_URL = 2  # in how many objects a URL is: the string that is cut may be it
@@ -32,7 +32,7 @@ class EntryReader:
     """Reads the entry at a place; `wanted` tells by its URL whether all of it is needed."""
 
     def __init__(self, buffer: memoryview, wanted: Callable[[str], bool]) -> None:
-        # msgspec refuses what follows the end of a value; by then it has made the value.
+        # msgspec refuses what follows the end of a value; by then, and not before, it has made the value.
         entries: list[RawEntry] = []
         requests: list[Any] = []
 
@@ -63,7 +63,7 @@ class EntryReader:
         for size in _WINDOWS:
             cut = self._strings.cut(start + size)
             if cut is None:
-                return None
+                continue
             done = start + _skipped(self._decoder, b"".join((self._buffer[start:cut], _CLOSING)))
             if self._entries and done <= cut:
                 return self._asked_for(self._entries.pop()), done

@@ -84,8 +84,8 @@ def read_har(
     attachments: Attachments = no_attachments,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
-    """The exchanges of the HAR in `buffer` whose URL is `wanted`; `progress` gets bytes done and bytes in all, first
-    when children already read a large file.
+    """The exchanges of the HAR in `buffer` whose URL is `wanted`; `progress` gets bytes done and bytes in all, of large
+    files first when none are done and children, if there are any, have begun.
 
     Raises NotAHar when there are no entries to look for. Entries that cannot be read are counted and noted.
     """

@@ -2,7 +2,7 @@
 
 Inside a string every quote follows a backslash, and there is no tab and no line feed. The next string opens behind
 white space, a comma or a bracket. So the string that a place is in ends with the last quote before the first of those.
-StringZilla looks for each of them at tens of GB/s.
+StringZilla looks for each of them at tens of GB/s, first for what ended the string before.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import re
 
 import stringzilla
 
-_AT_A_TIME = 256 * 1024  # stays in the processor's cache while it is looked through five times
-_CONTROLS = (b"\n", b"\t", b"\r")
-_OPENINGS = (b' "', b',"', b'{"', b'["')
+_AT_A_TIME = 256 * 1024  # stays in the processor's cache while it is looked through seven times
+_OUTSIDE = (b"\n", b"\t", b"\r", b' "', b',"', b'{"', b'["')
 
 _NEAR = 64
-_BEFORE_CUT = re.compile(rb"(?s:.*)[^\\]{5}(?=[^\x80-\xbf])", re.DOTALL)
+_BEFORE_CUT = re.compile(rb".*[^\\]{5}(?=[^\x80-\xbf])", re.DOTALL)
 _QUOTE = ord('"')
 
 
@@ -25,6 +24,7 @@ class JsonStrings:
 
     def __init__(self, buffer: memoryview) -> None:
         self._buffer, self._text = buffer, stringzilla.Str(buffer)
+        self._outside = [*_OUTSIDE]
 
     def cut(self, place: int) -> int | None:
         """A place at most so far that is not within an escape or a character; None where none is near, or beyond the
@@ -57,16 +57,16 @@ class JsonStrings:
 
     def _structure(self, start: int, end: int) -> int | None:
         """The first place there that cannot be inside of a string, or is its end."""
-        text, found = self._text, None
-        for control in _CONTROLS:
-            place = text.find(control, start, end)
+        first = None
+        for outside in self._outside:
+            place = self._text.find(outside, start, end)
             if place >= 0:
-                found = end = place
-        for opening in _OPENINGS:
-            place = text.find(opening, start, end)
-            if place >= 0:
-                found = end = place + 1
-        return found
+                first, end = outside, place + len(outside) - 1
+        if first is None:
+            return None
+        self._outside.remove(first)
+        self._outside.insert(0, first)
+        return end
 
     def _is_escaped(self, quote: int, first: int) -> bool:
         before: int = self._text.find_last_not_of(b"\\", first, quote)
