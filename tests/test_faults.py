@@ -543,3 +543,13 @@ def test_a_script_whose_output_nobody_takes_has_done_its_work(
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         assert "acme-app" in [app["name"] for app in df.state()["app"]]
+
+
+def test_an_installation_that_lacks_a_package_is_told(tmp_path: Path) -> None:
+    (tmp_path / "stringzilla.py").write_text("raise ImportError('its library is not there')")
+    command = [sys.executable, "-m", "dfrecord", "show", str(TENANT)]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert told(done.stderr) == (
+        "dfrecord: the installation is not complete (its library is not there): install dfrecord again\n"
+    )

@@ -136,6 +136,8 @@ def _run() -> int:
             return _say("stopped", code)
         if os.environ.get("DFRECORD_DEBUG"):
             raise
+        if isinstance(error, ImportError):
+            return _say(f"the installation is not complete ({error}): install dfrecord again", 1)
         about = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return _say(f"unexpected {about} (a bug in dfrecord: run again with DFRECORD_DEBUG=1 and report it)", 2)
 
