@@ -24,7 +24,7 @@ _WINDOWS = (6 * 1024, 32 * 1024)
 """In how many bytes a long text is to begin, and what follows it is to end; else the entry is read as a whole."""
 
 _OF_URL = 2  # in how many objects a URL is: the string that is cut may be it
-_CLOSING = b'"}}}}}}'  # of a string and the objects that it is in, of which there are fewer
+_CLOSING = b'"}}}'  # of a text and the content, response and entry that it is in, or of what is in fewer objects
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
