@@ -23,6 +23,7 @@ from dfrecord.recording.har_entry import REFUSALS, EntryReader
 from dfrecord.recording.har_raw import MISSING, RawEntry, RawRequest, Run
 from dfrecord.recording.har_scan import Again, Lost, Members, NotAHar, entries_of, find_entries, members_of
 from dfrecord.recording.lenient import clean, decoded
+from dfrecord.recording.pages import Pages
 
 _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 
@@ -141,13 +142,15 @@ class _Entries:
         parts: Sequence[int],
     ) -> None:
         self._array, self._wanted, self._separator, self._parts = array, wanted, separator, parts
-        self._reader = EntryReader(array, wanted)
+        self._reader, self._pages = EntryReader(array, wanted), Pages(array)
         self._small = 0  # how many before were
         self._one_by_one = range(0)
 
     def item_at(self, start: int) -> tuple[Item, int]:
         """What begins there, and the place after it; raises Broken."""
-        return self._many(start) or self._some(start) or self._damaged(start)
+        item, end = self._many(start) or self._some(start) or self._damaged(start)
+        self._pages.read(start, end)
+        return item, end
 
     def _many(self, start: int) -> tuple[Run, int] | None:
         if self._separator is None or self._small < _FEW or start in self._one_by_one:

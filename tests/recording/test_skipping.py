@@ -21,6 +21,7 @@ from dfrecord.recording import har_entries
 from dfrecord.recording.exchange import AllPassedOver, PassedOver, Recording
 from dfrecord.recording.har_reader import read_har
 from tests.recording.hars import har_bytes
+from tests.tools import ROOT
 
 words = st.text(max_size=12)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words
@@ -242,3 +243,18 @@ def test_import_holds_only_what_it_keeps(how: str, large: Path, tmp_path: Path) 
     done = subprocess.run(["sh", "-c", 'ulimit -d 49152; exec "$@"', "sh", *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(json.loads(output.read_bytes())["log"]["entries"]) == 24
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much was resident")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_little_of_a_large_file_is_resident(cores: int, tmp_path: Path) -> None:
+    path = tmp_path / "large.har"
+    hars.bulky(path, 150_000_000)
+    code = (
+        "import os, re, dfrecord\n"
+        f"os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{cores}])\n"
+        f"dfrecord.read({str(path)!r})\n"
+        "print(re.search('VmHWM:\\\\s+([0-9]+) kB', open('/proc/self/status').read())[1])\n"
+    )
+    most = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT).stdout)
+    assert most < 100_000
