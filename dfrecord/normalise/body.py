@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from dfrecord.nesting import is_too_deep
 from dfrecord.recording.exchange import Body, BodyState
+from dfrecord.recording.lenient import nests_too_deep
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
@@ -26,7 +26,7 @@ def parse_json(content: bytes | str) -> Tree:
         tree = _frozen(_DECODER.decode(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if text.count("[") + text.count("{") > 50 and is_too_deep(tree, _inside):
+    if nests_too_deep(tree, text, _inside):
         raise ValueError("nested too deeply")
     return tree
 

@@ -79,13 +79,13 @@ class Request:
     @property
     def origin(self) -> str:
         """Scheme, host and port, e.g. `http://127.0.0.1:8093`; not what stands before an `@`, which may be a secret."""
-        parts = _split(self.url)
+        parts = split_before_query(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @property
     def path(self) -> str:
         """The path as sent, still percent-encoded, without the query."""
-        return _split(self.url).path
+        return split_before_query(self.url).path
 
     @property
     def decoded_path(self) -> str:
@@ -98,7 +98,7 @@ class Request:
         return self.url.partition("#")[0].partition("?")[2]  # urlsplit would take tabs and line ends out of it
 
 
-def _split(url: str) -> SplitResult:
+def split_before_query(url: str) -> SplitResult:
     """The parts of a URL before its query. Of those, urlsplit remembers the last ones; most calls go to few paths."""
     return urlsplit(url.partition("?")[0])
 

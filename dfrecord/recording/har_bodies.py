@@ -121,8 +121,6 @@ def _unwritten(facts: Facts) -> Body:
 
 
 def _request_text(text: str, mime_type: str, facts: Facts) -> Found:
-    if text.isascii():  # there is nothing to choose from
-        return Found(Body.recorded(text.encode()))
     lengths = [facts.content_length]
     if facts.creator in _BYTE_COUNTERS:
         lengths.append(facts.size)
@@ -155,8 +153,6 @@ def response_body(content: dict[str, object] | None, body_size: int, facts: Fact
     if not text:
         missing = facts.says_nonempty or facts.size > 0
         return Found(NOT_RECORDED if missing else Body.recorded(b""))
-    if text.isascii():
-        return Found(Body.recorded(text.encode()))
     lengths = [facts.content_length]
     if facts.creator == "mitmproxy":
         compression = content.get("compression")

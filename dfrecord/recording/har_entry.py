@@ -23,8 +23,10 @@ REFUSALS = (msgspec.MsgspecError, RecursionError, ValueError)
 _WINDOWS = (6 * 1024, 32 * 1024)
 """In how many bytes a long text is to begin, and what follows it is to end; else the entry is read as a whole."""
 
-_OF_URL = 2  # in how many objects a URL is: the string that is cut may be it
 _CLOSING = b'"}}}'  # of a text and the content, response and entry that it is in, or of what is in fewer objects
+_OPENINGS = {1: b'{"":"', 3: b'{"request":{"":{"":"'}
+"""What the rest of a string is read behind, by how many objects that is in. In two it may be the URL that is cut."""
+
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
@@ -69,7 +71,7 @@ class EntryReader:
                 return self._asked_for(self._entries.pop()), done
             if self._entries:
                 depth, entry = done - cut - 1, self._asked_for(self._entries.pop())
-                end = self._end(cut, depth) if isinstance(entry, str) and depth != _OF_URL else None
+                end = self._end(cut, depth) if isinstance(entry, str) and depth in _OPENINGS else None
                 return None if end is None else (entry, end)
             # The cut is not in a string, or that is not a member of an object in objects.
         return None
@@ -88,7 +90,7 @@ class EntryReader:
         quote = self._strings.end_of(inside)
         if quote is None:
             return None
-        opening = b'{"":"' if depth == 1 else b'{"request":' + b'{"":' * (depth - 1) + b'"'
+        opening = _OPENINGS[depth]
         for size in _WINDOWS:
             self._requests.clear()
             done = _skipped(self._rest_decoder, b"".join((opening, self._buffer[quote : quote + size])))

@@ -33,7 +33,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import filterfalse
-from urllib.parse import urlsplit
 
 from dfrecord.recording.attachments import Attachments, no_attachments
 from dfrecord.recording.exchange import (
@@ -45,6 +44,7 @@ from dfrecord.recording.exchange import (
     Recording,
     Request,
     Response,
+    split_before_query,
 )
 from dfrecord.recording.har_bodies import Facts, request_body, response_body
 from dfrecord.recording.har_entries import open_har
@@ -141,7 +141,7 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
     """The exchange of one entry; raises ValueError when it makes no sense."""
     url = raw.request.url
     try:
-        urlsplit(url.partition("?")[0])
+        split_before_query(url)
     except ValueError as error:
         raise ValueError(f"its URL makes no sense ({error})") from None
     answer = decoded(raw.response)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
-from dfrecord.nesting import is_too_deep
+from dfrecord.nesting import is_too_deep, lying_in
 
 _TRAILING_COMMA = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+")|,(?=\s*[}\]])', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -29,10 +31,21 @@ def decoded(raw: msgspec.Raw | memoryview) -> object:
         value = _DECODER.decode(written)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         value = _leniently(written)
-    # To count is quick, and most values have too few brackets to be worth walking through.
-    if written.count(b"[") + written.count(b"{") > 50 and is_too_deep(value):
+    if nests_too_deep(value, written):
         raise ValueError("nested too deeply")
     return value
+
+
+def nests_too_deep(value: object, written: bytes | str, inside: Callable[[Any], Iterable[Any]] = lying_in) -> bool:
+    """Whether the value nests too deep (`inside` as for `is_too_deep`), of which this is how it is written.
+
+    To count is quick, and most values have too few brackets to be worth walking through.
+    """
+    if isinstance(written, str):
+        brackets = written.count("[") + written.count("{")
+    else:
+        brackets = written.count(b"[") + written.count(b"{")
+    return brackets > 50 and is_too_deep(value, inside)
 
 
 def _leniently(raw: bytes) -> object:
