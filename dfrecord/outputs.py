@@ -8,9 +8,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dfrecord.errors import DfrecordError, UsageError, WorkFailed
 
@@ -33,8 +32,7 @@ INVISIBLE = re.compile(
 """Characters that cannot be seen, that move others, or that are none. A table of our own: Python's changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A file to write: `private` makes it readable by its owner only (0600)."""
 
     path: Path

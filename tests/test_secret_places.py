@@ -7,13 +7,13 @@ import html
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from html.entities import codepoint2name
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from msgspec.structs import replace
 
 import dfrecord as api
 from dfrecord.capture.live import LiveRecording

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from dfrecord.journey.changes import Changes, kept_otherwise
 from dfrecord.journey.link import link, link_call
 from dfrecord.journey.lookup import Sightings
@@ -84,11 +86,13 @@ class PlanOptions:
 def build(recording: Recording, options: PlanOptions, catalog: Catalog) -> Journey:
     """The journey that a recording shows. Raises UsageError when a chosen parameter stands nowhere."""
     secrets = find(recording.exchanges, catalog)
-    recording = replace(recording, exchanges=tuple([with_names_redacted(e, secrets) for e in recording.exchanges]))
+    recording = structs.replace(
+        recording, exchanges=tuple([with_names_redacted(e, secrets) for e in recording.exchanges])
+    )
     decisions, kept = select(recording, options.filters, options.reads, catalog)
     decisions += passed_over(recording)
     if not options.literal:
-        kept = [replace(e, request=token_in_header(e.request, catalog)) for e in kept]
+        kept = [structs.replace(e, request=token_in_header(e.request, catalog)) for e in kept]
     journey = _Build(recording, options, catalog, decisions, kept, secrets).run()
     if not options.literal:
         journey = parameterise(journey, dict(options.parameters), catalog)
@@ -330,10 +334,9 @@ class _Build:
             rest = only_records(tree, wrapper, lambda record: id_of(record.get(own)) in kept)
             return Body.recorded(json_text(rest).encode())
 
-        request = replace(exchange.request, body=only(exchange.request.body))
-        return replace(
-            exchange, request=request, response=replace(exchange.response, body=only(exchange.response.body))
-        )
+        request = structs.replace(exchange.request, body=only(exchange.request.body))
+        response = structs.replace(exchange.response, body=only(exchange.response.body))
+        return structs.replace(exchange, request=request, response=response)
 
     def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
         """What the recording shows of the written records before they are written again is not all as it was sent."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from dfrecord.journey.lookup import Sighting, Sightings
 from dfrecord.normalise.body import field_path
-from dfrecord.system_api.catalog import Catalog, Relation, Resource
+from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.system_api.catalog_file import Relation
 from dfrecord.tree import Array, Number, Object, Text, Tree
 
 

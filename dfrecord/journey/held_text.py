@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
+
+from msgspec import structs
 
 from dfrecord.journey.model import RawBody
 from dfrecord.tree import Encoding, Var
@@ -41,7 +43,7 @@ class HeldText:
         for found in self.place.finditer(piece):
             number = int(found[1])
             if self.variables[number].encoding is Encoding.PLAIN:
-                self.variables[number] = replace(self.variables[number], encoding=encoding)
+                self.variables[number] = structs.replace(self.variables[number], encoding=encoding)
 
     def body(self, text: str) -> RawBody:
         """The text as a body."""

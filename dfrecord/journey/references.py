@@ -16,7 +16,8 @@ from dfrecord.journey.lookup import Parent, Sighting, Sightings
 from dfrecord.journey.model import Capture, Lookup, Residue, ResidueKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
 from dfrecord.normalise.body import placed_records, records_of
-from dfrecord.system_api.catalog import Catalog, Relation, Resource
+from dfrecord.system_api.catalog import Catalog, Resource
+from dfrecord.system_api.catalog_file import Relation
 from dfrecord.tree import Encoding, Number, Object, Text, Tree, Var
 
 Identity = tuple[tuple[str, Tree], ...]

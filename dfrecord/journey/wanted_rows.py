@@ -14,7 +14,8 @@ from itertools import zip_longest
 from dfrecord.journey.changes import is_equal
 from dfrecord.journey.model import Lookup, Variable
 from dfrecord.journey.writes import key_of
-from dfrecord.system_api.catalog import Relation, Resource
+from dfrecord.system_api.catalog import Resource
+from dfrecord.system_api.catalog_file import Relation
 from dfrecord.tree import Object, Tree, Var
 
 Match = tuple[tuple[str, Tree], ...]

@@ -7,8 +7,9 @@ as far as the server came.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from urllib.parse import parse_qsl, quote, unquote_plus
+
+from msgspec.structs import replace
 
 from dfrecord.normalise.body import json_of, json_text
 from dfrecord.recording.exchange import Body, Exchange

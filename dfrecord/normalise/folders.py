@@ -4,8 +4,9 @@ instance, not to what was done.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.system_api.catalog import Catalog

@@ -5,8 +5,9 @@ Which headers those are is catalog knowledge (system-api.md section 3).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import unquote_plus
+
+from msgspec.structs import replace
 
 from dfrecord.normalise.secret_places import is_console_key
 from dfrecord.recording.exchange import Headers, Request

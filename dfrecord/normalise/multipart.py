@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 _BY_NAME = {"csv": "text/csv", "json": "application/json", "xml": "application/xml"}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A field of a form, or a file in it. Its content is `text[start:end]` of the body; a field has no `media_type`."""
 
     name: str

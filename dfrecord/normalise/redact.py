@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from dfrecord.errors import SecretInOutput
 from dfrecord.normalise.secrets import Secrets, content_of, find, redact_exchange, standing_in

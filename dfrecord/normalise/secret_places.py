@@ -10,16 +10,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
 
 from dfrecord.normalise.body import Leaf, json_in, json_of, leaves
 from dfrecord.normalise.multipart import parts_of
 from dfrecord.normalise.named_values import is_uncommon, looks_made_up, named_values, tokens
 from dfrecord.normalise.written_forms import SHORTEST_FOUND_EVERYWHERE, written_forms
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers
-from dfrecord.system_api.catalog import Catalog, SecretRule
+from dfrecord.system_api.catalog import Catalog
+from dfrecord.system_api.catalog_file import SecretRule
 from dfrecord.tree import Number, Object, Tree
 
 PLACEHOLDER = re.compile(r"DFSECRET_([a-z0-9_]+)_[0-9]+")
@@ -344,8 +346,7 @@ _REFUSAL = re.compile(r"error\.(.+\.)?context\.\w+\[\]")  # what the server says
 _VALUES = ("value", "default", "data")  # fields that hold what a `name` beside them tells
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     """Of a field: its rule, and whether it is the value of what a name beside it says, may hold tokens, or lies in a
     `config`."""
 

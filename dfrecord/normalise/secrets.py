@@ -14,8 +14,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+
+import msgspec
+from msgspec.structs import replace
 
 from dfrecord.normalise.body import json_in
 from dfrecord.normalise.secret_places import PLACEHOLDER, SHORT_CONTENT, secrets_of
@@ -29,8 +31,7 @@ _OF_NUMBERS = re.compile(r"-?[0-9][0-9.eE+-]*")
 _JSON_TOKEN = re.compile(rb'"(?P<text>(?:[^"\\]|\\.)*+)"(?P<colon>\s*:)?|-?[0-9][0-9.eE+-]*')
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(msgspec.Struct, frozen=True):
     """One secret value. `name` says what it is (`user_password`), `fields` the names of the fields it stood in."""
 
     value: str
@@ -40,8 +41,7 @@ class Secret:
     fields: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A place where a secret stands in a text: the secret and how it is written there."""
 
     start: int

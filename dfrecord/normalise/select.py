@@ -9,11 +9,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from dfrecord.normalise.batches import carried_part
 from dfrecord.normalise.body import json_of
@@ -40,8 +42,7 @@ class Reads(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What becomes of one entry. `exchange` is None when the reader passed it over; `reason` is empty when kept."""
 
     number: int

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 _LONGEST = 1000  # bytes in the expression
 _LAST = 16  # bytes in it that only one text goes on with: the more, the longer the expression takes to build
 _DEEPEST = 40  # groups inside each other; `re` gives up at some hundreds
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Texts that count only behind and before what these two patterns match; `after` must not take anything."""
 
     texts: frozenset[bytes]

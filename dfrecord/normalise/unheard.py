@@ -9,7 +9,9 @@ also tells the ids that the answer would have given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from dfrecord.normalise.body import json_of, json_text, records_of
 from dfrecord.recording.exchange import Body, Exchange
@@ -24,14 +26,13 @@ NOT_RECORDED = "its answer was not recorded"
 _Key = tuple[str, str]
 
 
-@dataclass
-class _Create:
+class _Create(msgspec.Struct):
     """A create without an answer: the keys of its records in order, and the ids that later reads show for them."""
 
     exchange: Exchange
     sent: list[Object]
     keys: list[_Key]
-    ids: dict[_Key, Tree] = field(default_factory=dict)
+    ids: dict[_Key, Tree] = msgspec.field(default_factory=dict)
 
 
 def carried_out(exchanges: Sequence[Exchange], catalog: Catalog) -> dict[int, Exchange]:

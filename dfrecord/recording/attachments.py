@@ -7,6 +7,7 @@ beside it.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import stat
@@ -23,7 +24,7 @@ Attachments: TypeAlias = Callable[[str], bytes]
 # A body larger than this is no body of an admin session, and would have to fit into memory.
 LARGEST_BODY = 64 * 1024 * 1024
 
-# What zipfile raises on damaged and hostile archives.
+# What zipfile, and what it and tarfile unpack with, raise on damaged and hostile archives.
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -34,6 +35,7 @@ ARCHIVE_ERRORS = (
     OverflowError,
     struct.error,
     zlib.error,
+    lzma.LZMAError,
 )
 
 _SHA1_NAME = re.compile(r"([0-9a-f]{40})\.\w+", re.ASCII)

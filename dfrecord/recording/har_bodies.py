@@ -13,7 +13,8 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from dfrecord.recording.attachments import Attachments, Refused
 from dfrecord.recording.exchange import ABSENT, NOT_RECORDED, Body, Headers
@@ -32,16 +33,14 @@ _KNOWN_CHARSET = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A body, and what a person should know about how it was found ("" when nothing)."""
 
     body: Body
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What stands around a body: `size` is the recorded size in bytes, -1 when unknown."""
 
     method: str

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -40,8 +39,7 @@ Item = Run | RawEntry | Lost | Again
 Items = Generator[tuple[Item, int], None, None]
 
 
-@dataclass(frozen=True)
-class RawHar:
+class RawHar(msgspec.Struct, frozen=True):
     """`creator` is the lower-cased name of the program that wrote the HAR ("" when it does not say).
 
     `items` may be walked once, and is to be closed; each comes with how many bytes of the buffer are done.

@@ -29,10 +29,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import filterfalse
+
+import msgspec
 
 from dfrecord.recording.attachments import Attachments, no_attachments
 from dfrecord.recording.exchange import (
@@ -69,8 +70,7 @@ _OF_A_REQUEST = [name for name in RawRequest.__struct_fields__ if name not in ("
 _PROGRESS_EVERY = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     """What is the same for all entries of one HAR: who wrote it, and where its attached bodies are."""
 
     creator: str

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 # A string; or a bracket; or a quote that no other quote closes (the file ends inside a string). Looking only for
 # quotes and then at what stands before them is four times as fast as looking at every character for quotes and
@@ -50,16 +51,14 @@ class Broken(Exception):
     """A value that does not end, or a place where no value can begin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True):
     """`count` entries (none, when only a remark is due) that could not be read, and why."""
 
     reason: str
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(msgspec.Struct, frozen=True):
     """A later list of entries follows, and is the one that counts, as of all members that stand twice."""
 
 

@@ -6,9 +6,7 @@ A folder or archive that is one recording with attached bodies (Playwright's `ha
 from __future__ import annotations
 
 import io
-import lzma
 import os
-import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +18,10 @@ from dfrecord.recording.unpack import CHUNK, BufferReader, limit_of, stored
 
 _ENDINGS = (".har", ".zhar", ".flow", ".flows", ".mitm")
 _WRAPPINGS = (".gz", ".zip", ".tar", ".tgz", ".xz", ".bz2")
-_TAR_ERRORS = (*ARCHIVE_ERRORS, tarfile.TarError, lzma.LZMAError)
+
+_TarMode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
+_COMPRESSED: dict[bytes, _TarMode] = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2", b"\xfd7zXZ\0": "r:xz"}
+_TAR_HEADER = 512  # bytes, of which those that are not needed are zero
 
 
 def recordings_in(source: str) -> Iterator[str | BinaryIO]:
@@ -37,33 +38,32 @@ def recordings_in(source: str) -> Iterator[str | BinaryIO]:
             yield source
     elif path.is_file() and zipfile.is_zipfile(path):
         yield from _in_zip(path) or [source]
-    elif path.is_file() and _is_tar(path):
-        yield from _in_tar(path)
+    elif path.is_file() and (mode := _tar_mode(path)):
+        yield from _in_tar(path, mode)
     else:
         yield source
 
 
-def _is_tar(path: Path) -> bool:
+def _tar_mode(path: Path) -> _TarMode | None:
+    """How to open a tar archive, None when it is none. tarfile would try each way, and LZMA takes any zeros for its
+    own. Raises UnreadableInput.
+    """
     try:
-        mode = _tar_mode(path)
+        with path.open("rb") as file:
+            head = file.read(_TAR_HEADER)
     except OSError as error:
         raise UnreadableInput(f"{path}: cannot be read: {error.strerror}") from None
+    uncompressed: _TarMode | None = "r:" if b"\0" in head else None
+    mode = next((mode for magic, mode in _COMPRESSED.items() if head.startswith(magic)), uncompressed)
+    if mode is None:
+        return None
+    import tarfile
+
     try:
         tarfile.open(path, mode).close()
-    except _TAR_ERRORS:
-        return False
-    return True
-
-
-def _tar_mode(path: Path) -> Literal["r:", "r:gz", "r:bz2", "r:xz"]:
-    """How to open what may be a tar archive. tarfile would try each way, and LZMA takes any zeros for its own."""
-    with path.open("rb") as file:
-        head = file.read(6)
-    if head.startswith(b"\x1f\x8b"):
-        return "r:gz"
-    if head.startswith(b"BZh"):
-        return "r:bz2"
-    return "r:xz" if head == b"\xfd7zXZ\0" else "r:"
+    except (*ARCHIVE_ERRORS, tarfile.TarError):
+        return None
+    return mode
 
 
 def _in_folder(folder: Path) -> list[str]:
@@ -111,17 +111,19 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: _Budget
         return budget.unpacked(file, member.filename)
 
 
-def _in_tar(path: Path) -> Sequence[BinaryIO]:
+def _in_tar(path: Path, mode: _TarMode) -> Sequence[BinaryIO]:
     """The recordings of a tar archive, compressed or not, each as a stream with a name. Raises UnreadableInput."""
+    import tarfile
+
     try:
-        with tarfile.open(path, _tar_mode(path)) as archive:
+        with tarfile.open(path, mode) as archive:
             budget = _Budget(path)
             members = [m for m in archive if m.isfile() and _is_recording(m.name, (".gz",))]
             if not members:
                 raise UnreadableInput(f"{path}: the archive holds no HAR file; unpack it and give one recording")
             files = ((member, archive.extractfile(member)) for member in members)
             return [budget.unpacked(file, member.name) for member, file in files if file is not None]
-    except _TAR_ERRORS as error:
+    except (*ARCHIVE_ERRORS, tarfile.TarError) as error:
         raise UnreadableInput(f"{path}: the archive cannot be read: {error}; unpack it first") from None
 
 

@@ -15,10 +15,12 @@ import stat
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.attachments import (
@@ -57,8 +59,7 @@ _WIDE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Peeled:
+class Peeled(msgspec.Struct, frozen=True):
     """`buffer` holds a HAR (`kind` "har") or a flow file ("flow"); `notes` say what was found broken on the way.
 
     `has_changed` tells, once all is read, whether the file was written to meanwhile.
@@ -71,8 +72,7 @@ class Peeled:
     has_changed: Callable[[], bool] = lambda: False
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
+class _Layer(msgspec.Struct, frozen=True):
     buffer: memoryview
     attachments: Attachments
     notes: tuple[str, ...] = ()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.changing import message

@@ -13,52 +13,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
-from dfrecord.system_api.catalog_file import CatalogFile, ResourceFacts, read_catalog
+from dfrecord.system_api.catalog_file import CatalogFile, Relation, ResourceFacts, SecretRule, read_catalog
 from dfrecord.system_api.conventions import Conventions
 from dfrecord.tree import Number
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A relation name that may stand in a record. Only `nested` relations can be written inside their parent."""
-
-    kind: str
-    resource: str
-    nested: bool = False
-    parent_key: str = ""
-    field: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretRule:
-    """A field that holds a secret; only when the sibling fields say so, when `when` or `unless` name some."""
-
-    path: str
-    when: Mapping[str, Any] = field(default_factory=dict)
-    unless: Mapping[str, list[str]] = field(default_factory=dict)
-
-    def applies(self, siblings: Mapping[str, object]) -> bool:
-        """Whether the field is a secret beside these sibling values."""
-        if any(str(siblings.get(name)).lower() in values for name, values in self.unless.items()):
-            return False
-        return all(_is(siblings.get(name), value) for name, value in self.when.items())
-
-
-def _is(found: object, wanted: object) -> bool:
-    """Whether a field has this value; true has more than one form, in JSON of other programs too."""
-    return found == wanted or (wanted is True and str(getattr(found, "text", found)).lower() in ("1", "true", "on"))
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True):
     """What is known about one resource. `foreign_keys`: field path to the resources the id may belong to.
 
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
@@ -120,8 +86,7 @@ class Resource:
         return self.natural_key[0] if len(self.natural_key) == 1 and "." not in self.natural_key[0] else None
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(msgspec.Struct, frozen=True):
     """Where a path leads: a resource (None when unknown) and the record below it (decoded, None for the list)."""
 
     resource: str | None
@@ -470,10 +435,8 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         foreign_keys={path: tuple(targets) for path, targets in facts.foreign_keys.items()},
         self_keys=frozenset(facts.self_keys),
         server_made=frozenset(facts.server_made),
-        relations={
-            key: Relation(r.kind, r.resource, r.nested, r.parent_key, r.field) for key, r in facts.relations.items()
-        },
-        secrets=tuple(SecretRule(rule.path, rule.when, rule.unless) for rule in facts.secrets),
+        relations=facts.relations,
+        secrets=tuple(facts.secrets),
         may_hold_secrets=frozenset(facts.may_hold_secrets),
         tokens_in=tuple(facts.tokens_in),
         create_drops_empty=facts.create_drops_empty,

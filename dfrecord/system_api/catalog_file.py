@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from dfrecord.nesting import is_too_deep
 FORMAT = "dfrecord-catalog/1"
 
 
-class RelationFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Relation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A relation name that may stand in a record. Only `nested` relations are written inside their parent.
 
     `parent_key`: the child's field that holds the parent's id. `field`: of a belongs-to, the field with the id.
@@ -35,12 +36,23 @@ class RelationFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     field: str = ""
 
 
-class SecretFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class SecretRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A field that holds a secret; only beside the sibling values of `when`, not beside those of `unless`."""
 
     path: str
     when: dict[str, Any] = {}
     unless: dict[str, list[str]] = {}
+
+    def applies(self, siblings: Mapping[str, object]) -> bool:
+        """Whether the field is a secret beside these sibling values."""
+        if any(str(siblings.get(name)).lower() in values for name, values in self.unless.items()):
+            return False
+        return all(_is(siblings.get(name), value) for name, value in self.when.items())
+
+
+def _is(found: object, wanted: object) -> bool:
+    """Whether a field has this value; true has more than one form, in JSON of other programs too."""
+    return found == wanted or (wanted is True and str(getattr(found, "text", found)).lower() in ("1", "true", "on"))
 
 
 class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -82,8 +94,8 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     foreign_keys: dict[str, list[str]] = {}
     self_keys: list[str] = []
     server_made: list[str] = []
-    relations: dict[str, RelationFacts] = {}
-    secrets: list[SecretFacts] = []
+    relations: dict[str, Relation] = {}
+    secrets: list[SecretRule] = []
     made_secrets: list[str] = []
     may_hold_secrets: list[str] = []
     tokens_in: list[str] = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Conventions:
+class Conventions(msgspec.Struct, frozen=True):
     """What a run has to know of the platform's API beside its steps.
 
     `wrapper` is the member that holds the records of a list, a create and its answer, "" when they stand bare; `id` the

@@ -13,10 +13,10 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dfrecord.recording.exchange import Exchange
 from dfrecord.recording.har_writer import har_chunks

@@ -10,11 +10,11 @@ import json
 import os
 import random
 import string
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
+from msgspec.structs import replace
 
 from dfrecord.outputs import INVISIBLE
 from dfrecord.recording.exchange import Body, Exchange, Headers, Request, Response
