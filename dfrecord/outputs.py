@@ -90,15 +90,14 @@ def check_place(path: Path) -> None:
 
 def _holds_other(file: Written) -> bool:
     """Whether the file that is there holds something that would be lost."""
-    rest = memoryview(file.content)
     try:
-        if (size := file.path.stat().st_size) != len(rest):
+        if (size := file.path.stat().st_size) != len(file.content):
             return size > 0
         with file.path.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                if piece != rest[: len(piece)]:
+            for place in range(0, size, _PIECE):
+                # Bytes with bytes: a memory view would compare one after the other.
+                if stream.read(_PIECE) != file.content[place : place + _PIECE]:
                     return True
-                rest = rest[len(piece) :]
     except OSError:
         return True
     return False
