@@ -101,7 +101,7 @@ def _run() -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`
             signal.signal(number, terminated)
     gc.set_threshold(50_000, 20, 50)  # what is read stays: looking through it for garbage takes an eighth of the time
-    reserve = bytearray(_RESERVE)
+    reserve = bytes(_RESERVE)  # not touched: the system gives no page for it until then
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
         if sys.stdout is not None:

@@ -248,14 +248,14 @@ def content_of(exchange: Exchange) -> bytes:
     """All text and bytes of an exchange in which a secret may stand, one after the other."""
     request, response = exchange.request, exchange.response
     texts = (request.method, request.url, request.http_version, exchange.error, response.reason, response.http_version)
-    headers = (*_lines(request.headers), *_lines(response.headers))
-    contents = (request.body.content, response.body.content)
-    return b"\n".join([*(text.encode("utf-8", "surrogatepass") for text in texts), *headers, *contents])
+    headers = _lines(request.headers), _lines(response.headers)
+    contents = request.body.content, response.body.content
+    return b"\n".join(("\n".join(texts).encode("utf-8", "surrogatepass"), *headers, *contents))
 
 
 @lru_cache(maxsize=256)  # a browser sends the same ones with many calls
-def _lines(headers: Headers) -> tuple[bytes, ...]:
-    return tuple([f"{name}: {value}".encode("utf-8", "surrogatepass") for name, value in headers])
+def _lines(headers: Headers) -> bytes:
+    return "\n".join([f"{name}: {value}" for name, value in headers]).encode("utf-8", "surrogatepass")
 
 
 def redact_exchange(exchange: Exchange, secrets: Secrets, catalog: Catalog) -> Exchange:
