@@ -63,13 +63,14 @@ _LOGIN_OF_A_COMMAND = re.compile(
     |(?:un)?zip\s(?:[^\r\n]{0,120}?\s)?-P|keytool\s[^\r\n]{0,120}?-(?:store|key)pass)[ ]["']?
     |openssl\s[^\r\n]{0,120}?\spass:|smbclient\s[^\r\n]{0,120}?-U[ ]?["']?[^\s%"']{1,100}%
     |sqlplus\s(?:[^\r\n]{0,120}?\s)?["']?[^\s/"']{1,100}/
+    |net[ ]use[ ](?:\w:[ ])?\\\\\S{1,200}[ ](?!/)|snmp[\w-]{1,20}\s(?:[^\r\n]{0,120}?\s)?(?:-c|community)[ ]["']?
     |CURLOPT_(?:PROXY)?USERPWD["']?\s{0,9}(?:,|=>)\s{0,9}["'][^\s:"']{1,100}:
     |(?:btoa|b64encode|base64_encode|Buffer\.from)\(b?["'][^\s:"']{1,100}:)([^\s"']{6,200})""",
     re.VERBOSE,
 )
 _COMMANDS = (
     *("curl", "mysql", "mariadb", "sshpass", "mongo", "docker", "redis-cli", "ldap", "zip", "keytool", "openssl"),
-    *("smbclient", "sqlplus", "USERPWD", "btoa", "b64encode", "base64_encode", "Buffer"),
+    *("smbclient", "sqlplus", "net use", "snmp", "USERPWD", "btoa", "b64encode", "base64_encode", "Buffer"),
 )
 _ARGUMENT = r"""\s{0,9}["'][^"'\r\n]{0,100}["'],\s{0,9}"""
 _CREDENTIAL_OF_A_CALL = re.compile(
@@ -88,6 +89,7 @@ _OF_CALLS = ("auth", "Auth", "mysqli", "mac(", "jwt.", "-SecureString")
 _SETTER = re.compile(
     r"""\b(?:(?:set|with)_?([A-Za-z]\w{0,60}+)|(pass(?:word|phrase)))\(\s{0,9}["']([^"'\\\s]{8,200})["']\s{0,9}\)"""
 )
+_LINE_OF_PGPASS = re.compile(r"(?m)^[^\s:]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:([^\s:]{6,200})\r?$")
 _THIN = re.compile(r"""\bthin:[^\s/:@"']{1,100}/([^\s"'@]{3,200})@""")
 _INPUT = re.compile(
     r"""\b(?:name|key|property)=["']([^"'<>]{1,60})["'][^<>]{0,500}?\b(?:value|content)=["']([^"'<>]{6,})["']"""
@@ -307,6 +309,8 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
         yield from (("password", "".join(found)) for found in _OF_A_USER.findall(text))
     if any(command in text for command in _COMMANDS):
         yield from (("password", value) for value in _LOGIN_OF_A_COMMAND.findall(text))
+    if text.count(":") > 3:
+        yield from (("password", value) for value in _LINE_OF_PGPASS.findall(text))
     if "thin:" in text:
         yield from (("password", value) for value in _THIN.findall(text))
     if "={" in text:

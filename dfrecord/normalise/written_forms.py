@@ -45,7 +45,8 @@ def written_forms(value: str) -> Iterator[tuple[bytes, bool]]:
     in_json = {_json(value, ascii_only).replace("/", slash) for ascii_only in (False, True) for slash in ("/", "\\/")}
     percent_forms = {quote(value, safe="", errors="surrogatepass"), quote_plus(value, errors="surrogatepass")}
     longer = {*html_forms, *with_units} if len(value) <= _LONGEST_TWICE else set()
-    for form in {csv_form, *in_json, *percent_forms, *longer}:
+    twice = {_json(form, False) for form in in_json}
+    for form in {csv_form, *in_json, *twice, *percent_forms, *longer}:
         escaped.update(_parameter_forms(form))  # and that again in a URL or a form
     plain = value.encode("utf-8", "surrogatepass")
     if len(plain) >= SHORTEST_FOUND_EVERYWHERE:

@@ -3,8 +3,8 @@
 Every reader (HAR, mitmproxy flows) produces these values and everything after the readers consumes only these.
 Nothing is interpreted here: the query stays in the URL, duplicates and order stay, bytes stay bytes.
 
-These are data classes that msgspec makes, as are all that every command loads: one like this takes Python half a
-millisecond, at every start, and each of its values takes several times as long to make.
+These are data classes as msgspec makes them, as are all that every command loads: Python needs half a millisecond for
+such a class, at every start, and several times as long for each value.
 """
 
 from __future__ import annotations
