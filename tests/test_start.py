@@ -50,9 +50,11 @@ def test_a_command_loads_nothing_heavy(arguments: list[str]) -> None:
     assert "importlib.metadata" not in modules or arguments == ["formats"]
 
 
-def test_an_import_loads_nothing_of_what_makes_scripts(tmp_path: Path) -> None:
+def test_an_import_loads_nothing_of_what_makes_scripts_or_unpacks_archives(tmp_path: Path) -> None:
+    """Nor does it make data classes, each of which takes as long as many of its entries (`recording.exchange`)."""
     modules = loaded("import", str(EXAMPLE), "-o", str(tmp_path / "small.har"))
     assert not {name for name in modules if name.startswith("dfrecord.renderers")}
+    assert not modules & {"dfrecord.recording.archives", "tarfile", "zipfile", "dataclasses"}
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,9 @@ beside it.
 
 from __future__ import annotations
 
-import lzma
 import os
 import re
 import stat
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -23,20 +19,6 @@ Attachments: TypeAlias = Callable[[str], bytes]
 
 # A body larger than this is no body of an admin session, and would have to fit into memory.
 LARGEST_BODY = 64 * 1024 * 1024
-
-# What zipfile, and what it and tarfile unpack with, raise on damaged and hostile archives.
-ARCHIVE_ERRORS = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 _SHA1_NAME = re.compile(r"([0-9a-f]{40})\.\w+", re.ASCII)
 
@@ -86,46 +68,15 @@ def sibling_attachments(folder: Path, budget: int) -> Attachments:
     return read
 
 
-def zip_attachments(archive: zipfile.ZipFile, folder: str, budget: int) -> Attachments:
-    """Members of `archive` under `folder` ("" or ending in a slash), at most `budget` bytes together."""
-    left = budget
-
-    def read(name: str) -> bytes:
-        nonlocal left
-        _check_name(name)
-        try:
-            info = archive.getinfo(folder + name)
-            check_member(info)
-            with archive.open(info) as member:
-                content = member.read(min(left, LARGEST_BODY) + 1)
-        except KeyError:
-            raise Refused(f"the file {name!r} is not in the archive") from None
-        except ARCHIVE_ERRORS as error:
-            raise Refused(f"the file {name!r} in the archive cannot be read ({error})") from None
-        if len(content) > min(left, LARGEST_BODY):
-            raise Refused(f"the file {name!r} in the archive is too large")
-        left -= len(content)
-        return content
-
-    return read
-
-
-def check_member(info: zipfile.ZipInfo) -> None:
-    """Raises NotImplementedError for what no recorder makes; LZMA would also choose how much memory it takes."""
-    if info.flag_bits & 1:
-        raise NotImplementedError("it is encrypted")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise NotImplementedError("it is compressed in an unusual way")
-
-
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises Refused when the name leads out of the recording."""
     parts = PurePosixPath(name).parts
     if not parts or "\\" in name or ":" in name or "\0" in name or name.startswith("/") or ".." in parts:
         raise Refused(f"the file name {name!r} leads out of the recording")
 
 
 def _read_inside(folder: Path, name: str, largest: int) -> bytes:
-    _check_name(name)
+    check_name(name)
     path = folder
     try:
         for part in PurePosixPath(name).parts:

@@ -13,27 +13,23 @@ import os
 import re
 import stat
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import msgspec
 from msgspec.structs import replace
 
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.attachments import (
-    ARCHIVE_ERRORS,
     Attachments,
-    check_member,
     folder_attachments,
     no_attachments,
     sibling_attachments,
-    zip_attachments,
 )
 from dfrecord.recording.changing import watched
-from dfrecord.recording.unpack import CHUNK, BufferReader, inflated, limit_of, recoded, stored
+from dfrecord.recording.unpack import CHUNK, inflated, limit_of, recoded, stored
 
 _MOST_WRAPPINGS = 4
 
@@ -211,28 +207,8 @@ def _promising(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _unzipped(layer: _Layer, name: str) -> _Layer:
-    try:
-        archive = zipfile.ZipFile(cast(BinaryIO, BufferReader(layer.buffer)))
-        member = _har_of_archive(archive, name)
-        check_member(member)
-        limit = limit_of(len(layer.buffer))
-        with archive.open(member) as file:
-            unpacked = stored(_promising(iter(lambda: file.read(CHUNK), b""), name), limit, name)
-    except ARCHIVE_ERRORS as error:
-        raise UnreadableInput(f"{name}: the zip archive cannot be read: {error}; unpack it first") from None
-    folder = member.filename[: member.filename.rfind("/") + 1]
-    return replace(layer, buffer=unpacked, attachments=zip_attachments(archive, folder, limit))
+    from dfrecord.recording.archives import har_of_zip
 
-
-def _har_of_archive(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    hars = [
-        info
-        for info in archive.infolist()
-        if info.filename.lower().endswith(".har") and not info.is_dir() and not info.filename.startswith("__MACOSX/")
-    ]
-    named = [info for info in hars if info.filename.rsplit("/", 1)[-1] == "har.har"]
-    chosen = named or hars
-    if len(chosen) != 1:
-        what = "holds no HAR file" if not hars else f"holds {len(chosen)} HAR files"
-        raise UnreadableInput(f"{name}: the zip archive {what}; unpack it and give one recording")
-    return chosen[0]
+    limit = limit_of(len(layer.buffer))
+    pieces, attachments = har_of_zip(layer.buffer, name, limit)
+    return replace(layer, buffer=stored(_promising(pieces, name), limit, name), attachments=attachments)
