@@ -27,7 +27,7 @@ from dfrecord.recording.pages import Pages
 _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 
 # Many entries at a time are copied into a text of their own, and msgspec need not be asked for each where it ends.
-_TOGETHER = 128 * 1024
+_TOGETHER = 512 * 1024
 _SMALL = 16 * 1024
 _FEW = 8  # small ones are still taken one by one
 _LARGE_TOGETHER = 4 * 1024 * 1024  # bytes of larger ones
