@@ -57,6 +57,29 @@ def test_a_token_in_the_query_is_sent_in_the_header(tmp_path: Path) -> None:
         assert portable(target.state()) == portable(recorded.state())
 
 
+@pytest.mark.parametrize("literal", [False, True])
+@pytest.mark.parametrize("token", ["its own", "that of a session before"])
+def test_a_login_that_carries_a_token_needs_none(token: str, literal: bool, tmp_path: Path) -> None:
+    """The console may still hold the one of a session that has ended."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        s.create("role", {"name": "r", "is_active": True})
+        login = s.exchanges[0].request
+        carried = ("X-DreamFactory-Session-Token", s._token if token == "its own" else "k7Qp2Zr9k7Qp2Zr9k7Qp2Zr9")
+        request = replace(login, headers=Headers((*login.headers, carried)))
+        (recording := tmp_path / "session.har").write_bytes(
+            b"".join(har_chunks([replace(s.exchanges[0], request=request), *s.exchanges[1:]]))
+        )
+        given = {"DF_BASE_URL": target.url, "DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        for format in ("curl", "python", "postman"):
+            script = rendered(recording, format, tmp_path, *(["--literal"] if literal else []))
+            done = run(script, format, given)
+            assert done.returncode == 0, done.stdout + done.stderr
+            [role] = target.state()["role"]
+            assert role["name"] == "r"
+            target.call("DELETE", f"/api/v2/system/role/{role['id']}")
+
+
 def test_what_two_accounts_did_is_verified_and_undone_with_an_open_session(tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         admin = {"email": SECOND, "name": "Second", "password": PASSWORD}

@@ -361,11 +361,10 @@ class _Build:
         request = exchange.request
         path = request.path if self.options.literal else self.catalog.plain_path(request.path, location)
         target = path + (f"?{request.query}" if "?" in request.url.partition("#")[0] else "")
-        headers = [
-            header
-            for header in self._texts(sent_headers(request, self.catalog, as_admin=self.sessions.is_admins(exchange)))
-            if kind is not StepKind.LOGIN or header[0].lower() != self.catalog.session.token_header.lower()
-        ]  # a login ignores the token sent with it (system-api.md section 2.1)
+        sent = sent_headers(request, self.catalog, as_admin=self.sessions.is_admins(exchange))
+        if kind is StepKind.LOGIN:  # it ignores the token sent with it (system-api.md section 2.1)
+            sent = [header for header in sent if header[0].lower() != self.catalog.session.token_header.lower()]
+        headers = list(self._texts(sent))
         if not self.options.literal:
             headers = [(n, Text(("application/json",)) if n.lower() == "accept" else v) for n, v in headers]
             if exchange.number in self.sessions.without:
