@@ -14,14 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, BinaryIO, Literal, cast
+from typing import IO, BinaryIO, cast
 
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording.attachments import LARGEST_BODY, Attachments, Refused, check_name
-from dfrecord.recording.inputs import is_recording
+from dfrecord.recording.inputs import COMPRESSED, TarMode, is_recording
 from dfrecord.recording.unpack import CHUNK, BufferReader, limit_of, stored
 
-ERRORS = (
+_ERRORS = (
     zipfile.BadZipFile,
     tarfile.TarError,
     NotImplementedError,
@@ -36,9 +36,6 @@ ERRORS = (
 )
 """What damaged and hostile archives raise."""
 
-_TarMode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
-_COMPRESSED: dict[bytes, _TarMode] = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2", b"\xfd7zXZ\0": "r:xz"}
-
 
 def recordings_of(path: Path) -> Sequence[str | BinaryIO]:
     """The recordings of an archive, each as a stream with a name; none when it is no archive, or one recording.
@@ -51,16 +48,16 @@ def recordings_of(path: Path) -> Sequence[str | BinaryIO]:
     return _in_tar(path, mode) if mode else []
 
 
-def _tar_mode(path: Path) -> _TarMode | None:
+def _tar_mode(path: Path) -> TarMode | None:
     """How to open a tar archive, None when it is none. tarfile would try each way, and LZMA takes any zeros for its
     own.
     """
     try:
         with path.open("rb") as file:
             head = file.read(6)
-        mode: _TarMode = next((mode for magic, mode in _COMPRESSED.items() if head.startswith(magic)), "r:")
+        mode: TarMode = next((mode for magic, mode in COMPRESSED.items() if head.startswith(magic)), "r:")
         tarfile.open(path, mode).close()
-    except ERRORS:
+    except _ERRORS:
         return None
     return mode
 
@@ -82,7 +79,7 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: _Budget
         return budget.unpacked(file, member.filename)
 
 
-def _in_tar(path: Path, mode: _TarMode) -> Sequence[BinaryIO]:
+def _in_tar(path: Path, mode: TarMode) -> Sequence[BinaryIO]:
     """The recordings of a tar archive, compressed or not, each as a stream with a name. Raises UnreadableInput."""
     try:
         with tarfile.open(path, mode) as archive:
@@ -92,7 +89,7 @@ def _in_tar(path: Path, mode: _TarMode) -> Sequence[BinaryIO]:
                 raise UnreadableInput(f"{path}: the archive holds no HAR file; unpack it and give one recording")
             files = ((member, archive.extractfile(member)) for member in members)
             return [budget.unpacked(file, member.name) for member, file in files if file is not None]
-    except ERRORS as error:
+    except _ERRORS as error:
         raise UnreadableInput(f"{path}: the archive cannot be read: {error}; unpack it first") from None
 
 
@@ -145,9 +142,10 @@ def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Ite
 
 @contextlib.contextmanager
 def _told(name: object) -> Iterator[None]:
+    """Says in one line what is wrong with a zip archive."""
     try:
         yield
-    except ERRORS as error:
+    except _ERRORS as error:
         raise UnreadableInput(f"{name}: the zip archive cannot be read: {error}; unpack it first") from None
 
 
@@ -165,7 +163,7 @@ def _attachments(archive: zipfile.ZipFile, folder: str, budget: int) -> Attachme
                 content = member.read(min(left, LARGEST_BODY) + 1)
         except KeyError:
             raise Refused(f"the file {name!r} is not in the archive") from None
-        except ERRORS as error:
+        except _ERRORS as error:
             raise Refused(f"the file {name!r} in the archive cannot be read ({error})") from None
         if len(content) > min(left, LARGEST_BODY):
             raise Refused(f"the file {name!r} in the archive is too large")

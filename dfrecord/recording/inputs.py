@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from dfrecord.errors import UnreadableInput
 
 _ENDINGS = (".har", ".zhar", ".flow", ".flows", ".mitm")
 _WRAPPINGS = (".gz", ".zip", ".tar", ".tgz", ".xz", ".bz2")
 
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
+TarMode = Literal["r:", "r:gz", "r:bz2", "r:xz"]
+COMPRESSED: dict[bytes, TarMode] = {b"\x1f\x8b": "r:gz", b"BZh": "r:bz2", b"\xfd7zXZ\0": "r:xz"}
+"""What compressed files begin with, and how to open one that is a tar archive."""
+
 _TAR_HEADER = 512  # bytes, of which those that are not needed are zero
 _ZIP_ENDING = 22 + 65535  # bytes: the end of the directory and a comment
 
@@ -49,7 +52,7 @@ def _may_be_archive(path: Path) -> bool:
             tail = file.read(_ZIP_ENDING)
     except OSError as error:
         raise UnreadableInput(f"{path}: cannot be read: {error.strerror}") from None
-    return head.startswith(_COMPRESSED) or b"\0" in head or b"PK\x05\x06" in tail
+    return head.startswith(tuple(COMPRESSED)) or b"\0" in head or b"PK\x05\x06" in tail
 
 
 def _in_folder(folder: Path) -> list[str]:
