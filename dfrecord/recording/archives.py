@@ -81,16 +81,13 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: _Budget
 
 def _in_tar(path: Path, mode: TarMode) -> Sequence[BinaryIO]:
     """The recordings of a tar archive, compressed or not, each as a stream with a name. Raises UnreadableInput."""
-    try:
-        with tarfile.open(path, mode) as archive:
-            budget = _Budget(path)
-            members = [m for m in archive if m.isfile() and is_recording(m.name, (".gz",))]
-            if not members:
-                raise UnreadableInput(f"{path}: the archive holds no HAR file; unpack it and give one recording")
-            files = ((member, archive.extractfile(member)) for member in members)
-            return [budget.unpacked(file, member.name) for member, file in files if file is not None]
-    except _ERRORS as error:
-        raise UnreadableInput(f"{path}: the archive cannot be read: {error}; unpack it first") from None
+    with _told(path, "archive"), tarfile.open(path, mode) as archive:
+        budget = _Budget(path)
+        members = [m for m in archive if m.isfile() and is_recording(m.name, (".gz",))]
+        if not members:
+            raise UnreadableInput(f"{path}: the archive holds no HAR file; unpack it and give one recording")
+        files = ((member, archive.extractfile(member)) for member in members)
+        return [budget.unpacked(file, member.name) for member, file in files if file is not None]
 
 
 class _Budget:
@@ -141,12 +138,12 @@ def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Ite
 
 
 @contextlib.contextmanager
-def _told(name: object) -> Iterator[None]:
-    """Says in one line what is wrong with a zip archive."""
+def _told(name: object, what: str = "zip archive") -> Iterator[None]:
+    """Says in one line what is wrong with an archive."""
     try:
         yield
     except _ERRORS as error:
-        raise UnreadableInput(f"{name}: the zip archive cannot be read: {error}; unpack it first") from None
+        raise UnreadableInput(f"{name}: the {what} cannot be read: {error}; unpack it first") from None
 
 
 def _attachments(archive: zipfile.ZipFile, folder: str, budget: int) -> Attachments:
