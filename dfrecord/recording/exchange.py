@@ -150,12 +150,13 @@ class AllPassedOver(Sequence[PassedOver]):
         """Adds one at the end."""
         self.add_all([number], [url])
 
-    def add_all(self, numbers: Iterable[int], urls: Iterable[str]) -> None:
+    def add_all(self, numbers: Iterable[int], urls: Sequence[str]) -> None:
         """Adds several at the end, each with its number."""
-        texts = [url.encode("utf-8", "surrogatepass") for url in urls]
+        text = "".join(urls)
+        sizes = map(len, urls if text.isascii() else map(_encoded, urls))
         self._numbers.extend(numbers)
-        self._ends.extend(islice(accumulate(map(len, texts), initial=len(self._urls)), 1, None))
-        self._urls += b"".join(texts)
+        self._ends.extend(islice(accumulate(sizes, initial=len(self._urls)), 1, None))
+        self._urls += _encoded(text)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -171,6 +172,10 @@ class AllPassedOver(Sequence[PassedOver]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # it grows
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 class Recording(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from dfrecord.recording.pages import Pages
 
 _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 
-# Many entries at a time are copied into a text of their own, and msgspec need not be asked for each where it ends.
+# Many entries at a time are copied into a list of their own, and msgspec need not be asked for each where it ends.
 _TOGETHER = 512 * 1024
 _SMALL = 16 * 1024
 _FEW = 8  # small ones are still taken one by one
@@ -42,7 +42,8 @@ Items = Generator[tuple[Item, int], None, None]
 class RawHar(msgspec.Struct, frozen=True):
     """`creator` is the lower-cased name of the program that wrote the HAR ("" when it does not say).
 
-    `items` may be walked once, and is to be closed; each comes with how many bytes of the buffer are done.
+    `items` may be walked once, and is to be closed; each comes with how many bytes of the buffer are done, and is good
+    until the next is asked for.
     """
 
     creator: str
@@ -143,6 +144,8 @@ class _Entries:
         self._reader, self._pages = EntryReader(array, wanted), Pages(array)
         self._small = 0  # how many before were
         self._one_by_one = range(0)
+        self._list = memoryview(bytearray(_TOGETHER + _NEAR + 2))  # one after the other, in the same memory
+        self._list[0] = ord("[")
 
     def item_at(self, start: int) -> tuple[Item, int]:
         """What begins there, and the place after it; raises Broken."""
@@ -160,12 +163,19 @@ class _Entries:
             return None
         end = after.start()
         try:
-            found = _LIST.decode(b"".join((b"[", self._array[start:end], b"]")))
+            found = _LIST.decode(self._listed(start, end))
         except REFUSALS:
             self._one_by_one = range(start, end)
             return None
         self._small = _FEW if end - start < _SMALL * len(found) else 0
         return _run(found, self._wanted), end
+
+    def _listed(self, start: int, end: int) -> memoryview:
+        """What is from one place to another, in brackets."""
+        size = end - start
+        self._list[1 : size + 1] = self._array[start:end]
+        self._list[size + 1] = ord("]")
+        return self._list[: size + 2]
 
     def _some(self, start: int) -> tuple[Run, int] | None:
         """One, and more as long as they are not small."""
