@@ -128,6 +128,10 @@ _ISSUED_TOKEN = re.compile(
     |(?<=webhook\.office\.com/webhookb2/)[\w@/-]{20,}|\d{8,12}:AA[\w-]{33}""",
     re.VERBOSE,
 )
+_BEHIND_A_TELLING_PART = re.compile(  # of a path: Zapier, IFTTT, Mattermost
+    r"(?i)/(?:(?:web)?hooks?|(?:api[_-]?)?keys?|tokens?|secrets?)((?:/[\w.~@-]{1,200}){1,4})"
+)
+_IN_A_PATH = re.compile(r"""://[^\s"'<>?#]*$""")
 _SET = re.compile(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
 _PROSE = re.compile(
     r"""(?i)(?<![.:\w])(pass(?:word|wd|phrase|code)|pwd?|secret|credentials?|(?:(?:api|access)[ _-]?)?(?:key|token))s?
@@ -236,6 +240,10 @@ def _issued(text: str) -> Iterator[tuple[str, str]]:
         yield from (("jwt", token) for token in _JWT.findall(text))
     if any(beginning in text for beginning in _ISSUED):
         yield from (("token", token) for token in _ISSUED_TOKEN.findall(text))
+    if "://" in text:
+        for found in _BEHIND_A_TELLING_PART.finditer(text):
+            if _IN_A_PATH.search(text[max(found.start() - 200, 0) : found.start()]):
+                yield from (("token", part) for part in found[1].split("/") if len(part) >= 12 and looks_made_up(part))
     if "','" in text or "', '" in text:
         yield from (("password", password) for password in _OF_A_CALL.findall(text))
 
