@@ -392,9 +392,9 @@ class _Linking:
             return self._object(rows, child, "", parent)
         objects = [row for row in rows.items if isinstance(row, Object)]
         items = [*rows.items]
+        for row in objects:
+            self.references.sends_row(parent, row, self.entry)
         if self.record and self.step.kind is StepKind.UPDATE:
-            for row in objects:
-                self.references.sends_row(parent, row, self.entry)
             items = [*self.references.rows_left_out(parent, objects, self.entry), *items]
         return Array(tuple(self._object(row, child, "", parent) if isinstance(row, Object) else row for row in items))
 

@@ -52,6 +52,7 @@ class References:
     _promised: dict[tuple[str, str], str] = field(default_factory=dict)
     _sent_rows: dict[Parent, list[_SentRow]] = field(default_factory=dict)
     _added_rows: dict[Parent, list[_SentRow]] = field(default_factory=dict)
+    _first_added: dict[tuple[str, ...], int] = field(default_factory=dict)
     _record_maker: int | None = None
 
     # ---------------------------------------------------------------- what steps make and delete
@@ -94,6 +95,10 @@ class References:
     def sends_row(self, parent: Parent, row: Object, entry: int) -> None:
         """Tell of a row that a step sends; what it adds to a record cannot be looked up before."""
         sent = _SentRow(entry, self.row_id(row, self.catalog.resources[self.relation(parent).resource]), row)
+        if sent.own is None and (key := self._key_on_each(parent, row)):
+            self._first_added.setdefault(key, entry)
+        if not parent.id:  # of a record that the step makes
+            return
         self._sent_rows.setdefault(parent, []).append(sent)
         if sent.own is None:
             self._added_rows.setdefault(parent, []).append(sent)
@@ -139,14 +144,17 @@ class References:
         if match is None or whole is None:
             return self._asked_for(resource, value, f"a row of {parent.relation}")
         added, nth = self._added_rows.get(parent, []), None
+        elsewhere = self._first_added.get(self._key_on_each(parent, seen.row if seen else row))
         if seen is None:
             if row.get(parent_key) is not None or all(name != parent_key for name, _ in row.members):
                 match = tuple(pair for pair in match if pair[0] not in facts.changed_in_place)  # what it was before
             late = any(_is_alike(sent.row, row, [name for name, _ in match]) for sent in added)
+            late = late or elsewhere is not None
             finer = _with_shown(whole, row, facts.told_apart_by)
         else:
             first = self.sightings.first(resource, value)
             late = bool(added) and first.entry >= added[0].entry
+            late = late or (elsewhere is not None and first.entry >= elsewhere)
             at_use = late or (parent.resource, parent.id) in self._captured  # what is made here is looked for then
             shown = seen if at_use else first
             beside = self._now(parent, self.sightings.beside(shown), entry if at_use else 0)
@@ -208,6 +216,19 @@ class References:
         """The id of a nested row that is sent; None for a new one, also where it is written as 0."""
         own = self.catalog.written_id(row.get(facts.id_field or self.catalog.id))
         return None if own == "0" else own
+
+    def _key_on_each(self, parent: Parent, row: Object) -> tuple[str, ...]:
+        """What tells a row that hangs on several records (a user's role in an app), whichever of them it is sent with.
+
+        Empty for any other row.
+        """
+        relation = self.relation(parent)
+        facts = self.catalog.resources[relation.resource]
+        if not facts.hangs_on_several:
+            return ()
+        whole = _updated(row, Object(((relation.parent_key, parent.id),))) if parent.id else row
+        owns = [self.catalog.written_id(whole.get(name)) for name in facts.key_fields]
+        return (facts.name, *(own for own in owns if own)) if all(owns) else ()
 
     def _now(self, parent: Parent, shown: Sequence[Sighting], entry: int) -> list[_SentRow]:
         """The rows of a record as an answer showed them, with what steps have sent since then, before the one here."""

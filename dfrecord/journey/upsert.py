@@ -33,6 +33,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.journey.names import Namer
 from dfrecord.journey.own_accounts import OwnAccounts
+from dfrecord.journey.shared_rows import SharedRows
 from dfrecord.journey.unneeded import Unneeded
 from dfrecord.journey.wanted_rows import Match, Row, Rows, is_sure
 from dfrecord.journey.writes import Write, Writes, key_of, path_text, target_text
@@ -68,6 +69,7 @@ class _Upsert:
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._rows_known: dict[tuple[str, str], Rows] = {}  # of each record, by relation
         self._looked_for_last: set[object] = set()  # names that another record may still have
+        self._handed_on: dict[int, Object] = {}  # rows that writes of other records tell of later, by identity
         self._replacing: set[object] = set()  # what tells the records that were deleted and are made anew
 
     def run(self) -> Journey:
@@ -80,6 +82,9 @@ class _Upsert:
             parts = unneeded.left(parts)
             self._residue += unneeded.residue
             self._replacing = unneeded.replaced
+        shared = SharedRows(self._catalog, self._variables)
+        told_last, self._handed_on = shared.told_last(parts), shared.handed_on
+        parts = parts if self._every_write else told_last
         later = _LaterWrites(part for part in parts if isinstance(part, Write))
         if not self._every_write:
             self._check_names(later)
@@ -276,7 +281,7 @@ class _Upsert:
         for row in known.at(place, every=only):
             keys = self._sure_keys(row, row.keys(place), child)
             keys = keys if row.wanted is not None else tuple(map(self._of_what_is_there, keys))
-            entries.append(_entry(keys, row.written.get(place), is_later=row.last != place))
+            entries.append(_entry(keys, row.written.get(place), is_later=row.last != place or row.is_handed_on))
             is_made = is_made or (place in row.written and bool(row.own) and not row.is_found)
         identity: list[tuple[str | Text, Tree]] = [("id", child.id_field or "id"), ("parent", relation.parent_key)]
         if child.changed_in_place and not only and (is_create or (is_made and later.is_made(write))):
@@ -294,7 +299,7 @@ class _Upsert:
             known = Rows(relation, child, self._variables, is_made=made, every_write=every)
             for place, other in enumerate(later.by_id[write.subject]):
                 rows = dict(self._divided(other)[1]).get(name, ()) if name in other.facts.relations else ()
-                known.write(place, rows, creates=other.step.kind is StepKind.CREATE)
+                known.write(place, rows, self._handed_on, creates=other.step.kind is StepKind.CREATE)
             known.end()
             self._rows_known[write.subject, name] = known
         return self._rows_known[write.subject, name]

@@ -7,7 +7,7 @@ one that takes its key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -28,12 +28,13 @@ class Row:
     `states` are the keys that it has one after the other, each time those that say more first; the first ones are those
     before a run where it `was_there`, be it that the create of the record makes it. `is_found` when no write of the
     journey makes it, and `own` is the variable of its id, empty when it has none. `written` is what all writes up to a
-    place say of it, None when it is removed there.
+    place say of it, None when it is removed there. `is_handed_on` when a write of another record tells of it later.
     """
 
     own: str = ""
     is_found: bool = False
     was_there: bool = False
+    is_handed_on: bool = False
     states: list[tuple[Match, ...]] = field(default_factory=list)
     written: dict[int, Object | None] = field(default_factory=dict)
 
@@ -80,10 +81,15 @@ class Rows:
         self._by_id: dict[str, Row] = {}
         self._groups: list[list[Row]] = []
 
-    def write(self, place: int, sent: Iterable[Object], *, creates: bool) -> None:
-        """Tell of the rows that the write of this place sends; `creates` when it makes the record itself."""
+    def write(self, place: int, sent: Iterable[Object], handed_on: Container[int], *, creates: bool) -> None:
+        """Tell of the rows that the write of this place sends; `creates` when it makes the record itself.
+
+        `handed_on` are the identities of those that a write of another record tells of later.
+        """
         for row in sent:
-            self._write(self._told_of(row, creates=creates), place, row)
+            told = self._told_of(row, creates=creates)
+            told.is_handed_on = id(row) in handed_on
+            self._write(told, place, row)
 
     def end(self) -> None:
         """Tell that there are no more writes."""

@@ -81,6 +81,11 @@ class Resource(msgspec.Struct, frozen=True):
         return tuple(f"{part.split('.')[0]}_id" if "." in part else part for part in self.natural_key)
 
     @property
+    def hangs_on_several(self) -> bool:
+        """Whether the natural key is the records that a nested row hangs on: a user's role in an app."""
+        return len(self.natural_key) > 1 and self.foreign_keys.keys() >= set(self.key_fields)
+
+    @property
     def key_field(self) -> str | None:
         """The one field that names a record on every instance, None when no single field does."""
         return self.natural_key[0] if len(self.natural_key) == 1 and "." not in self.natural_key[0] else None
