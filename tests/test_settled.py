@@ -116,6 +116,7 @@ def changing_moving_going(s: RecordedSession) -> None:
     s.call("PATCH", f"system/role/{roles['to-archive']}", {"name": "archived"})
     s.create("role", {"name": "to-archive", "is_active": True, "description": "x" * 300})
     s.call("GET", "system/role")
+    s.call("PATCH", f"system/role/{roles['remade']}", {"description": "for a while"})
     s.call("DELETE", f"system/role/{roles['remade']}")  # what is made anew has its new rows only
     services = by_name(s, "service")
     row = {**ACCESS, "service_id": services["db"]}
@@ -130,6 +131,7 @@ def changing_moving_going(s: RecordedSession) -> None:
     [left] = s.create("app", {"name": "left", "type": "0", "role_id": roles["referred"], "is_active": True})
     s.call("PATCH", f"system/app/{left}", {"role_id": roles["kept"]})
     s.call("DELETE", f"system/role/{roles['referred']}")
+    s.call("PUT", "system/event_script/db.get.pre_process", {**SCRIPT, "content": "//0"})
     s.call("DELETE", "system/event_script/db.get.pre_process")
     s.call("POST", "system/event_script/db.get.pre_process", {**SCRIPT, "name": "db.get.pre_process"})
     s.call("POST", "system/event_script/db.get.post_process", {**SCRIPT, "name": "db.get.post_process"})

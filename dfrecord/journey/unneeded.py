@@ -33,6 +33,7 @@ REPLACED = (
     "deleted and made anew in the recording: an upsert changes what is there, and leaves values that the new one does "
     "not name"
 )
+CHANGED_BEFORE = "the record is deleted and made anew later in the recording: an upsert only makes it as it is then"
 
 Key = Callable[[Write], object]
 """What tells which record a write is about on every instance: its natural key."""
@@ -56,9 +57,10 @@ class Unneeded:
         return self._without_deleted(self._without_replaced(parts))
 
     def _without_replaced(self, parts: list[Part]) -> list[Part]:
-        """Without the delete of a record whose key a later create uses again."""
+        """Without the delete of a record whose key a later create uses again, and without its changes before that."""
         left: list[Part] = []
         remade: set[object] = set()
+        replaced: set[str] = set()
         gone_later: set[object] = set()
         for part in reversed(parts):
             if isinstance(part, Write) and part.step.kind is StepKind.CREATE and part.subject not in gone_later:
@@ -67,8 +69,12 @@ class Unneeded:
                 if self.key(part) in remade:
                     self._tell(REPLACED, part.step)
                     self.replaced.add(self.key(part))
+                    replaced.add(part.subject)
                     continue
                 gone_later.add(part.subject)
+            if isinstance(part, Write) and part.step.kind is StepKind.UPDATE and part.subject in replaced:
+                self._tell(CHANGED_BEFORE, part.step)
+                continue
             left.append(part)
         return left[::-1]
 
