@@ -109,6 +109,12 @@ class Sightings:
                 return seen[place]
         return None
 
+    def named(self, resource: str, identifier: str, entry: int) -> Sighting | None:
+        """The record with the natural key that it had at `entry`: that of the answer or the update last before it."""
+        tables = (table.get((resource, identifier), []) for table in self._keyed)
+        before = [seen[place - 1] for seen in tables if (place := bisect_left(seen, entry, key=_entry))]
+        return max(before, key=_entry) if before else self.of(resource, identifier, entry)
+
     def first(self, resource: str, identifier: str) -> Sighting:
         """The record as an answer first showed it. Raises KeyError when none did."""
         return self._answered[(resource, identifier)][0]

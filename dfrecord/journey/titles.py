@@ -111,7 +111,7 @@ def _keys(
         ids += re.findall(r"\d+", unquote_plus(match[1]))
     field_name = facts.natural_key[0] if facts.natural_key else "name"
     if ids and kind is not StepKind.CREATE and facts.numbered:
-        seen = [sightings.of(facts.name, i, entry) for i in ids]
+        seen = [sightings.named(facts.name, i, entry) for i in ids]
         unnamed = ids if with_ids else [None] * len(ids)
         keys = [s.row.get(field_name) if s else own for s, own in zip(seen, unnamed, strict=True)]
     elif location.record and not facts.numbered:

@@ -306,6 +306,25 @@ def test_a_record_that_its_path_names_is_told_by_that_name() -> None:
     ]
 
 
+def test_a_record_that_was_renamed_is_told_by_its_name_of_then() -> None:
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        [role] = session.create("role", {"name": "one", "is_active": True})
+        session.call("PATCH", f"system/role/{role}", {"name": "two"})
+        session.call("PATCH", f"system/role/{role}", {"description": "x"})
+        session.call("PATCH", f"system/role/{role}", {"name": "three"})
+        session.call("GET", "system/role")
+        session.call("DELETE", f"system/role/{role}")
+    journey = dfrecord.plan(Recording("renamed.har", tuple(session.exchanges)))
+    assert [step.title for step in journey.steps if step.kind != "read"][1:] == [
+        "Create role one",
+        "Update role one",
+        "Update role two",
+        "Update role two",
+        "Delete role three",
+    ]
+
+
 def test_of_a_refusal_the_reason_is_told_without_the_statement_of_the_database() -> None:
     with DreamFactoryDouble(4711) as df:
         session = RecordedSession(df)
