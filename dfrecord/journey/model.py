@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from dfrecord.normalise.body import records_of
 from dfrecord.system_api.conventions import Conventions
 from dfrecord.tree import Array, Encoding, Object, Text, Tree, Var
 
@@ -378,6 +379,14 @@ class Journey:
         """The lists that show records which the journey writes by name, each with the field of the name."""
         targets = [part for step in self.steps for part in step.request.target.parts[:1] if isinstance(part, str)]
         return {p: name for p, name in self.conventions.listed if any(each.startswith(p) for each in targets)}
+
+    @cached_property
+    def matched(self) -> dict[str, tuple[str, ...]]:
+        """The relations that updates send whose rows are found by their key where they come without id; its fields."""
+        bodies = (step.request.body for step in self.steps if step.kind is StepKind.UPDATE)
+        trees = (body.tree for body in bodies if isinstance(body, JsonBody))
+        sent = [record for tree in trees for record in records_of(tree, self.conventions.wrapper)]
+        return {name: key for name, key in self.conventions.matched if any(record.get(name) for record in sent)}
 
     @cached_property
     def creates_named(self) -> bool:

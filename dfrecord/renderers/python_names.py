@@ -45,7 +45,7 @@ _MODULE_WORDS = (
             forms_of form_of whole changes is_other unlike unseen row_changes taken field_changes value_changes
             differs objects_in items_of lying_in plain created with_ids completed written remembered notable
             taken_back values_taken_back rows_taken_back removed tear_down is_too_deep Unknown New KEYS PLAN_SIGNS
-            whole_list CutShort having
+            whole_list CutShort having matched MATCHED
             DreamFactory StepFailed changed_since given_otherwise noted_places relations_of rows_with references
             foreign_in at_place at_ids with_new_ids new_id brought_up_to_date path_now without_place is_shy kept
             as_given within content_of OutOfBounds whole_number number boolean main annotations argparse html json os

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote
@@ -122,7 +122,16 @@ class Catalog:
             facts.session.api_key_header,
             facts.session.admin_path,
             facts.prefix.rstrip("/"),
+            tuple(self._matched()),
         )
+
+    def _matched(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The relations whose rows are found by their key where they come without their id, each with its fields."""
+        for facts in self.resources.values():
+            for name, relation in facts.relations.items():
+                child = self.resources[relation.resource] if relation.nested else None
+                if child and child.matched_by_key and child.numbered:
+                    yield name, child.nested_key
 
     def id_of(self, value: object) -> str | None:
         """The text of a value that can be a record's id on this platform, None when it can be none."""

@@ -13,7 +13,8 @@ class Conventions(msgspec.Struct, frozen=True):
     and `include_count` and `offset` to read on where they are cut.
     `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
     of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
-    field that holds the last segment of a record's own path. Every path of the API begins with `prefix`.
+    field that holds the last segment of a record's own path. Every path of the API begins with `prefix`. `matched` are
+    the relations of whose rows the server finds one that comes without its id by these fields.
     """
 
     wrapper: str = "resource"
@@ -25,6 +26,7 @@ class Conventions(msgspec.Struct, frozen=True):
     key_header: str = ""
     admin_path: str = ""
     prefix: str = "/api/v2"
+    matched: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def address_rule(self) -> str:

@@ -1206,10 +1206,9 @@ def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str
 
 def with_ids(given: list[Any], own: str, known: int) -> list[Any]:
     """Rows with an id each; `known` others have one already."""
-    rows = [row for row in given if isinstance(row, dict)]
     return [
         {**row, own: f"(known after create) {known + number}"}
-        for number, row in enumerate(rows)
+        for number, row in enumerate(objects_in(given))
     ]
 
 
@@ -1229,16 +1228,13 @@ def written(
     result = dict(record)
     for name, value in changed.items():
         old = record.get(name)
-        if name in rows and isinstance(old, list) and isinstance(value, list):
+        if name in rows and isinstance(value, list):
             own, parent = rows[name]["id"], rows[name]["parent"]
+            there = objects_in(old)
             sent = {row[own]: row for row in value if row.get(own) is not None}
-            kept = [
-                {**row, **sent.get(row.get(own), {})}
-                for row in old
-                if isinstance(row, dict)
-            ]
+            kept = [{**row, **sent.get(row.get(own), {})} for row in there]
             added = with_ids(
-                [row for row in value if row.get(own) is None], own, len(old)
+                [row for row in value if row.get(own) is None], own, len(there)
             )
             value = [row for row in kept + added if row.get(parent, "") is not None]
         elif isinstance(old, dict) and isinstance(value, dict):

@@ -154,6 +154,30 @@ def named_values_made_changed_and_deleted(s: RecordedSession) -> None:
     s.call("POST", "system/event_script", {"resource": [script]})
 
 
+def rows_that_updates_give_a_new_role_and_user_changed_later(s: RecordedSession) -> None:
+    [role] = s.create("role", {"name": "made", "is_active": True})
+    [user] = s.create("user", {"email": "x@example.com", "name": "X", "password": PASSWORD})
+    access, lookup = "role_service_access_by_role_id", "lookup_by_role_id"
+    assigned = "user_to_app_to_role_by_user_id"
+    s.call("PUT", f"system/role/{role}", {access: [{**ACCESS, "service_id": ids(s, "service")["db"]}]})
+    s.call("PUT", f"system/role/{role}", {lookup: [{"name": "lk", "value": "1", "private": False}]})
+    s.call("PUT", f"system/user/{user}", {assigned: [{"app_id": ids(s, "app")["admin"], "role_id": role}]})
+    read = s.call("GET", f"system/role/{role}?{RELATED}")
+    changed = {access: [{**read[access][0], "verb_mask": 3}], lookup: [{**read[lookup][0], "value": "2"}]}
+    s.call("PUT", f"system/role/{role}", changed)
+    read = s.call("GET", f"system/user/{user}?related={assigned}")
+    s.call("PUT", f"system/user/{user}", {assigned: [{**read[assigned][0], "user_id": None}]})
+
+
+def lookup_sent_twice_without_its_id_and_changed_later(s: RecordedSession) -> None:
+    """The server finds it by its name (system-api.md section 4.2)."""
+    own = ids(s, "role")["bystander"]
+    for value in ("1", "2"):
+        s.call("PUT", f"system/role/{own}", {"lookup_by_role_id": [{"name": "lk", "value": value, "private": False}]})
+    read = s.call("GET", f"system/role/{own}?{RELATED}")
+    s.call("PUT", f"system/role/{own}", {"lookup_by_role_id": [{**read["lookup_by_role_id"][0], "value": "3"}]})
+
+
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
     role_that_was_there_renamed_and_then_its_rows_edited,
@@ -168,6 +192,8 @@ MADE: list[Callable[[RecordedSession], None]] = [
     secrets_set_again,
     named_values_made_changed_and_deleted,
     service_of_which_the_server_keeps_less,
+    rows_that_updates_give_a_new_role_and_user_changed_later,
+    lookup_sent_twice_without_its_id_and_changed_later,
 ]
 
 
