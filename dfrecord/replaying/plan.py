@@ -244,10 +244,8 @@ class _Planner:
         def shown(place: str, value: Any, beside: dict[str, Any]) -> Any:
             if isinstance(value, dict):
                 return {name: shown(field_path(place, name), item, value) for name, item in value.items()}
-            rule = self._catalog.secret_rule(facts.name, place)
-            if rule is None or value is None or place in facts.made_secrets or not rule.applies(beside):
-                return value
-            return self._catalog.mask
+            is_secret = self._catalog.is_secret(facts.name, place, value, beside) and place not in facts.made_secrets
+            return self._catalog.mask if is_secret else value
 
         masked: dict[str, Any] = shown("", record, {})
         return masked
@@ -289,19 +287,19 @@ class _Planner:
         for name, value in sent.items():
             place = f"{above}{name}"
             shown = have.get(name) if isinstance(have, dict) else None
+            rule = self._catalog.secret_rule(step.resource, place)
             if isinstance(value, dict):
                 yield from self._set_unseen(step, f"{place}.", value, shown)
-            elif value is not None and shown in (None, self._catalog.mask) and self._is_secret(step, place):
+            elif rule and value is not None and shown in (None, self._catalog.mask):
                 yield place, shown, value
-
-    def _is_secret(self, step: Step, place: str) -> bool:
-        return self._catalog.secret_rule(step.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
 
     def _fields(self, step: Step, told: Iterable[tuple[str, Any, Any]]) -> Iterator[FieldChange]:
         for place, old, new in told:
-            secret = self._is_secret(step, place)
-            shown = ["***" if secret and given is not None else self._hidden(given) for given in (old, new)]
-            yield FieldChange(place, *shown)
+            yield FieldChange(place, *(self._shown(step, place, value) for value in (old, new)))
+
+    def _shown(self, step: Step, place: str, value: Any) -> Any:
+        is_secret = self._catalog.is_secret(step.resource, re.sub(r"\[\w+\]", "[]", place), value)
+        return "***" if is_secret else self._hidden(value)
 
     def _hidden(self, value: Any) -> Any:
         match value:

@@ -91,11 +91,11 @@ class Verification:
         told = document(wanted, self.sender.values)
         changed = reconcile.changes({**told, "needs": [], "secrets": []}, record)
         for place, have, want in reconcile.field_changes(changed, record, told["rows"]):
-            secret = self.sender.catalog.secret_rule(state.resource, re.sub(r"\[\w+\]", "[]", place)) is not None
-            is_row = place.endswith("]")
-            shown = ["absent" if is_row and value is None else _shown(value) for value in (want, have)]
-            yield Difference(place, *(("***", "***") if secret else shown))
+            yield Difference(place, *(self._shown(state, place, value) for value in (want, have)))
 
-
-def _shown(value: Any) -> str:
-    return json_text(as_tree({"value": value}))[9:-1]
+    def _shown(self, state: Step, place: str, value: Any) -> str:
+        if value is None and place.endswith("]"):
+            return "absent"
+        if self.sender.catalog.is_secret(state.resource, re.sub(r"\[\w+\]", "[]", place), value):
+            return "***"
+        return json_text(as_tree({"value": value}))[9:-1]

@@ -300,6 +300,16 @@ class Catalog:
         rules, name = self._facts.secret_words, field_path.rpartition(".")[2]
         return SecretRule(field_path, unless={name: rules.harmless_values} if name in rules.last_in_config else {})
 
+    def is_secret(
+        self, resource: str | None, field_path: str, value: object, beside: Mapping[str, object] | None = None
+    ) -> bool:
+        """Whether a value in this field of the resource is one (`beside` these, where they are known).
+
+        True, false, null and "" are none, whatever the field is called (`supports_credentials`).
+        """
+        rule = None if isinstance(value, bool) or value in (None, "") else self.secret_rule(resource, field_path)
+        return rule is not None and (beside is None or rule.applies(beside))
+
     def holds_tokens(self, resource: str | None, field_path: str) -> bool:
         """Whether this field is, or stands in, free JSON in which what looks like a token is one."""
         known = self.resources.get(resource or "")

@@ -41,9 +41,15 @@ def app_of_the_first_of_two_roles(s: RecordedSession) -> None:
     s.create("app", {"name": "of-one", "type": "0", "role_id": first, "is_active": True})
 
 
+def cors_with_credentials(s: RecordedSession) -> None:
+    cors = {"path": "api/*", "origin": "*", "header": "*", "method": ["GET"], "max_age": 0, "enabled": True}
+    s.create("cors", {**cors, "supports_credentials": True})
+
+
 RECORDED: dict[str, Callable[[RecordedSession], None]] = {
     "role": role_made_and_edited_as_the_console_does,
     "cors": cors_and_lookups,
+    "credentials": cors_with_credentials,
     "reads": reads_only,
     "roles": app_of_the_first_of_two_roles,
 }
@@ -192,6 +198,11 @@ FAULTS: dict[str, tuple[str, Fault, list[Told]]] = {
         "cors",
         Fault("POST", "system/cors", answered=record(method=["POST", "GET"])),
         [("Create cors api/*", "resource[0].method", '["GET","POST"]', '["POST","GET"]')],
+    ),
+    "truth value whose name tells of credentials ignored": (
+        "credentials",
+        Fault("POST", "system/cors", sent=without("supports_credentials")),
+        [("Create cors api/*, read again", "supports_credentials", "true", "false")],
     ),
     "one record of several missing": (
         "cors",

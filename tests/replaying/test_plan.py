@@ -406,6 +406,21 @@ def test_a_secret_that_nobody_can_compare_is_told_as_set() -> None:
         assert [(field.name, field.new) for field in step.fields] == [("password", "***")]
 
 
+def credentials_switched_off_again(s: RecordedSession) -> None:
+    [own] = s.create("cors", {"path": "a", "origin": "*", "method": ["GET"], "supports_credentials": True})
+    s.call("PATCH", f"system/cors/{own}", {"supports_credentials": False})
+    s.create("user", {"email": "x@example.com", "name": "X", "password": PASSWORD})
+
+
+def test_a_truth_value_is_no_secret_whatever_it_is_called() -> None:
+    journey = dfrecord.plan(recorded(credentials_switched_off_again))
+    with DreamFactoryDouble(700) as df:
+        prepare(df, "bystander")
+        steps = dfrecord.preview(journey, df.url, given(df, journey)).steps
+    told = [[(f.old, f.new) for f in step.fields if "cred" in f.name or "pass" in f.name] for step in steps]
+    assert told == [[(None, True)], [(True, False)], [(None, "***")]]
+
+
 def test_a_secret_that_is_part_of_every_text_disturbs_no_plan() -> None:
     journey = dfrecord.plan(recorded(password_of_a_user_set))
     with DreamFactoryDouble(700, installed=INSTALLED) as df:
