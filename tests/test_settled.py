@@ -216,6 +216,41 @@ def test_records_whose_ids_are_sent_as_text_are_found_again(way: str, tmp_path: 
         assert target.writes == []
 
 
+def sent_with_null(s: RecordedSession) -> None:
+    """The server keeps false, 0 or a default of its own in the place of null, as its answers show."""
+    services, kept = by_name(s, "service"), by_name(s, "role")["kept"]
+    s.create("service", {**SERVICE, "name": "off", "label": "", "type": "sqlite", "config": {"cache_enabled": None}})
+    s.call("GET", "system/service")
+    s.create("app", {"name": "off", "type": "0", "is_active": None, "requires_fullscreen": None})
+    cors = {"path": "off", "origin": "*", "header": "*", "method": ["GET"], "max_age": None, "enabled": None}
+    s.create("cors", {**cors, "supports_credentials": None})
+    s.call("GET", "system/app")
+    s.call("GET", "system/cors")
+    row = {**ACCESS, "service_id": services["db"], "filter_op": None}
+    rows = [{**row, "requestor_mask": mask} for mask in (None, 2)]
+    answer = s.call("POST", f"system/role?fields=*&related={ROWS}", {"resource": [{"name": "off", ROWS: rows}]})
+    made = answer["resource"][0]
+    s.call("PUT", f"system/role/{made['id']}", {ROWS: [{**made[ROWS][0], "verb_mask": 3, "filter_op": None}]})
+    s.call("GET", f"system/role/{made['id']}?related={ROWS}")
+    lookup = {"name": "off", "value": "1", "private": None}
+    s.call("PUT", f"system/role/{kept}", {ROWS: [rows[0]], "lookup_by_role_id": [lookup]})
+    s.call("GET", f"system/role/{kept}?related={ROWS},lookup_by_role_id")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_server_keeps_in_the_place_of_null_is_no_difference(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session = prepared(recorded)
+        prepared(target)
+        sent_with_null(session)
+        script = runner(way, session, tmp_path)
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        assert "unchanged" in script.run(target)
+        assert target.writes == []
+
+
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
 def test_a_document_that_a_service_got_stays_and_is_told(way: str, tmp_path: Path) -> None:
     """The server takes no document away from a service (system-api.md section 10)."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from msgspec import structs
 
 from dfrecord.journey.changes import Changes, kept_otherwise
+from dfrecord.journey.kept_rows import with_kept
 from dfrecord.journey.link import link, link_call
 from dfrecord.journey.lookup import Sightings
 from dfrecord.journey.model import (
@@ -37,6 +38,7 @@ from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
+from dfrecord.journey.rewrite import each_record
 from dfrecord.journey.secret_variables import SecretVariables, told_apart
 from dfrecord.journey.sessions import Sessions, passwords_changed
 from dfrecord.journey.table_rows import TableRows
@@ -64,6 +66,7 @@ from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree
 
 NOT_MODIFIED = 304
 """What a browser hears of a read that it has in its cache, and a script never does."""
+NULL_KEPT = "where a nested row was sent with null, it is sent with what the recorded server kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,7 @@ class _Build:
         kind = kind_of(exchange, location, self.catalog)
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
-        note, left_out = self.notes.get(exchange.number, ""), ""
+        note, left_out, kept = self.notes.get(exchange.number, ""), "", ""
         method = effective_method(exchange, self.catalog)
         danger = self._danger(exchange, method, kind, location, body_tree)
         updates = method in ("PUT", "PATCH") or kind is StepKind.UPDATE
@@ -258,6 +261,9 @@ class _Build:
                 exchange = self._of_changed(exchange, body_tree)
         title = title_of(exchange, location, kind, self.sightings, entry, self.catalog)
         answer = json_of(exchange.response.body)
+        if kind in (StepKind.CREATE, StepKind.UPDATE) and not self.options.literal:
+            sent, body_tree = body_tree, self._with_kept_rows(body_tree, answer, location, entry)
+            kept = "" if body_tree == sent else NULL_KEPT
         step = Step(
             name=names.give(self._step_name(kind, location)),
             title=self.secrets.redact_text(title),
@@ -267,7 +273,7 @@ class _Build:
             captures=self._captures(answer, location, kind),
             answer=None if exchange.error or exchange.response.status == NOT_MODIFIED else self._answer(exchange),
             danger=danger,
-            notes=tuple(filter(None, (self.secrets.redact_text(note), left_out and f"left out: {left_out}"))),
+            notes=tuple(filter(None, (self.secrets.redact_text(note), left_out and f"left out: {left_out}", kept))),
             entry=exchange.number,
         )
         if left_out:
@@ -341,21 +347,43 @@ class _Build:
     def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
         """What the recording shows of the written records before they are written again is not all as it was sent."""
         facts = self.catalog.resources.get(location.resource or "")
-        if facts is None or facts.id_field is None:
+        if facts is None:
+            return
+        records = records_of(sent, self.catalog.wrapper)
+        for position, seen in self._seen_next(facts, answer, location, entry):
+            yield from (
+                (position, place)
+                for place, *values in (kept_otherwise(records[position], seen) if position < len(records) else ())
+                if not any(self.catalog.is_secret(facts.name, place, value) for value in values)
+                and place not in {*facts.natural_key, *facts.relations, *facts.server_made, *facts.self_keys}
+            )
+
+    def _seen_next(self, facts: Resource, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, Object]]:
+        """The written records as the recording shows them before they are written again, each with its position."""
+        if facts.id_field is None:
             return
         made = [self.catalog.id_of(row.get(facts.id_field)) for row in records_of(answer, self.catalog.wrapper)]
-        ids = [location.record] if location.record else made
-        for position, (record, own) in enumerate(zip(records_of(sent, self.catalog.wrapper), ids, strict=False)):
+        for position, own in enumerate([location.record] if location.record else made):
             seen = self.sightings.next(facts.name, own, entry) if own is not None else None
-            if seen is None or own is None:
-                continue
-            if not any(entry < write <= seen.entry for write in self.writes.get((facts.name, own), ())):
-                yield from (
-                    (position, place)
-                    for place in kept_otherwise(record, seen.row)
-                    if self.catalog.secret_rule(facts.name, place) is None
-                    and place not in {*facts.natural_key, *facts.relations, *facts.server_made, *facts.self_keys}
-                )
+            writes = self.writes.get((facts.name, str(own)), ())
+            if seen is not None and not any(entry < write <= seen.entry for write in writes):
+                yield position, seen.row
+
+    def _with_kept_rows(self, sent: Tree, answer: Tree | ValueError, location: Location, entry: int) -> Tree:
+        """A body with the nested rows as the server kept them, by its answer to it or by what is read next."""
+        facts = self.catalog.resources.get(location.resource or "")
+        if facts is None or isinstance(answer, ValueError):
+            return sent
+        answered = enumerate(records_of(answer, self.catalog.wrapper))
+        shown = dict(answered), dict(self._seen_next(facts, answer, location, entry))
+
+        def kept(position: int, record: Object) -> Object:
+            for records in shown:
+                if position in records:
+                    record = with_kept(record, records[position], facts.relations, self.catalog)
+            return record
+
+        return each_record(sent, self.catalog.wrapper, kept)
 
     def _request(self, exchange: Exchange, tree: Tree, location: Location, kind: StepKind) -> RequestTemplate:
         request = exchange.request

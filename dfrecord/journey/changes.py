@@ -14,7 +14,7 @@ from dfrecord.journey.lookup import Sighting, Sightings
 from dfrecord.normalise.body import field_path
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.system_api.catalog_file import Relation
-from dfrecord.tree import Array, Number, Object, Text, Tree
+from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
 
 @dataclass
@@ -124,8 +124,11 @@ def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
             yield from ((field_path(key, str(name)), inner) for name, inner in value.members)
 
 
-def kept_otherwise(sent: Object, shown: Object, above: str = "") -> Iterator[str]:
-    """Where in a record the server shows another single value than was sent, or nothing of several: `config.host`."""
+def kept_otherwise(sent: Object, shown: Object, above: str = "") -> Iterator[tuple[str, Tree, Tree]]:
+    """Where in a record the server shows another single value than was sent, or nothing of several: `config.host`.
+
+    Each place with both values.
+    """
     there = {key: value for key, value in shown.members if isinstance(key, str)}
     for key, value in sent.members:
         if not isinstance(key, str) or key not in there:
@@ -135,16 +138,15 @@ def kept_otherwise(sent: Object, shown: Object, above: str = "") -> Iterator[str
             yield from kept_otherwise(value, other, f"{above}{key}.")
         elif isinstance(value, (Object, Array)):
             if _plain(value) is not None and _plain(other) is None:
-                yield f"{above}{key}"
-        elif isinstance(value, (bool, str, Number)) and _other(value, other):
-            yield f"{above}{key}"
+                yield f"{above}{key}", value, other
+        elif not isinstance(value, (Var, Text)) and _other(value, other):
+            yield f"{above}{key}", value, other
 
 
 def _other(value: Tree, shown: Tree) -> bool:
-    texts = [item.text if isinstance(item, Number) else item for item in (value, shown)]
     if isinstance(shown, Array) and isinstance(value, str):  # e-mail addresses and verbs read back as lists
         return sorted(part.strip() for part in value.split(",")) != sorted(map(str, shown.items))
-    return texts[0] != texts[1] and not (value == "" and shown is None)
+    return not is_equal(value, shown)
 
 
 def is_equal(left: Tree, right: Tree) -> bool:

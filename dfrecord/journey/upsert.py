@@ -338,7 +338,7 @@ class _Upsert:
         if write.step.kind is StepKind.CREATE and write.facts.create_drops_empty:
             yield from (str(field) for field, value in record.members if value in _EMPTY)
         answered = records_of(write.step.answer.tree if write.step.answer else None, self._catalog.wrapper)
-        otherwise = kept_otherwise(record, answered[0]) if len(answered) == 1 else ()
+        otherwise = [place for place, _, _ in kept_otherwise(record, answered[0])] if len(answered) == 1 else ()
         recorded = (place for position, place in write.step.not_kept if position == write.position)
         fields = {field for field, _ in record.members}
         for place in dict.fromkeys(place for place in (*otherwise, *recorded) if place.partition(".")[0] in fields):
