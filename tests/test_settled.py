@@ -21,6 +21,7 @@ from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.doubles.wire import Answer
 from tests.recorder import RecordedSession
+from tests.replaying.test_plan import given_for_a_while_with_ids_as_text
 from tests.states import portable
 from tests.test_end_to_end import environment
 from tests.test_journeys import ACCESS, INSTALLED, PASSWORD
@@ -208,6 +209,20 @@ def test_records_whose_ids_are_sent_as_text_are_found_again(way: str, tmp_path: 
         limit = {"type": "instance.service", "rate": "10", "period": "hour", "service_id": service}
         session.call("POST", "system/limit", {"resource": [{**limit, "name": "text"}]})
         session.create("app", {"name": "text", "type": "0", "role_id": role, "is_active": True})
+        script = runner(way, session, tmp_path)
+        script.run(target)
+        assert portable(target.state()) == portable(recorded.state())
+        target.reset_log()
+        assert "unchanged" in script.run(target)
+        assert target.writes == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_whose_ids_are_sent_as_text_and_that_are_removed_again_stay_away(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session = prepared(recorded)
+        prepared(target)
+        given_for_a_while_with_ids_as_text(session)
         script = runner(way, session, tmp_path)
         script.run(target)
         assert portable(target.state()) == portable(recorded.state())

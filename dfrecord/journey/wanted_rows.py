@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from dfrecord.journey.changes import is_equal
 from dfrecord.journey.model import Lookup, Variable
-from dfrecord.journey.writes import key_of
+from dfrecord.journey.writes import as_shown, key_of
 from dfrecord.system_api.catalog import Resource
 from dfrecord.system_api.catalog_file import Relation
 from dfrecord.tree import Object, Tree, Var
@@ -194,7 +194,8 @@ def is_sure(key: Match, child: Resource) -> bool:
 def _with(known: Match, key: Match, row: Object, child: Resource) -> Match:
     """A key with what the row sets of it, of its own key, and of what tells it from rows with the same key."""
     names = [field for field, _ in row.members]
-    known = tuple((field, row.get(field) if field in names else value) for field, value in known)
+    given = {field: as_shown(child, field, row.get(field)) for field, _ in known if field in names}
+    known = tuple((field, given.get(field, value)) for field, value in known)
     fields = [field for field, _ in known]
     own = tuple((field, value) for field, value in key if field in names and field not in fields)
     fields += [field for field, _ in own]

@@ -57,10 +57,10 @@ def path_text(target: Text) -> str:
 def key_of(facts: Resource, record: Object) -> tuple[tuple[str, Tree], ...]:
     """The natural key of a record, of the parts that it shows; a dotted part stands for the foreign key."""
     shown = {field for field, _ in record.members}
-    return tuple((field, _as_shown(facts, field, record.get(field))) for field in facts.key_fields if field in shown)
+    return tuple((field, as_shown(facts, field, record.get(field))) for field in facts.key_fields if field in shown)
 
 
-def _as_shown(facts: Resource, field: str, value: Tree) -> Tree:
+def as_shown(facts: Resource, field: str, value: Tree) -> Tree:
     """What a record shows of a value that was sent: an id that is sent as text, too, is a number there."""
     is_id = field in facts.foreign_keys and isinstance(value, Text) and len(value.parts) == 1
     return value.parts[0] if is_id and isinstance(value, Text) else value

@@ -178,6 +178,20 @@ def lookup_sent_twice_without_its_id_and_changed_later(s: RecordedSession) -> No
     s.call("PUT", f"system/role/{own}", {"lookup_by_role_id": [{**read["lookup_by_role_id"][0], "value": "3"}]})
 
 
+def given_for_a_while_with_ids_as_text(s: RecordedSession) -> None:
+    role, app, service = (str(next(iter(ids(s, name).values()))) for name in ("role", "app", "service"))
+    rows = {"role_service_access_by_role_id": [{**ACCESS, "service_id": service}]}
+    [made] = s.create("role", {"name": "made", "is_active": True, **rows})
+    user = {"email": "x@example.com", "name": "X", "password": PASSWORD}
+    [own] = s.create("user", {**user, "user_to_app_to_role_by_user_id": [{"app_id": app, "role_id": role}]})
+    for path, relation in (
+        (f"system/role/{made}", "role_service_access_by_role_id"),
+        (f"system/user/{own}", "user_to_app_to_role_by_user_id"),
+    ):
+        read = s.call("GET", f"{path}?related={relation}")
+        s.call("PUT", path, {relation: [{**read[relation][0], relation.rpartition("_by_")[2]: None}]})
+
+
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
     role_that_was_there_renamed_and_then_its_rows_edited,
@@ -194,6 +208,7 @@ MADE: list[Callable[[RecordedSession], None]] = [
     service_of_which_the_server_keeps_less,
     rows_that_updates_give_a_new_role_and_user_changed_later,
     lookup_sent_twice_without_its_id_and_changed_later,
+    given_for_a_while_with_ids_as_text,
 ]
 
 
