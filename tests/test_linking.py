@@ -383,6 +383,29 @@ def test_ids_and_what_looks_like_one_are_sent_as_on_the_target_in_every_body(
     ]
 
 
+@pytest.mark.parametrize("way", ["curl", "python", "postman", "ansible", "replay"])
+def test_a_number_that_looks_like_an_id_in_json_that_stands_in_a_text_is_a_parameter(way: str, tmp_path: Path) -> None:
+    payload = '{"resource" : [{"role_id":12, "name":"\\"x_id\\": 5, {{y}} $z", "port":9}], "code_id":"7"}'
+    with DreamFactoryDouble(installed=("scheduler",)) as df:
+        session = RecordedSession(df)
+        service = session.call("GET", "system/service")["resource"][0]["id"]
+        task = {"name": "t", "service_id": service, "component": "x", "verb_mask": 2, "frequency": 3}
+        session.create("scheduler", {**task, "payload": payload}, {**task, "name": "plain", "payload": '"role_id": 12'})
+    journey = planned(session.exchanges)
+    assert [r.subject for r in journey.residue if "looks like an id" in r.reason] == ["payload.role_id"]
+    with DreamFactoryDouble(700, installed=("scheduler",)) as df:
+        given = {"DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password, "DF_ROLE_ID": "34"}
+        if way == "replay":
+            dfrecord.replay(journey, df.url, given, created_file=tmp_path / "made")
+        else:
+            recording = tmp_path / "task.har"
+            recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+            done = run(rendered(recording, way, tmp_path), way, given)
+            assert done.returncode == 0, done.stdout + done.stderr
+        payloads = [row["payload"] for row in df.state()["scheduler"]]
+    assert payloads == [payload.replace("12", "34"), '"role_id": 12']
+
+
 def test_deletes_of_what_the_journey_made_need_no_consent() -> None:
     with console() as s:
         made = s.create("role", {"name": "a"}, {"name": "b"}, {"name": "c"})

@@ -25,9 +25,9 @@ from dfrecord.journey.model import (
     StepKind,
 )
 from dfrecord.journey.references import References
-from dfrecord.journey.rewrite import as_value, joined
+from dfrecord.journey.rewrite import as_value, in_tree, joined
 from dfrecord.journey.text_body import Sites, TextKind, linked, text_kind
-from dfrecord.normalise.body import field_path
+from dfrecord.normalise.body import field_path, parse_json
 from dfrecord.system_api.catalog import Location, Resource
 from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 
@@ -45,6 +45,7 @@ _GONE: Tree = Text(("left out",))
 """Stands for a field that is not sent; compared by identity."""
 _MAY_BE_ID = re.compile(r"((^|[_.])ids?|[a-z]Ids?)(\[\])?$")
 _NUMBER = re.compile("[1-9][0-9]*")
+_NUMBER_IN_JSON = re.compile(r'"(?P<field>\w+)"\s*:\s*(?P<number>[1-9][0-9]*)(?=\s*[,}])')
 _FILTER_SAFE = "=()*,!<>'"
 
 
@@ -359,7 +360,20 @@ class _Linking:
             )
         if isinstance(value, Number) and _looks_like_id(path, value.text):
             return self._likely_id(value.text, path, self.catalog.guessed_targets(path))
+        if isinstance(value, (str, Text)) and path in facts.may_hold_secrets and _is_json(value):
+            return in_tree(value, lambda text: joined(self._in_json(text, path)))
         return value
+
+    def _in_json(self, text: str, above: str) -> Iterator[str | Var]:
+        """A piece of JSON that stands in a text (a schedule's `payload`), with what looks like an id in it."""
+        at = 0
+        for found in _NUMBER_IN_JSON.finditer(text):
+            path = field_path(above, found["field"])
+            if _looks_like_id(path, found["number"]):
+                yield text[at : found.start("number")]
+                yield self._likely_id(found["number"], path, ())
+                at = found.end("number")
+        yield text[at:]
 
     def _likely_id(self, value: str, path: str, targets: Sequence[str]) -> Var:
         if targets:
@@ -420,6 +434,16 @@ class _Linking:
 
 def _looks_like_id(path: str, value: str) -> bool:
     return _MAY_BE_ID.search(path) is not None and _NUMBER.fullmatch(value) is not None
+
+
+def _is_json(text: str | Text) -> bool:
+    """Whether a text is JSON; what stands for a secret in it stands inside a string."""
+    parts = text.parts if isinstance(text, Text) else (text,)
+    try:
+        parse_json("".join(part if isinstance(part, str) else "0" for part in parts))
+    except ValueError:
+        return False
+    return True
 
 
 def _in_query(part: str | Var) -> str | Var:
