@@ -1,4 +1,4 @@
-"""A user's role in an app hangs on the user, on the role and on the app: what one adds, another may change or remove."""
+"""A user's role in an app hangs on the user, the role and the app: what one adds, another may change or remove."""
 
 from __future__ import annotations
 
