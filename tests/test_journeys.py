@@ -23,6 +23,7 @@ INSTALLED = ("limit", "scheduler", "event_script")
 PASSWORD = "Another!pass-word-16"
 NEW_SECRETS = ("Header-Secret-1234", PASSWORD)
 ACCESS = {"component": "*", "verb_mask": 1, "requestor_mask": 1, "filters": []}
+LIMIT = {"name": "there", "type": "instance", "rate": 5, "period": "30-day"}
 BEFORE: list[tuple[str, list[dict[str, Any]]]] = [
     (
         "service",
@@ -45,6 +46,7 @@ BEFORE: list[tuple[str, list[dict[str, Any]]]] = [
             {"name": "plain, \\ 100%", "is_active": True},
         ],
     ),
+    ("limit", [LIMIT]),
     ("lookup", [{"name": "region", "value": "eu"}, {"name": "zone", "value": "1"}]),
     ("user", [{"email": "old@example.com", "name": "Old", "password": PASSWORD}]),
     (
@@ -325,6 +327,17 @@ def rows_are_removed_that_point_to_what_was_deleted(s: RecordedSession) -> None:
         s.call("PUT", f"system/{path}", {**read, relation: [{**read[relation][0], parent: None}]})
 
 
+def limits_with_empty_texts_in_their_keys(s: RecordedSession) -> None:
+    """The server keeps null for them (system-api.md section 10)."""
+    empty = dict.fromkeys(("endpoint", "verb", "user_id", "role_id"), "")
+    made = {"name": "made", "type": "instance", "rate": "3", "period": "day", "is_active": True}
+    [own] = s.create("limit", {**made, **empty})
+    s.call("GET", f"system/limit/{own}")
+    [there] = (row["id"] for row in s.call("GET", "system/limit")["resource"] if row["name"] == "there")
+    s.exchanges.pop()  # only what is sent shows the key
+    s.call("PUT", f"system/limit/{there}", {**LIMIT, **empty, "rate": 7})
+
+
 Scenario = Callable[[RecordedSession], None]
 SCENARIOS: list[Scenario] = [
     user_with_roles_and_apps,
@@ -346,6 +359,7 @@ SCENARIOS: list[Scenario] = [
     document_profile_and_imports,
     reads_that_show_little,
     rows_are_removed_that_point_to_what_was_deleted,
+    limits_with_empty_texts_in_their_keys,
 ]
 
 

@@ -267,6 +267,21 @@ def test_what_the_server_keeps_in_the_place_of_null_is_no_difference(way: str, t
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_a_create_without_an_answer_is_undone_whose_key_holds_empty_texts(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        session = RecordedSession(recorded)
+        session.create(
+            "limit", {"name": "l", "type": "instance", "rate": 1, "period": "day", "endpoint": "", "verb": ""}
+        )
+        script = runner(way, session, tmp_path)
+        with LostAnswers(target, "/limit"):
+            script.run(target, code=1)
+        assert len(target.state()["limit"]) == 1
+        script.run(target, teardown=True)
+        assert target.state()["limit"] == []
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
 def test_a_document_that_a_service_got_stays_and_is_told(way: str, tmp_path: Path) -> None:
     """The server takes no document away from a service (system-api.md section 10)."""
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:

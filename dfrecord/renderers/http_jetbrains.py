@@ -79,9 +79,12 @@ def _place(pointer: Pointer) -> str:
 
 
 def _same(found: str, value: Tree, journey: Journey) -> str:
-    """Whether what was found is the value, which may be given as text; JavaScript of the client."""
-    if value is None:
-        return f"{found} == null"
+    """Whether what was found is the value, which may be given as text; JavaScript of the client.
+
+    The server shows an empty text as null (system-api.md section 10).
+    """
+    if value in (None, ""):
+        return f"({found} == null || {found} === {_js('')})"
     form = "JSON.stringify" if isinstance(value, Array | Object) else "String"
     return f"{form}({found}) === {form}({_value(value, journey)})"
 

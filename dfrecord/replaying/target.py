@@ -207,7 +207,12 @@ def _count(answer: Tree) -> int:
 
 def _matching(rows: Iterable[Tree], match: Match) -> list[Object]:
     records = [row for row in rows if isinstance(row, Object)]
-    return [row for row in records if all(row.get(name) == value for name, value in match)]
+    return [row for row in records if all(_shown(row.get(name)) == _shown(value) for name, value in match)]
+
+
+def _shown(value: Tree) -> Tree:
+    """A value of a key as the server shows it: an empty text is null (system-api.md section 10)."""
+    return None if value == "" else value
 
 
 def document(wanted: Wanted, values: Mapping[str, Tree]) -> dict[str, Any]:

@@ -353,11 +353,13 @@ fetch_list() {
 }
 
 # matching: how many records of the answer have all the values, and the field of the first: 1=7. Nothing when none has.
+# The server shows an empty text as null.
 matching() {
   exact_answer | wanted=$json jq --slurp --raw-output --arg field "$field" "
+    def shown: if . == \"\" then null else . end;
     (\$ENV.wanted | fromjson) as \$wanted
     | (.[0] | if type == \"array\" then . else (${rows})? | arrays end) // error
-    | [.[] | objects | . as \$row | select(all(\$wanted | to_entries[]; \$row[.key] == .value))]
+    | [.[] | objects | . as \$row | select(all(\$wanted | to_entries[]; (\$row[.key] | shown) == (.value | shown)))]
     | select(. != []) | \"\(length)=\(.[0][\$field] | scalars)\"" 2>/dev/null ||
     die 1 "failed: $step: the answer is no list of records"
 }

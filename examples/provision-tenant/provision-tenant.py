@@ -1325,14 +1325,17 @@ def given_otherwise(values: dict[str, tuple[Any, Any]]) -> dict[str, str]:
 
 
 def having(records: list[Any], match: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records that have all these values."""
+    """The records that have all these values; the server shows an empty text as null."""
+
+    def shown(value: Any) -> str:
+        return "null" if value == "" else json.dumps(value)
+
     return [
         record
         for record in records
         if isinstance(record, dict)
         and all(
-            json.dumps(record.get(name)) == json.dumps(value)
-            for name, value in match.items()
+            shown(record.get(name)) == shown(value) for name, value in match.items()
         )
     ]
 

@@ -23,7 +23,12 @@ from tests.recorder import RecordedSession
 from tests.render.journeys import BASE_URL, JSON, PROVISION, literal, raw_step
 from tests.states import portable
 from tests.test_end_to_end import CASES, environment, prepare
-from tests.test_journeys import INSTALLED, existing_roles_with_odd_names, role_rows_changed_removed_and_added
+from tests.test_journeys import (
+    INSTALLED,
+    existing_roles_with_odd_names,
+    limits_with_empty_texts_in_their_keys,
+    role_rows_changed_removed_and_added,
+)
 from tests.test_journeys import prepare as prepare_made
 from tests.tools import FIXTURES, rendered, run
 from tests.tools import dfrecord as command
@@ -151,7 +156,10 @@ def test_file_for_jetbrains_gives_the_recorded_end_state(case: str, tmp_path: Pa
         assert portable(df.state()) == portable(json.loads((FIXTURES / case / "state.json").read_text()))
 
 
-@pytest.mark.parametrize("scenario", [role_rows_changed_removed_and_added, existing_roles_with_odd_names])
+@pytest.mark.parametrize(
+    "scenario",
+    [role_rows_changed_removed_and_added, existing_roles_with_odd_names, limits_with_empty_texts_in_their_keys],
+)
 def test_file_for_jetbrains_finds_records_and_rows_again(
     scenario: Callable[[RecordedSession], None], tmp_path: Path
 ) -> None:
@@ -189,8 +197,9 @@ def test_lookup_for_jetbrains_compares_every_kind_of_value() -> None:
     journey = replace(literal(uses, variables=(found,)), literal=False)
     text = dfrecord.render(journey, "http")[1].content.decode()
     assert (
-        'return row["a"] == null && String(row["b"]) === String(true) && String(row["c"]) === String(7) && '
-        'String(row["d"]) === String("x\\"\\u007d") && JSON.stringify(row["e"]) === JSON.stringify([true, "y"]) && '
+        'return (row["a"] == null || row["a"] === "") && String(row["b"]) === String(true) && '
+        'String(row["c"]) === String(7) && String(row["d"]) === String("x\\"\\u007d") && '
+        'JSON.stringify(row["e"]) === JSON.stringify([true, "y"]) && '
         'JSON.stringify(row["f"]) === JSON.stringify({}); }).slice(1, 2);'
     ) in text
 

@@ -251,10 +251,21 @@ def hits(result: dict[str, Any], keys: list[dict[str, Any]], rows: list[str]) ->
 
 
 def having(found: list[Any], keys: list[dict[str, Any]], alike: int = 0) -> list[dict[str, Any]]:
-    """The same of a list of records. Of the first `alike` keys only one: rows that have such a key are alike in all."""
+    """The same of a list of records. Of the first `alike` keys only one: rows that have such a key are alike in all.
+
+    The server shows an empty text as null.
+    """
+
+    def shown(value: Any) -> Any:
+        return None if value == "" else value
+
     records = [record for record in found if isinstance(record, dict)]
     for number, key in enumerate(keys):
-        same = [record for record in records if all(name in record and record[name] == key[name] for name in key)]
+        same = [
+            record
+            for record in records
+            if all(name in record and shown(record[name]) == shown(key[name]) for name in key)
+        ]
         if same:
             return same[:1] if number < alike else same
     return []
