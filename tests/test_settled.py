@@ -25,7 +25,7 @@ from tests.replaying.test_plan import given_for_a_while_with_ids_as_text
 from tests.states import portable
 from tests.test_end_to_end import environment
 from tests.test_journeys import ACCESS, INSTALLED, PASSWORD
-from tests.test_upsert import made_records, without_dates
+from tests.test_upsert import made_records, values, without_dates
 from tests.tools import EVERY_OPTION, ROOT, rendered, run
 
 WAYS = [*EVERY_OPTION, "replay"]
@@ -279,6 +279,28 @@ def test_a_create_without_an_answer_is_undone_whose_key_holds_empty_texts(way: s
         assert len(target.state()["limit"]) == 1
         script.run(target, teardown=True)
         assert target.state()["limit"] == []
+
+
+@pytest.mark.parametrize("way", WAYS_TO_UNDO)
+def test_empty_texts_in_free_json_are_the_null_that_the_server_keeps(way: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        for df in (recorded, target):
+            there = {"theme": {"colour": "red"}, "sizes": ["s", "m"]}
+            rows = [{"name": name, "value": value} for name, value in there.items()]
+            RecordedSession(df).call("POST", "system/custom", {"resource": rows})
+        session = RecordedSession(recorded)
+        made = {"name": "made", "value": {"a": "", "b": [{"c": ""}, 1]}}
+        session.call("POST", "system/custom", {"resource": [made]})
+        session.call("PATCH", "system/custom/theme", {"value": {"colour": "", "font": "big"}})
+        session.call("PATCH", "system/custom/sizes", {"value": ["", "m"]})
+        script, before = runner(way, session, tmp_path), values(target)
+        script.run(target)
+        assert values(target) == values(recorded) != before
+        target.reset_log()
+        assert "unchanged" in script.run(target)
+        assert target.writes == []
+        assert "changed it since" not in script.run(target, teardown=True)
+        assert values(target) == before
 
 
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)

@@ -399,11 +399,6 @@ class Journey:
         return any(step.wanted is not None and step.wanted.sent_elsewhere for step in self.steps)
 
     @cached_property
-    def compares_whole(self) -> bool:
-        """Whether a step wants free JSON, which is compared as a whole."""
-        return any(step.wanted is not None and step.wanted.document.get("whole") for step in self.steps)
-
-    @cached_property
     def sends_once(self) -> bool:
         """Whether a step is left out that an earlier run noted as sent."""
         return any(step.once for step in self.steps)

@@ -268,7 +268,6 @@ def _before(shop: Workshop, literal: list[str]) -> list[str]:
         listed=journey.listed,
         creates_named=journey.creates_named,
         registers=journey.registers,
-        compares_whole=journey.compares_whole,
         secrets=_secrets(shop),
         to_undo=_envs(journey, shop.undo.needed),
         to_undo_signed_on=_envs(journey, shop.undo.needed_signed_on),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from dfrecord.replaying.reconcile import differs, objects_in, taken
+from dfrecord.replaying.reconcile import differs, objects_in, taken, unlike
 
 
 def remembered(changed: dict[str, Any], have: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
     told = [
         place
         for place, was, now, there in noted_places(note, have)
-        if (there not in (now, was) if place in whole else differs(now, there) and differs(was, there))
+        if all((unlike if place in whole else differs)(left, there) for left in (now, was))
     ]
     return list(dict.fromkeys(told))
 
@@ -254,9 +254,7 @@ def values_taken_back(
     return {
         name: old
         for name, old in was.items()
-        if name in have
-        and (now[name] == have[name] if name in whole else not differs(now[name], have[name]))
-        and old != have[name]
+        if name in have and not (unlike if name in whole else differs)(now[name], have[name]) and old != have[name]
     }
 
 

@@ -995,11 +995,7 @@ def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
 
 def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
     """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
-    if (
-        field in wanted.get("whole", [])
-        and field not in wanted["later"]
-        and isinstance(have, type(value))
-    ):
+    if field in wanted.get("whole", []) and field not in wanted["later"]:
         return unlike(value, have)
     return differs(value, have, wanted["later"], field)
 

@@ -1428,11 +1428,7 @@ def unseen(wanted: dict[str, Any], have: dict[str, Any]) -> list[str]:
 
 def is_other(field: str, value: Any, have: Any, wanted: dict[str, Any]) -> bool:
     """Whether a field has another value than is wanted: free JSON as a whole, else what the server shows of it."""
-    if (
-        field in wanted.get("whole", [])
-        and field not in wanted["later"]
-        and isinstance(have, type(value))
-    ):
+    if field in wanted.get("whole", []) and field not in wanted["later"]:
         return unlike(value, have)
     return differs(value, have, wanted["later"], field)
 
@@ -1876,10 +1872,8 @@ def changed_since(note: dict[str, Any], have: dict[str, Any]) -> list[str]:
     told = [
         place
         for place, was, now, there in noted_places(note, have)
-        if (
-            there not in (now, was)
-            if place in whole
-            else differs(now, there) and differs(was, there)
+        if all(
+            (unlike if place in whole else differs)(left, there) for left in (now, was)
         )
     ]
     return list(dict.fromkeys(told))
@@ -1919,11 +1913,7 @@ def values_taken_back(
         name: old
         for name, old in was.items()
         if name in have
-        and (
-            now[name] == have[name]
-            if name in whole
-            else not differs(now[name], have[name])
-        )
+        and not (unlike if name in whole else differs)(now[name], have[name])
         and old != have[name]
     }
 

@@ -233,6 +233,12 @@ put_back() {
             | if $at == null then .bad = true else .rest |= del(.[$at]) end)
           | .bad or .rest != []
         else plain($have) != ($have | plain($wanted)) end;
+    def unlike($have): # in anything: free JSON is compared as a whole
+      if type == "object" and ($have | type) == "object" then
+        keys != ($have | keys) or any(keys_unsorted[] as $field | .[$field] | unlike($have[$field]); .)
+      elif type == "array" and ($have | type) == "array" then
+        length != ($have | length) or any(range(length) as $at | .[$at] | unlike($have[$at]); .)
+      else differs($have; []; "") end;
     # {rest, there}: the first of the rest that has one of the keys is there; when only, unless others have it, too.
     def taken($keys; $only):
       .rest as $rest
@@ -251,7 +257,7 @@ put_back() {
     def values_back($was; $now; $have; $whole):
       $was | with_entries(select(.key as $name | .value as $old
         | ($have | has($name)) and $old != $have[$name]
-          and if $name | IN($whole[]) then $now[$name] == $have[$name] else $now[$name] | differs($have[$name]; []; "") | not end));
+          and ($now[$name] | if $name | IN($whole[]) then unlike($have[$name]) else differs($have[$name]; []; "") end | not)));
     def of($rows; $own; $id): [$rows[] | select($id != null and .[$own] == $id)][0];
     def rows_back($was; $now; $have; $own; $parent):
       [$have[] | select(.[$own] | IN($was[][$own]) | not)] as $added
@@ -285,7 +291,7 @@ put_back() {
     | (reduce ($foreign // {} | to_entries[]) as {key: $place, value: $lists} (.[1];
         at($place | split("."); if new_id($lists) then null else . end))) as $have # what is dead is null
     | [noted_places($note; $have) | .there as $there
-        | select(if .place | IN($note.whole // [] | .[]) then .now != $there and .was != $there
+        | select(if .place | IN($note.whole // [] | .[]) then (.now | unlike($there)) and (.was | unlike($there))
             else (.now | differs($there; []; "")) and (.was | differs($there; []; "")) end) | .place] as $left
     | reduce ($note.was | to_entries[]) as {key: $field, value: $was} ({};
         $note.now[$field] as $now
@@ -755,6 +761,12 @@ change() {
             | if $at == null then .bad = true else .rest |= del(.[$at]) end)
           | .bad or .rest != []
         else plain($have) != ($have | plain($wanted)) end;
+    def unlike($have): # in anything: free JSON is compared as a whole
+      if type == "object" and ($have | type) == "object" then
+        keys != ($have | keys) or any(keys_unsorted[] as $field | .[$field] | unlike($have[$field]); .)
+      elif type == "array" and ($have | type) == "array" then
+        length != ($have | length) or any(range(length) as $at | .[$at] | unlike($have[$at]); .)
+      else differs($have; []; "") end;
     # {rest, there}: the first of the rest that has one of the keys is there; when only, unless others have it, too.
     def taken($keys; $only):
       .rest as $rest
@@ -779,7 +791,9 @@ change() {
       | .sent + if $given.only then [.rest[] | {($given.id): .[$given.id], ($given.parent): null}] else [] end;
     .[0] as $wanted | .[1] as $have
     | [$wanted.record | to_entries[] | . as $field
-        | select(($have | has($field.key)) and ($field.value | differs($have[$field.key]; $wanted.later; $field.key)))]
+        | select(($have | has($field.key)) and ($field.value
+            | if ($wanted.whole // [] | index([$field.key])) and ($wanted.later | index([$field.key]) | not)
+              then unlike($have[$field.key]) else differs($have[$field.key]; $wanted.later; $field.key) end))]
     | from_entries
     | reduce ($wanted.rows | to_entries[]) as $relation (.;
         ([$have[$relation.key] | arrays | .[] | objects] | row_changes($relation.value)) as $rows
