@@ -107,8 +107,9 @@ class _Upsert:
         return (write.facts.name, self._plain(lookup.match)) if lookup else write.subject
 
     def _plain(self, match: Match) -> object:
-        """A key with the recorded values of its parameters, to compare it with another."""
-        return tuple((field, self._variables[v.name].default if isinstance(v, Var) else v) for field, v in match)
+        """A key with the recorded values of its parameters, without what is empty, to compare it with another."""
+        filled = ((field, v) for field, v in match if v not in (None, ""))
+        return tuple((field, self._variables[v.name].default if isinstance(v, Var) else v) for field, v in filled)
 
     def _check_names(self, later: _LaterWrites) -> None:
         """Raises UsageError when an update gives a record the name of another that loses it, so that none tells them.

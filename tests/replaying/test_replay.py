@@ -210,6 +210,27 @@ def test_record_deleted_made_anew_and_deleted_again_is_gone(tmp_path: Path) -> N
         assert "old" not in portable(df.state())["role"]
 
 
+@pytest.mark.parametrize("empty", [{}, {"verb": ""}, {"verb": None, "endpoint": ""}], ids=str)
+def test_limit_made_anew_is_the_same_whatever_stands_for_the_empty_parts_of_its_key(
+    empty: dict[str, Any], tmp_path: Path
+) -> None:
+    limit = {"name": "l", "type": "instance", "rate": 1, "period": "day"}
+    with DreamFactoryDouble(installed=("limit",)) as recorded, DreamFactoryDouble(700, installed=("limit",)) as df:
+        for each in (recorded, df):
+            RecordedSession(each).create("limit", limit)
+        session = RecordedSession(recorded)
+        [own] = [row["id"] for row in session.call("GET", "system/limit")["resource"]]
+        session.call("DELETE", f"system/limit/{own}")
+        session.create("limit", {**limit, **empty, "rate": 2})
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), upsert=True)
+        for writes in (["PATCH"], []):
+            df.reset_log()
+            file = tmp_path / "created.jsonl"
+            assert dfrecord.replay(journey, df.url, environment(df), yes=True, created_file=file).ok
+            assert [call.method for call in df.writes] == writes
+        assert portable(df.state()) == portable(recorded.state())
+
+
 def test_tenant_of_another_name_is_no_difference(tmp_path: Path) -> None:
     with DreamFactoryDouble(id_offset=1000) as df:
         done = replay(TENANT, df, tmp_path, "--parameter", "tenant=acme", given={"DF_TENANT": "globex"})
