@@ -389,6 +389,13 @@ class Journey:
         return {name: key for name, key in self.conventions.matched if any(record.get(name) for record in sent)}
 
     @cached_property
+    def drops_empty(self) -> tuple[str, ...]:
+        """The lists that the journey creates records in of which the server leaves out what is empty."""
+        creates = [step for step in self.steps if step.kind is StepKind.CREATE]
+        paths = {str(part).partition("?")[0] for step in creates for part in step.request.target.parts[:1]}
+        return tuple(path for path in self.conventions.drops_empty if path in paths)
+
+    @cached_property
     def creates_named(self) -> bool:
         """Whether a step creates a record in a list under a name that its target holds."""
         return any(step.wanted is not None and step.wanted.in_list for step in self.steps)

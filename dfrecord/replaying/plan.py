@@ -216,7 +216,9 @@ class _Planner:
         if record is None:
             whole = reconcile.whole(state)
             self._new.add(own)
-            self._predicted[own] = self._as_shown(step, predicted.created(whole, state["rows"]))
+            drops_empty = wanted.resource_path in self._journey.drops_empty
+            then = predicted.created(whole, state["rows"], drops_empty=drops_empty)
+            self._predicted[own] = self._as_shown(step, then)
             for capture in step.captures:
                 self._values[capture.variable] = UNKNOWN
             fields = self._fields(step, [(name, None, value) for name, value in whole.items()])

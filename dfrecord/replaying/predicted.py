@@ -10,11 +10,15 @@ from typing import Any
 from dfrecord.replaying.reconcile import objects_in
 
 
-def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A record that would be created; its nested rows get ids, by which later writes can change and remove them."""
+def created(record: dict[str, Any], rows: dict[str, dict[str, Any]], *, drops_empty: bool = False) -> dict[str, Any]:
+    """A record that would be created; its nested rows get ids, by which later writes can change and remove them.
+
+    Where the server drops what is empty, nobody knows what it has instead.
+    """
     return {
         name: with_ids(value, rows[name]["id"], 0) if name in rows and isinstance(value, list) else value
         for name, value in record.items()
+        if value or not drops_empty
     }
 
 

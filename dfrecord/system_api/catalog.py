@@ -123,6 +123,7 @@ class Catalog:
             facts.session.admin_path,
             facts.prefix.rstrip("/"),
             tuple(self._matched()),
+            tuple(told.path for told in facts.resources.values() if told.create_drops_empty and told.path),
         )
 
     def _matched(self) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -14,7 +14,8 @@ class Conventions(msgspec.Struct, frozen=True):
     `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
     of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
     field that holds the last segment of a record's own path. Every path of the API begins with `prefix`. `matched` are
-    the relations of whose rows the server finds one that comes without its id by these fields.
+    the relations of whose rows the server finds one that comes without its id by these fields, and `drops_empty` the
+    paths of lists whose creates leave out what is empty.
     """
 
     wrapper: str = "resource"
@@ -27,6 +28,7 @@ class Conventions(msgspec.Struct, frozen=True):
     admin_path: str = ""
     prefix: str = "/api/v2"
     matched: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    drops_empty: tuple[str, ...] = ()
 
     @property
     def address_rule(self) -> str:

@@ -1191,8 +1191,16 @@ def plain(value: Any, other: Any) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A record that would be created; its nested rows get ids, by which later writes can change and remove them."""
+def created(
+    record: dict[str, Any],
+    rows: dict[str, dict[str, Any]],
+    *,
+    drops_empty: bool = False,
+) -> dict[str, Any]:
+    """A record that would be created; its nested rows get ids, by which later writes can change and remove them.
+
+    Where the server drops what is empty, nobody knows what it has instead.
+    """
     return {
         name: (
             with_ids(value, rows[name]["id"], 0)
@@ -1200,6 +1208,7 @@ def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str
             else value
         )
         for name, value in record.items()
+        if value or not drops_empty
     }
 
 

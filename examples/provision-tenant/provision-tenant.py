@@ -1963,8 +1963,16 @@ def rows_taken_back(
     return gone + changed[::-1] + anew
 
 
-def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A record that would be created; its nested rows get ids, by which later writes can change and remove them."""
+def created(
+    record: dict[str, Any],
+    rows: dict[str, dict[str, Any]],
+    *,
+    drops_empty: bool = False,
+) -> dict[str, Any]:
+    """A record that would be created; its nested rows get ids, by which later writes can change and remove them.
+
+    Where the server drops what is empty, nobody knows what it has instead.
+    """
     return {
         name: (
             with_ids(value, rows[name]["id"], 0)
@@ -1972,6 +1980,7 @@ def created(record: dict[str, Any], rows: dict[str, dict[str, Any]]) -> dict[str
             else value
         )
         for name, value in record.items()
+        if value or not drops_empty
     }
 
 

@@ -192,6 +192,14 @@ def given_for_a_while_with_ids_as_text(s: RecordedSession) -> None:
         s.call("PUT", path, {relation: [{**read[relation][0], relation.rpartition("_by_")[2]: None}]})
 
 
+def user_made_inactive(s: RecordedSession) -> None:
+    """The server drops what is empty from the create, so that the user is active until the update."""
+    record = {"email": "new@example.com", "name": "N", "password": PASSWORD, "phone": "", "is_active": False}
+    [own] = s.create("user", record)
+    s.call("GET", "system/user")
+    s.call("PUT", f"system/user/{own}", {"phone": "", "is_active": False})
+
+
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
     role_that_was_there_renamed_and_then_its_rows_edited,
@@ -209,6 +217,7 @@ MADE: list[Callable[[RecordedSession], None]] = [
     rows_that_updates_give_a_new_role_and_user_changed_later,
     lookup_sent_twice_without_its_id_and_changed_later,
     given_for_a_while_with_ids_as_text,
+    user_made_inactive,
 ]
 
 
