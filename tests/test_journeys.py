@@ -338,6 +338,12 @@ def limits_with_empty_texts_in_their_keys(s: RecordedSession) -> None:
     s.call("PUT", f"system/limit/{there}", {**LIMIT, **empty, "rate": 7})
 
 
+def creates_of_which_the_server_keeps_other_values(s: RecordedSession) -> None:
+    """No read shows it: a service without a label has its name as one."""
+    service = {"type": "local_file", "description": "d", "is_active": True, "config": {"container": "x"}}
+    s.create("service", *({**service, "name": f"label-{label}", "label": label} for label in ("", None)))
+
+
 Scenario = Callable[[RecordedSession], None]
 SCENARIOS: list[Scenario] = [
     user_with_roles_and_apps,
@@ -360,6 +366,7 @@ SCENARIOS: list[Scenario] = [
     reads_that_show_little,
     rows_are_removed_that_point_to_what_was_deleted,
     limits_with_empty_texts_in_their_keys,
+    creates_of_which_the_server_keeps_other_values,
 ]
 
 

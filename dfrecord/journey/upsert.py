@@ -335,9 +335,10 @@ class _Upsert:
         )
 
     def _not_kept(self, write: Write, record: Object) -> Iterator[str]:
-        """The places that the server answered otherwise, or that a create drops because they are empty."""
-        if write.step.kind is StepKind.CREATE and write.facts.create_drops_empty:
-            yield from (str(field) for field, value in record.members if value in _EMPTY)
+        """The places that the server answered otherwise, or that a create drops or fills because they are empty."""
+        if write.step.kind is StepKind.CREATE:
+            empty = [str(field) for field, value in record.members if value in _EMPTY]
+            yield from (f for f in empty if write.facts.create_drops_empty or f in write.facts.create_fills)
         answered = records_of(write.step.answer.tree if write.step.answer else None, self._catalog.wrapper)
         otherwise = [place for place, _, _ in kept_otherwise(record, answered[0])] if len(answered) == 1 else ()
         recorded = (place for position, place in write.step.not_kept if position == write.position)
