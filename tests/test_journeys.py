@@ -339,9 +339,10 @@ def limits_with_empty_texts_in_their_keys(s: RecordedSession) -> None:
 
 
 def creates_of_which_the_server_keeps_other_values(s: RecordedSession) -> None:
-    """No read shows it: a service without a label has its name as one."""
+    """No read shows it: a service without a label has its name as one, and a role's description is cut."""
     service = {"type": "local_file", "description": "d", "is_active": True, "config": {"container": "x"}}
     s.create("service", *({**service, "name": f"label-{label}", "label": label} for label in ("", None)))
+    s.create("role", {"name": "long", "description": "x" * 300, "is_active": True})
 
 
 Scenario = Callable[[RecordedSession], None]

@@ -252,13 +252,16 @@ class _Upsert:
         return (*(each for each in newer if each not in last), key, *last) if last else newer
 
     def _divided(self, write: Write) -> tuple[Object, list[tuple[str, tuple[Object, ...]]]]:
-        """The plain fields of a record, and its nested rows by relation. An absent has-one is nothing to compare."""
+        """The plain fields of a record as the server keeps them, and its nested rows by relation.
+
+        An absent has-one is nothing to compare.
+        """
         plain: list[tuple[str | Text, Tree]] = []
         rows: list[tuple[str, tuple[Object, ...]]] = []
         for field, value in write.record.members:
             relation = write.facts.relations.get(field) if isinstance(field, str) else None
             if relation is None or not relation.nested:
-                plain.append((field, value))
+                plain.append((field, value[: write.facts.cut_to.get(str(field))] if isinstance(value, str) else value))
             elif isinstance(value, Array) and value.items:
                 rows.append((str(field), tuple(row for row in value.items if isinstance(row, Object))))
             elif isinstance(value, Object):
