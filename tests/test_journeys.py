@@ -339,10 +339,11 @@ def limits_with_empty_texts_in_their_keys(s: RecordedSession) -> None:
 
 
 def creates_of_which_the_server_keeps_other_values(s: RecordedSession) -> None:
-    """No read shows it: a service without a label has its name as one, and a role's description is cut."""
+    """No read shows it: a service without a label has its name as one, texts are cut, and bits become verbs."""
     service = {"type": "local_file", "description": "d", "is_active": True, "config": {"container": "x"}}
     s.create("service", *({**service, "name": f"label-{label}", "label": label} for label in ("", None)))
     s.create("role", {"name": "long", "description": "x" * 300, "is_active": True})
+    s.create("cors", {"path": "bits/*", "origin": "*", "header": "*", "method": 5, "max_age": 0, "enabled": True})
 
 
 Scenario = Callable[[RecordedSession], None]

@@ -8,6 +8,7 @@ new name first; and what is gone in the end is not made (`unneeded`).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -261,7 +262,7 @@ class _Upsert:
         for field, value in write.record.members:
             relation = write.facts.relations.get(field) if isinstance(field, str) else None
             if relation is None or not relation.nested:
-                plain.append((field, value[: write.facts.cut_to.get(str(field))] if isinstance(value, str) else value))
+                plain.append((field, _as_kept(write.facts, str(field), value)))
             elif isinstance(value, Array) and value.items:
                 rows.append((str(field), tuple(row for row in value.items if isinstance(row, Object))))
             elif isinstance(value, Object):
@@ -453,6 +454,16 @@ class _LaterWrites:
     def is_made(self, write: Write) -> bool:
         """Whether the journey creates the record that the write is about."""
         return self.by_id[write.subject][0].step.kind is StepKind.CREATE
+
+
+def _as_kept(facts: Resource, field: str, value: Tree) -> Tree:
+    """What the server keeps of a value: a part of a long text, words for bits."""
+    match value:
+        case str():
+            return value[: facts.cut_to.get(field)]
+        case Number(text=text) if field in facts.bits and re.fullmatch("[0-9]{1,9}", text):
+            return Array(tuple(word for bit, word in enumerate(facts.bits[field]) if int(text) >> bit & 1))
+    return value
 
 
 _EMPTY: tuple[Tree, ...] = (None, "", False, Number("0"), Array(()), Object(()))

@@ -30,9 +30,10 @@ class Resource(msgspec.Struct, frozen=True):
     `numbered`: the server gives each record an id of its own. `create_drops_empty`: a create leaves out false, 0, ""
     and null (system-api.md section 6.1). `create_fills`: fields to which it gives a value of its own where they are
     empty (df-core `src/Models/Service.php`: a label is the name). `cut_to`: how many characters the server keeps of a
-    text. `needed_in_updates`: fields without which the server refuses an update while it has no value for them (section
-    10). `told_apart_by`: what tells nested rows with the same natural key apart. `changed_in_place`: parts of that key
-    in which a lone row may differ and still be the one that is meant. `optional`: not every server has it; its list
+    text. `bits`: fields in which it keeps words for a number, each for one of its bits, the lowest first (section 6.1).
+    `needed_in_updates`: fields without which the server refuses an update while it has no value for them (section 10).
+    `told_apart_by`: what tells nested rows with the same natural key apart. `changed_in_place`: parts of that key in
+    which a lone row may differ and still be the one that is meant. `optional`: not every server has it; its list
     answers 404 where it is absent (section 9). `words`: fields that hold words of the platform, which no parameter
     takes the place of.
     """
@@ -51,6 +52,7 @@ class Resource(msgspec.Struct, frozen=True):
     create_drops_empty: bool
     create_fills: frozenset[str]
     cut_to: Mapping[str, int]
+    bits: Mapping[str, list[str]]
     needed_in_updates: tuple[str, ...]
     told_apart_by: tuple[str, ...]
     changed_in_place: tuple[str, ...]
@@ -471,6 +473,7 @@ def _resource(name: str, facts: ResourceFacts, made_id: str) -> Resource:
         create_drops_empty=facts.create_drops_empty,
         create_fills=frozenset(facts.create_fills),
         cut_to=facts.cut_to,
+        bits=facts.bits,
         needed_in_updates=tuple(facts.needed_in_updates),
         told_apart_by=tuple(facts.told_apart_by),
         changed_in_place=tuple(facts.changed_in_place),

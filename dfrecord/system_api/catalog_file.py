@@ -66,12 +66,12 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     create brings its own. `may_hold_secrets`: free text that people should look at. `tokens_in`: free JSON
     in which what looks like a token is one, whatever its name. `create_drops_empty`: a create leaves out false, 0, ""
     and null. `create_fills`: fields to which it gives a value of its own where they are empty. `cut_to`: how many
-    characters the server keeps of a text. `needed_in_updates`: the server refuses updates without them while it has no
-    value for them. `told_apart_by`: what tells nested rows with the same key apart. `changed_in_place`: parts of their
-    key in which a lone row may differ and still be the one that is meant. `create_by_name`: a bare record is posted to
-    its own name. `actions`: changes are calls, not records that stay. `public`: reachable without a session.
-    `own_account`: about the account that is signed on. `shows`: the resource whose records the answers show, when it is
-    another one.
+    characters the server keeps of a text. `bits`: fields in which it keeps words for a number, each for one of its
+    bits, the lowest first. `needed_in_updates`: the server refuses updates without them while it has no value for them.
+    `told_apart_by`: what tells nested rows with the same key apart. `changed_in_place`: parts of their key in which a
+    lone row may differ and still be the one that is meant. `create_by_name`: a bare record is posted to its own name.
+    `actions`: changes are calls, not records that stay. `public`: reachable without a session. `own_account`: about the
+    account that is signed on. `shows`: the resource whose records the answers show, when it is another one.
 
     `merged`: objects of which an update sets only the members it holds. `shaped_by`: such an object to the field that
     decides which members it has. `matched_by_key`: a nested row without its id
@@ -104,6 +104,7 @@ class ResourceFacts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     create_drops_empty: bool = False
     create_fills: list[str] = []
     cut_to: dict[str, int] = {}
+    bits: dict[str, list[str]] = {}
     needed_in_updates: list[str] = []
     told_apart_by: list[str] = []
     changed_in_place: list[str] = []
