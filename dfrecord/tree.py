@@ -71,6 +71,10 @@ class Object(msgspec.Struct, frozen=True, gc=False):
         """The last value of the key (as JSON decoders read it), or None when there is none."""
         return next((value for name, value in reversed(self.members) if name == key), None)
 
+    def updated(self, other: Object) -> Object:
+        """The object with the members of another one, which count where both have them."""
+        return Object(tuple((dict(self.members) | dict(other.members)).items()))
+
 
 Tree = None | bool | str | Number | Var | Text | Array | Object
 """A JSON value with variables as leaves."""

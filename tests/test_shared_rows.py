@@ -103,16 +103,22 @@ EDITS: list[Callable[[Sides], None]] = [
 ]
 
 
+def edited(recorded: DreamFactoryDouble, target: DreamFactoryDouble, edit: Callable[[Sides], None]) -> RecordedSession:
+    """What was done on the one server; the other has what was there before."""
+    prepared(recorded)
+    prepared(target)
+    session = RecordedSession(recorded)
+    edit(Sides(session))
+    return session
+
+
 @pytest.mark.parametrize("way", WAYS_TO_UNDO)
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_upsert_ends_as_recorded_whichever_record_wrote_last(
     edit: Callable[[Sides], None], way: str, tmp_path: Path
 ) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
-        prepared(recorded)
-        prepared(target)
-        session = RecordedSession(recorded)
-        edit(Sides(session))
+        session = edited(recorded, target, edit)
         runner(way, session, tmp_path).settles(recorded, target)
 
 
@@ -122,10 +128,7 @@ def test_a_row_is_looked_for_after_another_record_got_it(
     edit: Callable[[Sides], None], format: str, tmp_path: Path
 ) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
-        prepared(recorded)
-        prepared(target)
-        session = RecordedSession(recorded)
-        edit(Sides(session))
+        session = edited(recorded, target, edit)
         (recording := tmp_path / "session.har").write_bytes(b"".join(har_chunks(session.exchanges)))
         done = run(rendered(recording, format, tmp_path), format, environment(target))
         assert done.returncode == 0, done.stdout + done.stderr

@@ -203,7 +203,7 @@ class References:
         before = {each.own: each.row for each in there if each.own}
         owns = [self.row_id(row, facts) for row in rows]
         pairs = zip(owns, rows, strict=True)
-        then = [_updated(before[own], row) if own in before else row for own, row in pairs]
+        then = [before[own].updated(row) if own in before else row for own, row in pairs]
         fields = [name for name in (*facts.key_fields, *facts.told_apart_by) if name != relation.parent_key]
         rest = [row for own, row in before.items() if own not in owns]
         return [other for other in rest if any(_is_alike(other, row, fields) for row in then)]
@@ -226,7 +226,7 @@ class References:
         facts = self.catalog.resources[relation.resource]
         if not facts.hangs_on_several:
             return ()
-        whole = _updated(row, Object(((relation.parent_key, parent.id),))) if parent.id else row
+        whole = row.updated(Object(((relation.parent_key, parent.id),))) if parent.id else row
         owns = [self.catalog.written_id(whole.get(name)) for name in facts.key_fields]
         return (facts.name, *(own for own in owns if own)) if all(owns) else ()
 
@@ -243,7 +243,7 @@ class References:
             if sent.own is None:
                 added.append(sent)
             elif sent.own in rows:
-                rows[sent.own] = replace(sent, row=_updated(rows[sent.own].row, sent.row))
+                rows[sent.own] = replace(sent, row=rows[sent.own].row.updated(sent.row))
                 if any(name == parent_key and value is None for name, value in sent.row.members):
                     del rows[sent.own]
         return [*rows.values(), *added]
@@ -417,10 +417,6 @@ def _with_shown(match: Identity, row: Object, fields: Iterable[str]) -> Identity
 
 def _is_alike(row: Object, other: Object, fields: Iterable[str]) -> bool:
     return all(is_equal(row.get(name), other.get(name)) for name in fields)
-
-
-def _updated(row: Object, sent: Object) -> Object:
-    return Object(tuple((dict(row.members) | dict(sent.members)).items()))
 
 
 def _entry_of(sent: _SentRow) -> int:

@@ -51,7 +51,7 @@ class SharedRows:
                 child = self.catalog.resources[relation.resource]
                 own = row.get(child.id_field or "")
                 if not isinstance(own, Var):
-                    whole = _updated(Object(((relation.parent_key, Var(part.id)),)), row)
+                    whole = Object(((relation.parent_key, Var(part.id)),)).updated(row)
                     by_key[key_of(child, whole)] = _Added(whole, {place: row}, [row])
                     continue
                 lookup = self.variables[own.name].lookup
@@ -77,7 +77,7 @@ class SharedRows:
         here = told[place]
         assert isinstance(here, Write)
         others = [(each, part) for each in added.told if isinstance(part := told[each], Write)]
-        added.whole = _updated(added.whole, row)
+        added.whole = added.whole.updated(row)
         if not added.is_moved and all(other.subject == here.subject for _, other in others):
             added.told[place] = row
             added.sent.append(row)
@@ -96,10 +96,6 @@ def _key_of(lookup: Lookup, child: Resource) -> object:
     parent = next((Var(part.name) for part in lookup.path.parts if isinstance(part, Var)), None)
     found_by = dict(lookup.match)
     return tuple((name, found_by.get(name, parent)) for name in child.key_fields)
-
-
-def _updated(row: Object, sent: Object) -> Object:
-    return Object(tuple((dict(row.members) | dict(sent.members)).items()))
 
 
 def _replaced(write: Write, row: Object, by: tuple[Object, ...]) -> Write:

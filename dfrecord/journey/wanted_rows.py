@@ -158,7 +158,7 @@ class Rows:
             row.written[place] = None
             return
         before = row.wanted if row.written else None
-        row.written[place] = Object(tuple((dict(before.members if before else ()) | dict(members)).items()))
+        row.written[place] = (before or Object(())).updated(Object(members))
         if not row.own or self._lookup(row.own):
             known = row.states[-1] if row.states else (key,)
             row.states.append(tuple(_with(each, key, sent, child) for each in known))

@@ -375,7 +375,7 @@ def test_nested_row_is_found_by_all_its_fields_with_their_types() -> None:
     )
     rows = [
         {"id": 1, "service_id": "5", "component": None, "who": "ae"},
-        {"id": 2, "service_id": 5, "component": "", "who": "ae"},
+        {"id": 2, "service_id": 5, "component": False, "who": "ae"},
         {"id": 3, "service_id": 5, "component": None, "who": "a"},
         {"id": 4, "service_id": 5, "component": None, "who": "ae"},
     ]
