@@ -261,8 +261,11 @@ class _Build:
                 exchange = self._of_changed(exchange, body_tree)
         title = title_of(exchange, location, kind, self.sightings, entry, self.catalog)
         answer = json_of(exchange.response.body)
-        if kind in (StepKind.CREATE, StepKind.UPDATE) and not self.options.literal:
-            sent, body_tree = body_tree, self._with_kept_rows(body_tree, answer, location, entry)
+        writes = kind in (StepKind.CREATE, StepKind.UPDATE) and not self.options.literal
+        seen: dict[int, Object] = {}
+        if writes and not isinstance(answer, ValueError):
+            seen = dict(self._seen_next(answer, location, entry))
+            sent, body_tree = body_tree, self._with_kept_rows(body_tree, answer, location, seen)
             kept = "" if body_tree == sent else NULL_KEPT
         step = Step(
             name=names.give(self._step_name(kind, location)),
@@ -280,9 +283,8 @@ class _Build:
             self.residue.append(Residue(ResidueKind.LEFT_OUT, left_out, exchange.number, step.name))
         if self.options.literal:
             return replace(step, kind=StepKind.CALL)  # sent whatever happens, even when the session token is given
-        writes = kind in (StepKind.CREATE, StepKind.UPDATE)
-        if writes and not isinstance(tree, ValueError) and not isinstance(answer, ValueError):
-            step = replace(step, not_kept=tuple(self._not_kept(tree, answer, location, entry)))
+        if writes and not isinstance(tree, ValueError):
+            step = replace(step, not_kept=tuple(self._not_kept(tree, location, seen)))
         if kind is StepKind.CREATE:
             step = replace(step, named_by=self.catalog.resources[location.resource or ""].key_fields)
         answered = None if isinstance(answer, ValueError) else answer
@@ -344,23 +346,23 @@ class _Build:
         response = structs.replace(exchange.response, body=only(exchange.response.body))
         return structs.replace(exchange, request=request, response=response)
 
-    def _not_kept(self, sent: Tree, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, str]]:
-        """What the recording shows of the written records before they are written again is not all as it was sent."""
+    def _not_kept(self, sent: Tree, location: Location, seen: Mapping[int, Object]) -> Iterator[tuple[int, str]]:
+        """Where the written records, as they are seen next, are not as they were sent."""
         facts = self.catalog.resources.get(location.resource or "")
         if facts is None:
             return
-        records = records_of(sent, self.catalog.wrapper)
-        for position, seen in self._seen_next(facts, answer, location, entry):
+        for position, record in enumerate(records_of(sent, self.catalog.wrapper)):
             yield from (
                 (position, place)
-                for place, *values in (kept_otherwise(records[position], seen) if position < len(records) else ())
+                for place, *values in (kept_otherwise(record, seen[position]) if position in seen else ())
                 if not any(self.catalog.is_secret(facts.name, place, value) for value in values)
                 and place not in {*facts.natural_key, *facts.relations, *facts.server_made, *facts.self_keys}
             )
 
-    def _seen_next(self, facts: Resource, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, Object]]:
+    def _seen_next(self, answer: Tree, location: Location, entry: int) -> Iterator[tuple[int, Object]]:
         """The written records as the recording shows them before they are written again, each with its position."""
-        if facts.id_field is None:
+        facts = self.catalog.resources.get(location.resource or "")
+        if facts is None or facts.id_field is None:
             return
         made = [self.catalog.id_of(row.get(facts.id_field)) for row in records_of(answer, self.catalog.wrapper)]
         for position, own in enumerate([location.record] if location.record else made):
@@ -369,16 +371,15 @@ class _Build:
             if seen is not None and not any(entry < write <= seen.entry for write in writes):
                 yield position, seen.row
 
-    def _with_kept_rows(self, sent: Tree, answer: Tree | ValueError, location: Location, entry: int) -> Tree:
-        """A body with the nested rows as the server kept them, by its answer to it or by what is read next."""
+    def _with_kept_rows(self, sent: Tree, answer: Tree, location: Location, seen: Mapping[int, Object]) -> Tree:
+        """A body with the nested rows as the server kept them, by its answer to it or as they are seen next."""
         facts = self.catalog.resources.get(location.resource or "")
-        if facts is None or isinstance(answer, ValueError):
+        if facts is None:
             return sent
-        answered = enumerate(records_of(answer, self.catalog.wrapper))
-        shown = dict(answered), dict(self._seen_next(facts, answer, location, entry))
+        answered = dict(enumerate(records_of(answer, self.catalog.wrapper)))
 
         def kept(position: int, record: Object) -> Object:
-            for records in shown:
+            for records in (answered, seen):
                 if position in records:
                     record = with_kept(record, records[position], facts.relations, self.catalog)
             return record

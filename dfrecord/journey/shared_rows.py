@@ -58,7 +58,7 @@ class SharedRows:
                 added = by_id.get(own.name) or (by_key.get(_key_of(lookup, child)) if lookup else None)
                 if added is not None:  # else it was there before
                     by_id[own.name] = added
-                    self._tell(told, added, place, relation, row, child)
+                    self._tell(told, added, place, relation, row)
         return told
 
     def _rows(self, write: Write) -> Iterator[tuple[Relation, Object]]:
@@ -70,9 +70,7 @@ class SharedRows:
             if self.catalog.resources[relation.resource].hangs_on_several:
                 yield from ((relation, row) for row in value.items if isinstance(row, Object))
 
-    def _tell(
-        self, told: list[Part], added: _Added, place: int, relation: Relation, row: Object, child: Resource
-    ) -> None:
+    def _tell(self, told: list[Part], added: _Added, place: int, relation: Relation, row: Object) -> None:
         """Takes in that the write at this place sends the row, too."""
         here = told[place]
         assert isinstance(here, Write)
@@ -85,7 +83,9 @@ class SharedRows:
         self.handed_on |= {id(each): each for each in added.sent}
         for each, other in others:
             told[each] = _replaced(other, added.told[each], ())
-        left_out = {child.id_field} | ({relation.parent_key} - {name for name, _ in row.members})
+        left_out = {self.catalog.resources[relation.resource].id_field} | (
+            {relation.parent_key} - {name for name, _ in row.members}
+        )
         new = Object(tuple(member for member in added.whole.members if member[0] not in left_out))
         told[place] = _replaced(here, row, (new,))
         added.told, added.sent, added.is_moved = {place: new}, [row], True

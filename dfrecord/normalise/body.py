@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -201,3 +202,8 @@ def _member(resource: str | None, path: str, name: str, catalog: Catalog) -> tup
 def field_path(path: str, name: str) -> str:
     """The field path of a member, as the catalog writes it."""
     return f"{path}.{name}" if path else name
+
+
+def path_in_rows(place: str) -> str:
+    """The same of a place in one of several rows: `rows[].name` of `rows[new].name`."""
+    return re.sub(r"\[\w+\]", "[]", place)

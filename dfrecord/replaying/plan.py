@@ -6,7 +6,6 @@ create is there for the steps after it, with what it would hold. Nothing but the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from dfrecord.errors import WorkFailed
 from dfrecord.journey.model import Capture, Journey, JsonBody, Step, StepKind, Variable, Wanted, variables_of_tree
 from dfrecord.journey.upsert import upsert
-from dfrecord.normalise.body import field_path
+from dfrecord.normalise.body import field_path, path_in_rows
 from dfrecord.normalise.select import refusal
 from dfrecord.replaying import predicted, reconcile
 from dfrecord.replaying.client import Client, address_of
@@ -300,7 +299,7 @@ class _Planner:
             yield FieldChange(place, *(self._shown(step, place, value) for value in (old, new)))
 
     def _shown(self, step: Step, place: str, value: Any) -> Any:
-        is_secret = self._catalog.is_secret(step.resource, re.sub(r"\[\w+\]", "[]", place), value)
+        is_secret = self._catalog.is_secret(step.resource, path_in_rows(place), value)
         return "***" if is_secret else self._hidden(value)
 
     def _hidden(self, value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import quote
 
 from dfrecord.journey.model import Journey, Step, StepKind, Wanted
 from dfrecord.journey.values import as_text
-from dfrecord.normalise.body import json_text
+from dfrecord.normalise.body import json_text, path_in_rows
 from dfrecord.replaying import reconcile
 from dfrecord.replaying.compare import Difference
 from dfrecord.replaying.results import Outcome, StepResult
@@ -96,6 +95,6 @@ class Verification:
     def _shown(self, state: Step, place: str, value: Any) -> str:
         if value is None and place.endswith("]"):
             return "absent"
-        if self.sender.catalog.is_secret(state.resource, re.sub(r"\[\w+\]", "[]", place), value):
+        if self.sender.catalog.is_secret(state.resource, path_in_rows(place), value):
             return "***"
         return json_text(as_tree({"value": value}))[9:-1]
