@@ -43,6 +43,31 @@ def test_the_longest_text_at_each_place_is_found(
         assert list(sought.in_content(content)) == one_by_one(texts, after, content)
 
 
+@given(
+    anywhere=st.frozensets(letters, min_size=1, max_size=9),
+    behind=st.frozensets(letters, min_size=1, max_size=4),
+    content=st.text("ab", max_size=60).map(str.encode),
+    last=st.sampled_from([1, 2, 16]),
+)
+def test_a_text_behind_another_is_not_hidden_by_one_that_only_begins_there(
+    anywhere: frozenset[bytes], behind: frozenset[bytes], content: bytes, last: int
+) -> None:
+    with patch.multiple("dfrecord.normalise.sought", _LAST=last):
+        sought = Sought([Place(anywhere), Place(behind, b"a"), Place(behind, b"ba", b"(?=b)")])
+        expected, at = [], 0
+        while at < len(content):
+            places = [(anywhere, b"", b""), (behind, b"a", b""), (behind, b"ba", b"b")]
+            for texts, before, after in places:
+                standing = [text for text in texts if content.startswith(before + text + after, at)]
+                if standing:
+                    expected.append((at + len(before), max(standing, key=len)))
+                    at = expected[-1][0] + len(expected[-1][1])
+                    break
+            else:
+                at += 1
+        assert list(sought.in_content(content)) == expected
+
+
 def test_texts_that_each_begin_with_the_one_before_are_no_deep_pattern() -> None:
     texts = frozenset(b"x" * length for length in range(6, 3000))
     assert list(Sought([Place(texts)]).in_content(b"x" * 3004)) == [(0, b"x" * 2999)]

@@ -22,6 +22,7 @@ from dfrecord.normalise.body import json_of
 from dfrecord.normalise.instances import elsewhere
 from dfrecord.normalise.unheard import carried_out
 from dfrecord.recording.exchange import Body, BodyState, Exchange, Headers, Recording
+from dfrecord.recording.wanted import Wanted
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Array, Object, Tree
 
@@ -57,10 +58,8 @@ class Decision(msgspec.Struct, frozen=True):
         return not self.reason
 
 
-def wanted_by(
-    filters: Sequence[str], catalog: Catalog, root: Callable[[str], str] = lambda url: url
-) -> Callable[[str], bool]:
-    """A predicate on URLs for the readers: what may be kept, or is needed to understand what is kept.
+def wanted_by(filters: Sequence[str], catalog: Catalog, root: Callable[[str], str] = lambda url: url) -> Wanted:
+    """What the readers are asked for: what may be kept, or is needed to understand what is kept.
 
     `root` takes the folder off that the API lies under.
     """
@@ -68,19 +67,11 @@ def wanted_by(
     sessions = [_segments(path) for path in catalog.session.paths]
     words = {path[-1] if path else "" for path in (*prefixes, *sessions)}
 
-    def wanted(url: str) -> bool:
-        # Nearly all URLs of a browser's recording are others: plain paths without any of the words.
-        plain = url.partition("?")[0].lower()
-        for word in words:
-            if word in plain:
-                break
-        else:
-            if "%" not in plain and plain.isprintable():
-                return False
+    def judge(url: str) -> bool:
         path = _path_of(root(url))
         return is_under(path, prefixes) or catalog.is_session(path)
 
-    return wanted
+    return Wanted(judge, (*words, "%"))
 
 
 def is_under(path: str, prefixes: Iterable[tuple[str, ...]]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import groupby
 
 import msgspec
@@ -26,38 +27,52 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Sought:
-    """The texts of one or more kinds of places; of several that stand at one place the longest is found."""
+    """The texts of one or more kinds of places; of several that stand at one place the longest is found.
+
+    Of texts that count everywhere the expression may take the beginning only, when they are the first kind of place:
+    where that is a wrong one, the other places are asked for.
+    """
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._goes_on: dict[tuple[int, bytes], list[bytes]] = {}  # by place and beginning, the longest first
         self._after: list[re.Pattern[bytes]] = []
-        patterns = []
-        places = [place for place in places if place.texts]
-        self._last = _LAST if len(places) == 1 else _LONGEST  # a wrong beginning would hide another place's text
-        for place in places:
+        self._patterns: list[bytes] = []
+        for place in (place for place in places if place.texts):
+            self._last = _LONGEST if place.before or self._patterns else _LAST
             self._after.append(re.compile(place.after))
             pattern = self._pattern_of(sorted(place.texts), 0, [], place.after)
-            patterns.append(place.before + b"(" + pattern + b")")
-        self._pattern = re.compile(b"|".join(patterns)) if patterns else None
+            self._patterns.append(place.before + b"(" + pattern + b")")
+        self._pattern = re.compile(b"|".join(self._patterns)) if self._patterns else None
+
+    @cached_property
+    def _others(self) -> re.Pattern[bytes]:
+        """All places but the first."""
+        return re.compile(b"|".join([b"(?!)()", *self._patterns[1:]]))
 
     def in_content(self, content: bytes) -> Iterator[tuple[int, bytes]]:
         """Where a text stands, and which, from left to right without overlaps."""
         at, ahead = 0, dict[bytes, int]()
         while self._pattern and (match := self._pattern.search(content, at)):
-            place = match.lastindex or 0
-            start, text = match.start(place), match[place]
-            for longer in self._goes_on.get((place, text), ()):
-                if self._stands(longer, content, start, ahead) and self._after[place - 1].match(
-                    content, start + len(longer)
-                ):
-                    text = longer
-                    break
+            found = self._found(match, ahead)
+            if found is None and (other := self._others.match(content, match.start())):
+                found = self._found(other, ahead)
+            if found is None:
+                at = match.start() + 1
             else:
-                if (place, text) in self._goes_on:
-                    at = match.start() + 1
-                    continue
-            yield start, text
-            at = start + len(text)
+                yield found
+                at = found[0] + len(found[1])
+
+    def _found(self, match: re.Match[bytes], ahead: dict[bytes, int]) -> tuple[int, bytes] | None:
+        """What stands there; None when it only begins so."""
+        place, content = match.lastindex or 0, match.string
+        start, text = match.start(place), match[place]
+        if (place, text) not in self._goes_on:
+            return start, text
+        for longer in self._goes_on[place, text]:
+            after = start + len(longer)
+            if self._stands(longer, content, start, ahead) and self._after[place - 1].match(content, after):
+                return start, longer
+        return None
 
     @staticmethod
     def _stands(text: bytes, content: bytes, start: int, ahead: dict[bytes, int]) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from dfrecord.recording.har_raw import MISSING, RawEntry, RawRequest, Run
 from dfrecord.recording.har_scan import Again, Lost, Members, NotAHar, entries_of, find_entries, members_of
 from dfrecord.recording.lenient import clean, decoded
 from dfrecord.recording.pages import Pages
+from dfrecord.recording.wanted import Wanted
 
 _AT_ONCE = 16 * 1024 * 1024  # nothing is given back before the end of the file
 
@@ -72,7 +73,7 @@ _HAR, _LOG = msgspec.json.Decoder(_Har), msgspec.json.Decoder(_Log)
 _WHOLE, _LIST = msgspec.json.Decoder(_ReadHar), msgspec.json.Decoder(list[RawEntry])
 
 
-def open_har(buffer: memoryview, wanted: Callable[[str], bool]) -> RawHar:
+def open_har(buffer: memoryview, wanted: Wanted) -> RawHar:
     """The entries of the HAR in `buffer`; raises NotAHar when there is no `log` with `entries` in it."""
     outer = None
     if len(buffer) <= _AT_ONCE:
@@ -107,13 +108,13 @@ def _outer(buffer: memoryview) -> tuple[memoryview, memoryview | None] | None:
     return (array, memoryview(log.creator)) if array[0] == ord("[") else None
 
 
-def _at_once(buffer: memoryview, wanted: Callable[[str], bool]) -> RawHar:
+def _at_once(buffer: memoryview, wanted: Wanted) -> RawHar:
     """Raises what msgspec raises."""
     log = _WHOLE.decode(buffer).log
     return RawHar(_name(log.creator), ((run, len(buffer)) for run in [_run(log.entries, wanted)]))
 
 
-def _one_by_one(array: memoryview, wanted: Callable[[str], bool]) -> Items:
+def _one_by_one(array: memoryview, wanted: Wanted) -> Items:
     separator = separator_of(array)
     parts = parts_of(array, separator)
     entries = _Entries(array, wanted, separator, parts)
@@ -136,7 +137,7 @@ class _Entries:
     def __init__(
         self,
         array: memoryview,
-        wanted: Callable[[str], bool],
+        wanted: Wanted,
         separator: re.Pattern[bytes] | None,
         parts: Sequence[int],
     ) -> None:
@@ -204,15 +205,12 @@ class _Entries:
         return entry, end
 
 
-def _run(entries: Sequence[RawEntry], wanted: Callable[[str], bool]) -> Run:
-    run = Run([], [])
-    for place, entry in enumerate(entries):
-        url = entry.request.url
-        if wanted(url):
-            run.wanted.append((place, entry))
-        else:
-            run.others.append(url)
-    return run
+def _run(entries: Sequence[RawEntry], wanted: Wanted) -> Run:
+    urls = [entry.request.url for entry in entries]
+    places = wanted.places_in(urls)
+    chosen = set(places)
+    others = [url for place, url in enumerate(urls) if place not in chosen]
+    return Run([(place, entries[place]) for place in places], others)
 
 
 def _damaged_entry(buffer: memoryview, start: int) -> tuple[RawEntry | Lost, int]:

@@ -53,6 +53,7 @@ from dfrecord.recording.har_raw import RawEntry, RawRequest, Run
 from dfrecord.recording.har_scan import Again, Lost
 from dfrecord.recording.lenient import clean, decoded
 from dfrecord.recording.notes import Notes
+from dfrecord.recording.wanted import Wanted
 
 _VERSIONS = {
     "http/1.0": "HTTP/1.0",
@@ -80,7 +81,7 @@ class Dialect(msgspec.Struct, frozen=True):
 def read_har(
     buffer: memoryview,
     source: str,
-    wanted: Callable[[str], bool],
+    wanted: Wanted,
     attachments: Attachments = no_attachments,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:

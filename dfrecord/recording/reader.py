@@ -19,16 +19,12 @@ from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_reader import read_har
 from dfrecord.recording.har_scan import NotAHar
 from dfrecord.recording.peel import name_of, peel
-
-
-def everything(url: str) -> bool:
-    """Wants every URL."""
-    return True
+from dfrecord.recording.wanted import EVERYTHING, Wanted
 
 
 def read(
     source: str | os.PathLike[str] | BinaryIO,
-    wanted: Callable[[str], bool] = everything,
+    wanted: Wanted = EVERYTHING,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
     """The recording in `source`.

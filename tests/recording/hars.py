@@ -9,6 +9,7 @@ from typing import Any
 from dfrecord.recording.attachments import Attachments, no_attachments
 from dfrecord.recording.exchange import Exchange, Recording
 from dfrecord.recording.har_reader import read_har
+from dfrecord.recording.wanted import EVERYTHING
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 DIALECTS = FIXTURES / "dialects"
@@ -44,7 +45,7 @@ def har_bytes(*entries: object, creator: str | None = "WebInspector") -> bytes:
 
 
 def read_bytes(content: bytes, attachments: Attachments = no_attachments) -> Recording:
-    return read_har(memoryview(content), "test.har", lambda url: True, attachments)
+    return read_har(memoryview(content), "test.har", EVERYTHING, attachments)
 
 
 def read_entry(one: dict[str, Any], creator: str | None = "WebInspector") -> Exchange:

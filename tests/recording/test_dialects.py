@@ -10,6 +10,7 @@ import pytest
 
 from dfrecord.recording.exchange import ABSENT, NOT_RECORDED, Body, Exchange, Recording
 from dfrecord.recording.reader import read
+from dfrecord.recording.wanted import Wanted
 from tests.recording.hars import DIALECTS, FIXTURES
 
 FILES = (
@@ -182,7 +183,7 @@ def test_console_recordings_are_read_whole(case: str, entries: int, failed: int)
 
 
 def test_unwanted_entries_are_passed_over_undecoded() -> None:
-    recording = read(FIXTURES / "06-messy" / "recording.har", wanted=lambda url: "/api/v2/system" in url)
+    recording = read(FIXTURES / "06-messy" / "recording.har", wanted=Wanted(lambda url: "/api/v2/system" in url))
     assert recording.entry_count == 897
     assert {e.number for e in recording.exchanges}.isdisjoint(p.number for p in recording.passed_over)
     assert all("/api/v2/system" in e.request.url for e in recording.exchanges)

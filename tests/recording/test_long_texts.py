@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dfrecord.recording import har_entry, json_strings
 from dfrecord.recording.har_entry import EntryReader
 from dfrecord.recording.json_strings import JsonStrings
+from dfrecord.recording.wanted import Wanted
 from tests.recording.hars import entry
 from tests.recording.test_skipping import one_by_one
 
@@ -105,7 +106,7 @@ def test_an_entry_ends_where_json_says_and_its_last_url_counts(text: str, after:
 @settings(max_examples=300, deadline=None)
 def test_a_file_of_such_entries_gives_what_json_says(elements: list[str], gap: str) -> None:
     text = f'{{"log": {{"entries": [{f"{gap},{gap}".join(elements)}]}}}}'
-    recording = one_by_one(text.encode(), wanted)
+    recording = one_by_one(text.encode(), Wanted(wanted))
     expected = [(number, url_of(value)) for number, value in enumerate(json.loads(text)["log"]["entries"])]
     found = [(e.number, e.request.url) for e in recording.exchanges] + [
         (e.number, e.url) for e in recording.passed_over

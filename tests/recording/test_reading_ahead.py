@@ -24,6 +24,7 @@ from dfrecord.errors import UnreadableInput
 from dfrecord.recording import har_ahead, har_entries
 from dfrecord.recording.exchange import Recording
 from dfrecord.recording.reader import read
+from dfrecord.recording.wanted import Wanted
 from tests.recording.hars import entry, har_bytes
 from tests.recording.test_skipping import documents
 from tests.tools import ROOT
@@ -53,8 +54,7 @@ def reading_ahead(patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return patch
 
 
-def wanted(url: str) -> bool:
-    return "system" in url
+wanted = Wanted(lambda url: "system" in url)
 
 
 def outcome(text: bytes) -> Recording | str:

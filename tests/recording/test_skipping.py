@@ -20,6 +20,7 @@ from benchmarks import hars
 from dfrecord.recording import har_entries
 from dfrecord.recording.exchange import AllPassedOver, PassedOver, Recording
 from dfrecord.recording.har_reader import read_har
+from dfrecord.recording.wanted import EVERYTHING, Wanted
 from tests.recording.hars import har_bytes
 from tests.tools import ROOT
 
@@ -58,11 +59,11 @@ arrays = st.lists(entries, max_size=4).map(lambda texts: "[" + " ,\n".join(texts
 documents = objects(log=objects(entries=arrays, creator=st.just('{"name": "dfrecord"}')))
 
 
-def read_text(text: bytes, wanted: Callable[[str], bool] = lambda url: True) -> Recording:
+def read_text(text: bytes, wanted: Wanted = EVERYTHING) -> Recording:
     return read_har(memoryview(text), "test.har", wanted)
 
 
-def one_by_one(text: bytes, wanted: Callable[[str], bool] = lambda url: True) -> Recording:
+def one_by_one(text: bytes, wanted: Wanted = EVERYTHING) -> Recording:
     """What is read when the file is too large to be taken at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(har_entries, "_AT_ONCE", 0)
@@ -70,7 +71,7 @@ def one_by_one(text: bytes, wanted: Callable[[str], bool] = lambda url: True) ->
         return read_text(text, wanted)
 
 
-def some_at_a_time(text: bytes, wanted: Callable[[str], bool] = lambda url: True) -> Recording:
+def some_at_a_time(text: bytes, wanted: Wanted = EVERYTHING) -> Recording:
     """What is read of such a file where its entries are small."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(har_entries, "_AT_ONCE", 0)
@@ -115,7 +116,9 @@ def bulky(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("how", hars.BROKEN)
 def test_damage_costs_only_the_entry_it_is_in(how: str, bulky: Path) -> None:
-    whole, broken = dfrecord.read(bulky), read_text(hars.BROKEN[how](bulky.read_bytes()), lambda url: "system" in url)
+    whole, broken = dfrecord.read(bulky), read_text(
+        hars.BROKEN[how](bulky.read_bytes()), Wanted(lambda url: "system" in url)
+    )
     assert len(whole.exchanges) > 5
     if how == "cut off":
         assert (len(broken.exchanges) + len(broken.passed_over), broken.lost) == (whole.entry_count - 1, 1)
@@ -204,7 +207,7 @@ def test_an_entry_that_is_passed_over_takes_little_more_than_its_url() -> None:
     length, count = 60, 20_000
     text = har_bytes(*({"request": {"url": f"http://h/{n:0{length - 9}}"}} for n in range(count)))
     tracemalloc.start()
-    recordings = [way(text, lambda url: False) for way in WAYS]
+    recordings = [way(text, Wanted(lambda url: False)) for way in WAYS]
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
