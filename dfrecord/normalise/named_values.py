@@ -10,53 +10,70 @@ import html
 import re
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any, cast
 from urllib.parse import unquote_plus
 
-_DIGIT = re.compile("[0-9]")
-_SCHEMES = re.compile("[Bb](?:earer|asic)|B(?:EARER|ASIC)")
+
+def _pattern(written: str, flags: int = 0) -> re.Pattern[str]:
+    """Compiled when it is first used: to compile all of these takes a tenth of a start, and few are needed."""
+    return cast(re.Pattern[str], _Later(written, flags))
+
+
+class _Later:
+    def __init__(self, written: str, flags: int) -> None:
+        self._written, self._flags = written, flags
+
+    def __getattr__(self, name: str) -> Any:
+        """A method of the compiled pattern, from now on its own."""
+        setattr(self, name, getattr(re.compile(self._written, self._flags), name))
+        return self.__dict__[name]
+
+
+_DIGIT = _pattern("[0-9]")
+_SCHEMES = _pattern("[Bb](?:earer|asic)|B(?:EARER|ASIC)")
 _NAME = r"(?<![A-Za-z_])[A-Za-z_][\w.-]{0,60}+"
-_USER_INFO = re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/@"'<>\\]{3,200})@""")
-_USER_ALONE = re.compile(r"""://([^\s/:@"'<>\\]{8,200})@""")  # a token needs no password
+_USER_INFO = _pattern(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/@"'<>\\]{3,200})@""")
+_USER_ALONE = _pattern(r"""://([^\s/:@"'<>\\]{8,200})@""")  # a token needs no password
 _USER_INFO_SIGNS = (  # that URLs do not allow there, and people write
-    re.compile(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/"'<>\\]{3,200})@"""),
-    re.compile(r"""://[^\s/:@"'<>\\]{0,200}:(?!\d{1,5}[/?#]|\$?\{)(?=[^\s/@]{0,200}/)([^\s@"'<>\\?#]{3,200})@"""),
+    _pattern(r"""://[^\s/:@"'<>\\]{0,200}:([^\s/"'<>\\]{3,200})@"""),
+    _pattern(r"""://[^\s/:@"'<>\\]{0,200}:(?!\d{1,5}[/?#]|\$?\{)(?=[^\s/@]{0,200}/)([^\s@"'<>\\?#]{3,200})@"""),
 )
-_PARAMETER = re.compile(r"""(?:^|[?&#;\n])\s{0,9}([\w.\[\]%-]{1,60})=([\w.~+/=%@!*,:|-]{6,})(?=[&;#\s"'<>\\)]|$)""")
-_SCHEME = re.compile(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
-_QUOTED = re.compile(
+_PARAMETER = _pattern(r"""(?:^|[?&#;\n])\s{0,9}([\w.\[\]%-]{1,60})=([\w.~+/=%@!*,:|-]{6,})(?=[&;#\s"'<>\\)]|$)""")
+_SCHEME = _pattern(r"\b(?:bearer|basic)[ +]([\w.~+/-]{8,}=*)", re.IGNORECASE)
+_QUOTED = _pattern(
     rf"""({_NAME})["'`]?[\])]?\s{{0,9}}(?::\s?\w{{1,20}}\s)?(?:=>|:=|\?:|(?:\|\||\?\?)=?|[:=])\s{{0,9}}[A-Za-z]{{0,2}}"""
     r"""(?:"{1,3}([^"\\\s]{8,})"|'{1,3}([^'\\\s]{8,})')"""
 )
-_BRACES = re.compile(rf"""(?:^|[?&;])\s{{0,9}}({_NAME})=\{{([^{{}}\s]{{0,200}}[^{{}}\s\w.-][^{{}}\s]{{0,200}})\}}""")
-_ARGUMENTS = re.compile(rf"""\(\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
-_PAIR = re.compile(rf"""\[\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
-_JOINED = re.compile(rf"""({_NAME})[= ]["']\s{{0,3}}[+.]\s{{0,3}}["']([^"'\\\s]{{8,200}})["']""")
-_ELEMENT = re.compile(rf"""<(?:[\w-]{{1,60}}:)?({_NAME})(?:\s[^<>]{{0,500}})?>([^<>\s]{{8,200}})</""")
-_NAMED_ELEMENT = re.compile(
+_BRACES = _pattern(rf"""(?:^|[?&;])\s{{0,9}}({_NAME})=\{{([^{{}}\s]{{0,200}}[^{{}}\s\w.-][^{{}}\s]{{0,200}})\}}""")
+_ARGUMENTS = _pattern(rf"""\(\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
+_PAIR = _pattern(rf"""\[\s{{0,9}}["']({_NAME})["']\s{{0,9}},\s{{0,9}}["']([^"'\\\s]{{8,200}})["']""")
+_JOINED = _pattern(rf"""({_NAME})[= ]["']\s{{0,3}}[+.]\s{{0,3}}["']([^"'\\\s]{{8,200}})["']""")
+_ELEMENT = _pattern(rf"""<(?:[\w-]{{1,60}}:)?({_NAME})(?:\s[^<>]{{0,500}})?>([^<>\s]{{8,200}})</""")
+_NAMED_ELEMENT = _pattern(
     rf"""(?:\b(?:name|key)=["']({_NAME})["'][^<>]{{0,200}}>|<key>({_NAME})</key>)\s{{0,99}}(?:<\w{{1,20}}>)?"""
     r"""([^<>\s]{8,200})</"""
 )
 _PROPERTY = r"""[ \t]{1,9}(?:[&!][^\s"']{0,60}[ \t]{1,9})?"""  # of YAML: an anchor or a tag before the value
-_LINE = re.compile(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):{_PROPERTY}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
-_BELOW = re.compile(  # YAML in a block or a list, and what people write
+_LINE = _pattern(rf"""(?m)^[ \t-]{{0,99}}({_NAME}):{_PROPERTY}([^\s,;()\[\]{{}}"']{{8,}})[ \t]{{0,9}}\r?$""")
+_BELOW = _pattern(  # YAML in a block or a list, and what people write
     rf"""(?m)^[ \t-]{{0,99}}({_NAME}):[ \t]{{0,9}}(?:[|>][+-]?)?[ \t]{{0,9}}\r?\n[ \t]{{0,99}}(?:-[ ])?["']?"""
     r"""([^\s,;()\[\]{}"']{8,200}(?<!:))["']?[ \t]{0,9}\r?$"""
 )
-_LISTED = re.compile(  # the environment of a container
+_LISTED = _pattern(  # the environment of a container
     rf"""\bname:[ \t]{{1,9}}["']?({_NAME})["']?[ \t]{{0,9}}\r?\n[ \t]{{0,99}}value:[ \t]{{1,9}}["']?"""
     r"""([^\s,;()\[\]{}"']{6,200})["']?[ \t]{0,9}\r?$""",
     re.MULTILINE,
 )
-_SETTING = re.compile(
+_SETTING = _pattern(
     rf"""(?m)^[ \t]{{0,99}}(?:export[ ])?({_NAME})[ \t]{{0,9}}=[ \t]{{0,9}}"""
     r"""([^\s,;()\[\]{}"'`]{6,})[ \t]{0,9}(?:[ \t][#;][^\r\n]{0,200})?\r?$"""
 )
-_WORD_OF_A_COMMAND = re.compile(  # docker run -e, env, java -D, //host/:_authToken=
+_WORD_OF_A_COMMAND = _pattern(  # docker run -e, env, java -D, //host/:_authToken=
     rf"""[\s"'`:](?:-D|--?)?({_NAME})=(?!\$\w)["']?([^\s,;()\[\]{{}}"'`<>&]{{6,200}})(?=["'`]?(?:[\s"'`;]|$))"""
 )
-_CODE = re.compile("[(){};]")
-_FLOW = re.compile(rf"""[{{,][ \t]{{0,9}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,200}})[ \t]{{0,9}}(?=[,}}])""")
-_LOGIN_OF_A_COMMAND = re.compile(
+_CODE = _pattern("[(){};]")
+_FLOW = _pattern(rf"""[{{,][ \t]{{0,9}}({_NAME}):[ \t]{{1,9}}([^\s,;()\[\]{{}}"']{{8,200}})[ \t]{{0,9}}(?=[,}}])""")
+_LOGIN_OF_A_COMMAND = _pattern(
     r"""\b(?:curl\b[^\r\n]{0,120}?\s(?:-u|-U|--(?:proxy-)?user)[ =]{0,3}["']?[^\s:"']{1,100}:
     |(?:mysql\w{0,10}|mariadb|sshpass|mongo\w{0,10}|docker[ ]login)\s(?:[^\r\n]{0,120}?\s)?-p[ ]?["']?
     |(?:redis-cli\s(?:[^\r\n]{0,120}?\s)?-a|ldap\w{1,10}\s(?:[^\r\n]{0,120}?\s)?-w
@@ -73,7 +90,7 @@ _COMMANDS = (
     *("smbclient", "sqlplus", "net use", "snmp", "USERPWD", "btoa", "b64encode", "base64_encode", "Buffer"),
 )
 _ARGUMENT = r"""\s{0,9}["'][^"'\r\n]{0,100}["'],\s{0,9}"""
-_CREDENTIAL_OF_A_CALL = re.compile(
+_CREDENTIAL_OF_A_CALL = _pattern(
     rf"""(?:\bauth\s{{0,3}}=\s{{0,3}}[(\[]{_ARGUMENT}|[Bb]asic_?[Aa]uth\w{{0,20}}\({_ARGUMENT}
     |\bmysqli\w{{0,13}}\({_ARGUMENT}{_ARGUMENT}|\bcreateHmac\({_ARGUMENT}
     |\bhash_hmac\({_ARGUMENT}[^,()\n]{{1,100}},\s{{0,9}}|ConvertTo-SecureString\s(?:-String\s)?
@@ -81,46 +98,46 @@ _CREDENTIAL_OF_A_CALL = re.compile(
     ["']([^"'\s]{{6,200}})["']""",
     re.VERBOSE,
 )
-_LOGIN_OF_A_CALL = re.compile(
+_LOGIN_OF_A_CALL = _pattern(
     r"""(?:[Ll]ogin|[Cc]onnect|[Cc]onnection|[Cc]redentials?|[Bb]asicAuth|_open|_bind|\bFTP|\bPDO)\([^()\r\n]{0,200}["']"""
     r"""[^"'\r\n]{0,100}["'],\s{0,9}["']([^"'\s]{6,200})["']\s{0,9}[),]"""
 )
 _OF_CALLS = ("auth", "Auth", "mysqli", "mac(", "jwt.", "-SecureString")
-_SETTER = re.compile(
+_SETTER = _pattern(
     r"""\b(?:(?:set|with)_?([A-Za-z]\w{0,60}+)|(pass(?:word|phrase)))\(\s{0,9}["']([^"'\\\s]{8,200})["']\s{0,9}\)"""
 )
-_LINE_OF_PGPASS = re.compile(r"(?m)^[^\s:]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:([^\s:]{6,200})\r?$")
-_THIN = re.compile(r"""\bthin:[^\s/:@"']{1,100}/([^\s"'@]{3,200})@""")
-_INPUT = re.compile(
+_LINE_OF_PGPASS = _pattern(r"(?m)^[^\s:]{1,100}:(?:\d{4,5}|\*):[^\s:]{1,60}:[^\s:]{1,60}:([^\s:]{6,200})\r?$")
+_THIN = _pattern(r"""\bthin:[^\s/:@"']{1,100}/([^\s"'@]{3,200})@""")
+_INPUT = _pattern(
     r"""\b(?:name|key|property)=["']([^"'<>]{1,60})["'][^<>]{0,500}?\b(?:value|content)=["']([^"'<>]{6,})["']"""
 )
-_INPUT_TURNED = re.compile(
+_INPUT_TURNED = _pattern(
     r"""\b(?:value|content)=["']([^"'<>]{6,500})["'][^<>]{0,100}?\b(?:name|key)=["']([^"'<>]{1,60})["']"""
 )
-_INSERT = re.compile(r"(?i)\binsert into [^\s(]{1,200}\s?\(([^()]{1,4000})\)\s{0,9}values\s?\(([^\r\n]{1,20000})")
-_OF_A_USER = re.compile(
+_INSERT = _pattern(r"(?i)\binsert into [^\s(]{1,200}\s?\(([^()]{1,4000})\)\s{0,9}values\s?\(([^\r\n]{1,20000})")
+_OF_A_USER = _pattern(
     r"""(?i)\bidentified\s(?:with\s\S{1,60}\s)?(?:by|as)\s(?:password\s)?['"]([^'"\s]{6,200})['"]
     |\bpassword\s?\(\s?['"]([^'"\s]{6,200})['"]\s?\)
     |\b(?:create|alter)\suser\s\S{1,100}\sidentified\sby\s([^'"\s;]{6,200})""",
     re.VERBOSE,
 )
-_OF_A_CALL = re.compile(  # as PHP writes it into a trace, cut after 15 characters
+_OF_A_CALL = _pattern(  # as PHP writes it into a trace, cut after 15 characters
     r"""(?:\('\w{2,20}:\w{2,20}=[^'\n]{1,300}'|\bldap_bind\([^,()'\n]{0,60}), ?'[^'\n]{0,300}', ?"""
     r"""'([^'\n]{3,200}?)(?:\.\.\.)?'"""
 )
-_PRIVATE_KEY = re.compile(
+_PRIVATE_KEY = _pattern(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----)){16,20000}"
     r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
-_PRIVATE_LINES = re.compile(  # PuTTY
+_PRIVATE_LINES = _pattern(  # PuTTY
     r"\bPrivate-Lines: [0-9]{1,4}((?:\r?\n(?!Private-MAC)[A-Za-z0-9+/]{1,100}={0,2}){1,999})"
 )
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
+_JWT = _pattern(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
 _ISSUED = (
     *("AIza", "AKIA", "ASIA", "dapi", "gh", "glpat-", "shp", "sk-", "sk_live_", "rk_live_", "xox"),
     *("hooks.slack", "webhook", ":AA"),
 )
-_ISSUED_TOKEN = re.compile(
+_ISSUED_TOKEN = _pattern(
     r"""(?<![\w-])(?:AIza[\w-]{35}|A[KS]IA[A-Z0-9]{16}|dapi[0-9a-f]{32}|gh[oprsu]_\w{36,}|github_pat_\w{22,}
     |glpat-[\w-]{20,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sk-(?:ant|proj)-[\w-]{20,}|sk-[A-Za-z0-9]{32,}
     |[rs]k_live_\w{20,}|xox[abeoprs]-[\w-]{10,})
@@ -128,18 +145,18 @@ _ISSUED_TOKEN = re.compile(
     |(?<=webhook\.office\.com/webhookb2/)[\w@/-]{20,}|\d{8,12}:AA[\w-]{33}""",
     re.VERBOSE,
 )
-_BEHIND_A_TELLING_PART = re.compile(  # of a path: Zapier, IFTTT, Mattermost
+_BEHIND_A_TELLING_PART = _pattern(  # of a path: Zapier, IFTTT, Mattermost
     r"(?i)/(?:(?:web)?hooks?|(?:api[_-]?)?keys?|tokens?|secrets?)((?:/[\w.~@-]{1,200}){1,4})"
 )
-_IN_A_PATH = re.compile(r"""://[^\s"'<>?#]*$""")
-_SET = re.compile(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
-_PROSE = re.compile(
+_IN_A_PATH = _pattern(r"""://[^\s"'<>?#]*$""")
+_SET = _pattern(rf"""[`"]({_NAME})[`"] = ([^\s,;()"'`]{{6,}})""")
+_PROSE = _pattern(
     r"""(?i)(?<![.:\w])(pass(?:word|wd|phrase|code)|pwd?|secret|credentials?|(?:(?:api|access)[ _-]?)?(?:key|token))s?
     (?:(?::\s{0,3}|=)["'`]?([^\s"'`<>(){}\[\],;]{6,200})(?=\)?\.?(?:[\s"'`<]|$))  # what code has in it ends otherwise
     |\s(?:(?:is|was|of)\s)?["'`(]?([^\s"'`<>(){}\[\],;]{6,200}))""",
     re.VERBOSE,
 )
-_FROM_AFAR = re.compile(
+_FROM_AFAR = _pattern(
     r"""(?i)(?<![.:\w])(?:(?:passwort|kennwort|contrase\xf1a|senha|wachtwoord|mot[ ]de[ ]passe|pass
     |activation[ ]code|(?:licen[cs]e|encryption|account|subscription|shared|secret|private)[ ]key)\s?[:=]\s{0,3}
     |(?:pass(?:word|wd|phrase|code)|pwd|secret|(?:api|access)[ _-]?(?:key|token))s?
@@ -148,26 +165,26 @@ _FROM_AFAR = re.compile(
     |\s(?:for|of|to|on|in)\s[^.:=\r\n"']{1,40}(?::\s{0,3}|\sis\s)))["'`]?([^\s"'`<>(){}\[\],;]{6,200})""",
     re.VERBOSE,
 )
-_AS_PASSWORD = re.compile(
+_AS_PASSWORD = _pattern(
     r"""(?<![^\s"'`(])([^\s"'`<>(){}\[\],;]{6,200})["'`]?\sas\s(?:(?:the|its|your|a)\s)?[Pp]ass(?:word|phrase|code)"""
     r"""(?=\s{0,3}(?:$|[.,;:!?)"'`<]|(?:for|to|and|on|in)\b))"""
 )
-_ACCOUNT_AND_PASSWORD = re.compile(
+_ACCOUNT_AND_PASSWORD = _pattern(
     r"""(?<![^\s"'`(])(?:[Aa]dmin(?:istrator)?|root|sa|[\w.+-]{1,60}@[\w.-]{1,60})(?:\s/\s|[:/])"""
     r"""([^\s"'`<>(){}\[\],;]{6,200})"""
 )
 _SHORTEST = 10  # of a telling name, what stands between, and a value
 _TELLING = ("pass", "pw", "secret", "cred", "key", "token")  # in each name of _PROSE, and without an i (ı)
 _TELLING_FROM_AFAR = ("pass", "pwd", "secret", "key", "token", "activation", "kennwort", "contrase", "senha", "wacht")
-_PIECE = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
-_CHANGE = re.compile("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
-_UNCOMMON = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
-_SIGN = re.compile("[!@#$%^&*+~]")
-_REFERENCE = re.compile(  # to a value that stands elsewhere: a variable, a parameter of SQL, a file
+_PIECE = _pattern("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Za-z0-9]{8,}")
+_CHANGE = _pattern("[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
+_UNCOMMON = _pattern(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*+~?-]).{8}", re.DOTALL)
+_SIGN = _pattern("[!@#$%^&*+~]")
+_REFERENCE = _pattern(  # to a value that stands elsewhere: a variable, a parameter of SQL, a file
     r"\$[A-Z_][A-Z0-9_]*$|\$?[({]|:[A-Za-z_]\w*$|%[A-Z0-9_]+%$|/(?:etc|home|mnt|opt|root|run|srv|tmp|usr|var)/"
 )
-_WORD = re.compile(r"""[^\s"'<>,;:=&?(){}\[\]]{8,}=*""")
-_BEGIN_OF_A_CALL = re.compile(r"\w+\((?:[$:?'].*)?")  # `crypt($2`
+_WORD = _pattern(r"""[^\s"'<>,;:=&?(){}\[\]]{8,}=*""")
+_BEGIN_OF_A_CALL = _pattern(r"\w+\((?:[$:?'].*)?")  # `crypt($2`
 _COMMAS = 20  # in the values of a row
 
 
@@ -209,7 +226,7 @@ def _readings(text: str) -> Iterator[str]:
         yield _ESCAPED.sub(r"\1", text)
 
 
-_ESCAPED = re.compile(r"""\\+(["'/])""")
+_ESCAPED = _pattern(r"""\\+(["'/])""")
 _HTML_MARKS = ("&quot;", "&#34;", "&#39;", "&#039;", "&#x27;", "&apos;", "&lt;", "&gt;")
 
 
