@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.conventions import Conventions
@@ -425,7 +426,17 @@ class Journey:
         """Under which names runs note the calls that follow changes, in their order."""
         return tuple(step.due for step in self.steps if step.due)
 
-    @property
+    def dues_after(self, step: Step) -> tuple[str, ...]:
+        """The same of the calls that come after a step."""
+        return self.dues[self._dues_until[step.name] :]
+
+    @cached_property
+    def _dues_until(self) -> Mapping[str, int]:
+        """How many of them there are up to each step, by its name."""
+        counts = accumulate(bool(step.due) for step in self.steps)
+        return {step.name: count for step, count in zip(self.steps, counts, strict=True)}
+
+    @cached_property
     def keeps_notes(self) -> bool:
         """Whether runs note what they do: to be undone, not to be done twice, or not to be forgotten."""
         return self.teardown or self.sends_once or bool(self.dues)
@@ -436,23 +447,23 @@ class Journey:
         agains = (step.wanted.document.get("again") for step in self.steps if step.wanted)
         return any(isinstance(again, Object) and again.get("by_name") for again in agains)
 
-    @property
+    @cached_property
     def hides_secrets(self) -> bool:
         """Whether a wanted state holds a secret that the server may not show, so that it cannot be compared."""
         return any(step.wanted and step.wanted.document.get("secrets") for step in self.steps)
 
-    @property
+    @cached_property
     def has_alike_rows(self) -> bool:
         """Whether a lookup is of a nested row that nothing tells from another."""
         lookups = [variable.lookup for variable in self.variables if variable.lookup]
         return self.has_alike_keys or any(lookup.nth is not None for lookup in lookups)
 
-    @property
+    @cached_property
     def has_alike_keys(self) -> bool:
         """Whether a lookup has keys that several rows may have which are alike in all."""
         return any(variable.lookup and variable.lookup.alike for variable in self.variables)
 
-    @property
+    @cached_property
     def has_newer_keys(self) -> bool:
         """Whether a lookup tries other keys before the one that every such record has."""
         return any(variable.lookup and variable.lookup.newer for variable in self.variables)

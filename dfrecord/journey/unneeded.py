@@ -48,7 +48,8 @@ class Unneeded:
     accounts: OwnAccounts
     id_field: str
     names: Namer
-    residue: list[Residue] = field(default_factory=list)
+    residue: dict[Residue, None] = field(default_factory=dict)
+    """In order, each once."""
     replaced: set[object] = field(default_factory=set)
     """The keys of the records that are deleted and made anew."""
 
@@ -147,9 +148,7 @@ class Unneeded:
                 self._tell(NOT_CHANGED, part.step)
 
     def _tell(self, reason: str, step: Step) -> None:
-        told = Residue(ResidueKind.LEFT_OUT, reason, step.entry, subject=step.title)
-        if told not in self.residue:
-            self.residue.append(told)
+        self.residue[Residue(ResidueKind.LEFT_OUT, reason, step.entry, subject=step.title)] = None
 
     def _kept(self, part: Part, gone: set[str], made: set[str]) -> Part | None:
         """The part without references to what is gone, None when it is not needed at all."""

@@ -230,11 +230,10 @@ class _Upsert:
 
     def _secrets(self, write: Write, record: Object) -> list[str]:
         """The fields of an update that hold a secret; the server shows it masked or not at all, so it is told."""
-        kinds = {name: variable.kind for name, variable in self._variables.items()}
         fields = [
             str(field)
             for field, value in record.members
-            if any(kinds[name] is VariableKind.SECRET for name in variables_of_tree(value))
+            if any(self._variables[name].kind is VariableKind.SECRET for name in variables_of_tree(value))
         ]
         for field in fields if not self._every_write else ():
             self._residue.append(

@@ -301,7 +301,7 @@ class _Tasks:
 
     def _due_after(self, step: Step) -> str:
         """The expression of the lines that note what is to be sent after the first change, if it is this step's."""
-        return _note("due", *(s.due for s in self._journey.steps[self._journey.steps.index(step) + 1 :] if s.due))
+        return _note("due", *self._journey.dues_after(step))
 
     def _about(self, step: Step, wanted: Wanted, *, creates: bool) -> dict[str, Any]:
         """The variables that say which record a wanted state is about, and how what becomes of it is told."""

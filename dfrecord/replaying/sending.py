@@ -65,9 +65,8 @@ class Sender:
             headers.append(("Content-Type", "application/json"))
         may_change = not (method in ("GET", "HEAD") or step.kind in (StepKind.LOGIN, StepKind.LOGOUT))
         if may_change and not self.wrote:  # this run may be stopped before it sends what follows changes
-            for later in self.journey.steps[self.journey.steps.index(step) + 1 :]:
-                if later.due:
-                    self.created.note_due(later.due)
+            for due in self.journey.dues_after(step):
+                self.created.note_due(due)
         answered = self.client.send(method, target, headers, body)
         makes = step.makes or (self._list_path(step) if step.kind is StepKind.CREATE and method != "PATCH" else "")
         self.created.note_records(method, target, makes, answered)
