@@ -60,9 +60,11 @@ class Plan:
 
     @property
     def writes(self) -> int:
-        """How many requests other than reads and the session's own the run would send; a batch is one."""
-        sent = [step for step in self.steps if step.action not in (Action.NONE, Action.UNREACHED)]
-        return len({step.step or step.title for step in sent})
+        """How many requests other than reads and the session's own the run would send; a batch is one, and in a
+        teardown each is one of its own.
+        """
+        sent = [step.step for step in self.steps if step.action not in (Action.NONE, Action.UNREACHED)]
+        return len(set(sent) - {0}) + sent.count(0)
 
     @property
     def summary(self) -> str:

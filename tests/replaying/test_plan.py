@@ -292,6 +292,24 @@ def test_plan_is_what_the_replay_then_does(
             assert (counted(again), again.changes, again.writes) == ({}, False, 0)
 
 
+def one_record_changed_twice(s: RecordedSession) -> None:
+    own = ids(s, "role")["bystander"]
+    s.call("PATCH", f"system/role/{own}", {"description": "new"})
+    s.call("PATCH", f"system/role/{own}", {"is_active": False})
+
+
+def test_a_plan_of_a_teardown_counts_each_request_also_of_one_record(tmp_path: Path) -> None:
+    journey = dfrecord.plan(recorded(one_record_changed_twice), upsert=True, teardown=True)
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        prepare(df, "bystander")
+        values, notes = given(df, journey), tmp_path / "created.jsonl"
+        dfrecord.replay(journey, df.url, values, created_file=notes)
+        df.reset_log()
+        planned = dfrecord.preview(journey, df.url, values, created_file=notes, undo=True)
+        assert dfrecord.replay(journey, df.url, values, created_file=notes, undo=True).ok
+        assert planned.writes == len(df.writes) == 2
+
+
 def test_what_a_plain_run_sends_again_is_told_and_is_no_change(tmp_path: Path) -> None:
     journey = dfrecord.plan(recorded(records_updated_to_what_they_are))
     with DreamFactoryDouble(700, installed=INSTALLED) as df:
