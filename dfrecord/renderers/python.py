@@ -31,6 +31,7 @@ from dfrecord.journey.model import (
     Wanted,
 )
 from dfrecord.journey.text_body import TextKind, text_kind
+from dfrecord.journey.text_records import records_in
 from dfrecord.journey.undo_session import UndoSession
 from dfrecord.renderers import python_encoder
 from dfrecord.renderers.python_encoder import PythonEncoder, string
@@ -40,7 +41,7 @@ from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOpti
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
 from dfrecord.replaying import bounded, hiding, kept, predicted, reconcile, undoing, whole_list
-from dfrecord.tree import Object, Text, Var
+from dfrecord.tree import Array, Object, Text, Var
 
 # The second line is long itself, so that no linter finds the first one useless (ruff RUF100).
 _LONG_LINES = """\
@@ -123,6 +124,7 @@ def script(journey: Journey, options: RenderOptions, language: str, **more: Any)
         has_json=any(isinstance(step.request.body, JsonBody) or step.wanted for step in journey.steps),
         token_fields=_renewed(journey) if more.get("plans") else [],
         has_csv=any(text_kind(step.request.content_type) is TextKind.TABLE for step in journey.steps),
+        tells_records=any(argument.startswith("records=") for call in calls for argument in call.arguments),
         has_captures=any(call.captures for call in calls),
         has_lookups=any(call.method == "find" for call in calls),
         shows_target=any("shown=" in argument for call in calls for argument in call.arguments),
@@ -253,6 +255,8 @@ class _Body:
             arguments.append("signs_on=True")
         elif self._plans_calls and (acts_as := _acts_as(step)):
             arguments.append(f"acts_as={string(acts_as)}")
+        if self._plans_calls and step.kind in (StepKind.CREATE, StepKind.UPDATE, StepKind.DELETE):
+            arguments += self._told_records(step)
         headers = [(name, value) for name, value in request.headers if _TOKEN.fullmatch(name)]
         notes += [f"header {name} cannot be sent" for name, _ in request.headers if not _TOKEN.fullmatch(name)]
         if self._journey.literal:
@@ -274,6 +278,16 @@ class _Body:
             hides=tuple(name for name in kept if name != "df.session_token"),
             labels=tuple(dict.fromkeys([step.name, step.kind.value, *([step.resource] if step.resource else [])])),
         )
+
+    def _told_records(self, step: Step) -> list[str]:
+        """What a plan has to be told of a body that is no JSON: its records; those of a CSV it reads itself."""
+        body, media_type = step.request.body, step.request.content_type
+        if not isinstance(body, RawBody) or text_kind(media_type) is TextKind.TABLE:
+            return []
+        found = records_in(body, media_type, self._journey.conventions.wrapper)
+        is_one = len(found) == 1 and step.kind is not StepKind.CREATE and step.request.target.variables
+        records = found[0] if is_one else Array(tuple(found))
+        return [f"records={'[]' if python_encoder.is_large(records) else self._encoder.tree(records)}"]
 
     def _taken(self, capture: Capture) -> str:
         function = "pick_number" if self._journey.variable(capture.variable).type == "integer" else "pick"

@@ -200,6 +200,16 @@ def user_made_inactive(s: RecordedSession) -> None:
     s.call("PUT", f"system/user/{own}", {"phone": "", "is_active": False})
 
 
+def records_in_bodies_that_are_no_json(s: RecordedSession) -> None:
+    lines = ["email,name,password", f"ann@example.com,Ann,{PASSWORD}", f"bob@example.com,Bob,{PASSWORD}"]
+    s.upload("system/user", "text/csv", "\n".join(lines).encode())
+    xml = "<role>\n<resource>\n<name>made</name>\n<is_active>true</is_active>\n</resource>\n</role>"
+    s.upload("system/role", "application/xml", xml.encode())
+    own = ids(s, "role")["bystander"]
+    s.upload(f"system/role/{own}", "application/xml", b"<role>\n<is_active>0</is_active>\n</role>", "PATCH")
+    s.upload(f"system/role/{own}", "application/x-www-form-urlencoded", b"description=by+a+form", "PATCH")
+
+
 MADE: list[Callable[[RecordedSession], None]] = [
     role_made_and_edited_as_the_console_does,
     role_that_was_there_renamed_and_then_its_rows_edited,
@@ -218,6 +228,7 @@ MADE: list[Callable[[RecordedSession], None]] = [
     lookup_sent_twice_without_its_id_and_changed_later,
     given_for_a_while_with_ids_as_text,
     user_made_inactive,
+    records_in_bodies_that_are_no_json,
 ]
 
 
