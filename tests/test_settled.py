@@ -640,3 +640,19 @@ def test_a_service_of_another_type_gets_all_of_the_configuration(way: str, tmp_p
             undone = portable(target.state())["service"]["store"]
             there = portable(before)["service"]["store"]
             assert (undone["type"], undone["config"]["base_url"]) == (there["type"], there["config"]["base_url"])
+
+
+@pytest.mark.parametrize("way", ["curl", "replay"])
+def test_what_a_bash_script_noted_is_put_back_whatever_separators_stand_in_it(way: str, tmp_path: Path) -> None:
+    """jq writes these as they are, and for Python they end lines."""
+    old = "a\u2028b\x85c"
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as df:
+        for each in (recorded, df):
+            RecordedSession(each).create("role", {"name": "there", "description": old})
+        session = RecordedSession(recorded)
+        session.call("PATCH", f"system/role/{by_name(session, 'role')['there']}", {"description": "new"})
+        script = runner("curl", session, tmp_path)
+        script.run(df)
+        assert df.state()["role"][0]["description"] == "new"
+        Runner(way, tmp_path, script.recording, script.script if way == "curl" else None, ()).run(df, teardown=True)
+        assert df.state()["role"][0]["description"] == old

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import dfrecord as dfrecord_api
+from dfrecord.recording.exchange import Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
@@ -66,6 +68,35 @@ def test_teardown_of_a_tenant_restores_the_state_before(format: str, tmp_path: P
         df.reset_log()
         assert torn_down(script, format, environment(df)).returncode == 0
         assert df.writes == []
+
+
+CUT_OFF = b'{"base_url": "http://h", "changed": "/api/v2/system/role/7", "was": {"description": "\xc3'
+"""A note of a bash script, which a full disk cut off inside of a letter."""
+
+
+@pytest.mark.parametrize("format", ["curl", "python", "ansible", "locust"])
+def test_a_note_that_was_cut_off_hides_no_other_from_a_teardown(format: str, tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as df:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "made", "is_active": True})
+        (recording := tmp_path / "session.har").write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(recording, format, tmp_path, "--teardown")
+        (tmp_path / "session.created.jsonl").write_bytes(CUT_OFF)
+        for teardown in ("", "1"):
+            done = run(script, format, {**environment(df), "DF_TEARDOWN": teardown}, timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert df.state()["role"] == []
+
+
+def test_a_note_that_was_cut_off_hides_no_other_from_a_replay(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as df:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "made", "is_active": True})
+        journey = dfrecord_api.plan(Recording("session.har", tuple(session.exchanges)), teardown=True)
+        (notes := tmp_path / "created.jsonl").write_bytes(CUT_OFF)
+        for undo in (False, True):
+            assert dfrecord_api.replay(journey, df.url, environment(df), created_file=notes, undo=undo).ok
+        assert df.state()["role"] == []
 
 
 @pytest.mark.parametrize(("scenario", "format"), UPSERTED_GRID)

@@ -70,7 +70,9 @@ class CreatedFile:
         """Raises UsageError when notes cannot be added, before anything happens that is worth a note."""
         try:
             if self.path.exists():
-                self.path.open("a").close()
+                with self.path.open("ab") as file:  # a full disk may have cut the last note off
+                    if self.path.is_file() and self.path.read_bytes()[-1:] not in b"\n":
+                        file.write(b"\n")
             else:
                 with tempfile.TemporaryFile(dir=self.path.parent) as trial:
                     trial.write(bytes(A_BLOCK))
@@ -214,8 +216,8 @@ class CreatedFile:
 
     def _notes(self) -> Iterator[dict[str, Any]]:
         try:  # a device may be read without an end
-            lines = self.path.read_text("utf-8").splitlines() if self.path.is_file() else []
-        except (OSError, ValueError) as error:
+            lines = self.path.read_text("utf-8", "replace").split("\n") if self.path.is_file() else []
+        except OSError as error:
             raise UsageError(f"{self.path}: cannot be read: {error}; choose another with --created-file") from None
         for line in lines:
             try:

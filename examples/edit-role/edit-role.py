@@ -166,7 +166,7 @@ class DreamFactory:
             return self._plan_read(title, method, target, headers)
         if self.planning and not signs_on:
             if acts_as != "CALL":
-                sent = json
+                sent = json if body is None else parsed(body.decode("utf-8", "replace"))
                 return self._plan_call(title, acts_as or method, target, sent, headers)
             self._plan(title, "call")
             return Unknown("(known after the run)")
@@ -559,8 +559,11 @@ class DreamFactory:
                 for row in rows
             ]
             return {"resource": made}
-        if method == "POST" and sent is None:
-            self._plan(title, "create")  # of what cannot be read here
+        is_unread = not rows and not isinstance(sent, dict)
+        if is_unread and (
+            method == "POST" or (method != "DELETE" and sent is not None)
+        ):
+            self._plan(title, "create" if method == "POST" else "change")
             return Unknown("(known after the run)")
         named = [
             value

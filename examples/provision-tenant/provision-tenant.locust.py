@@ -1525,8 +1525,12 @@ def prepare(environment: Any, **more: Any) -> None:
             *(f"  {danger}" for danger in DANGERS),
         ]
     try:
-        with open(CREATED, "a", encoding="utf-8"):
-            pass
+        with open(CREATED, "ab") as file:
+            if os.path.isfile(CREATED):
+                with open(
+                    CREATED, "rb"
+                ) as notes:  # a full disk may have cut the last one off
+                    file.write(b"" if notes.read()[-1:] in b"\n" else b"\n")
     except OSError as error:
         found.append(
             f"{CREATED}: cannot be written ({error.strerror}); choose another DF_CREATED"
@@ -1582,7 +1586,7 @@ def noted(environment: Any) -> list[str]:
     """The paths of what is noted as created on this instance and not as deleted."""
     host = environment.host or os.environ["DF_BASE_URL"]
     paths: dict[str, None] = {}
-    with open(CREATED, encoding="utf-8") as file:
+    with open(CREATED, encoding="utf-8", errors="replace") as file:
         notes = [parsed(line) for line in file]
     for each in notes:
         if isinstance(each, dict) and each.get("base_url") == host.rstrip("/"):

@@ -770,7 +770,7 @@ class DreamFactory:
     def _notes(self) -> list[dict[str, Any]]:
         """What is noted about this instance, in order."""
         try:
-            with open(self.created_file, encoding="utf-8") as file:
+            with open(self.created_file, encoding="utf-8", errors="replace") as file:
                 notes = [parsed(line) for line in file]
         except FileNotFoundError:
             return []
@@ -2154,8 +2154,12 @@ def main(argv: list[str] | None = None) -> int:
         if str(value).encode("utf-8", "replace").decode() != str(value):
             problems.append(f"{name} is not valid UTF-8")
     try:
-        with open(arguments.created_file, "a", encoding="utf-8"):
-            pass
+        with open(arguments.created_file, "ab") as file:
+            if os.path.isfile(arguments.created_file):
+                with open(
+                    arguments.created_file, "rb"
+                ) as notes:  # a full disk may have cut the last one off
+                    file.write(b"" if notes.read()[-1:] in b"\n" else b"\n")
     except OSError as error:
         problems.append(
             f"{arguments.created_file}: cannot be written ({error.strerror}); choose another --created-file"

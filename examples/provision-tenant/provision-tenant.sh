@@ -441,6 +441,7 @@ check_environment() {
   fi
   DF_CREATED=${DF_CREATED:-'provision_tenant.created.jsonl'}
   : 2>/dev/null >>"$DF_CREATED" || die 2 "$DF_CREATED: cannot be written; set DF_CREATED to another file; nothing was sent"
+  if [ -f "$DF_CREATED" ] && [ -n "$(tail -c 1 "$DF_CREATED")" ]; then echo >>"$DF_CREATED"; fi # a full disk cut the last note off
   for name in "$@"; do
     if [ -z "${!name:-}" ]; then missing="$missing, $name"; fi
   done

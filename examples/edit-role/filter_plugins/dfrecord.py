@@ -370,7 +370,7 @@ def readable(text: str) -> str:
 def noted(file: str, base_url: str) -> list[dict[str, Any]]:
     """What the file notes about this instance, in order."""
     try:
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8", errors="replace") as lines:
             found = [answer({"content": line}) for line in lines]
     except FileNotFoundError:
         return []
