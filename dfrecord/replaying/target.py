@@ -100,7 +100,7 @@ class Target:
         if len(wanted) == 1 and is_list and isinstance(value, str):
             fields = "fields=" + ",".join(dict.fromkeys(quote(name) for name in (self.conventions.id, field, pick)))
             if value and not _UNFILTERABLE & set(value):
-                text = quote(f'{field}="{value}"', safe="")
+                text = quote(f'{field}="{value}"', safe="", errors="replace")
                 answered = self.read(f"{path}{joint}filter={text}&{fields}", headers)
                 found = _matching(_rows(answered.tree, rows), wanted) if answered.succeeded else []
             path = f"{path}{joint}{fields}"
