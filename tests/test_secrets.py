@@ -306,6 +306,46 @@ def test_an_everyday_word_that_is_a_secret_is_replaced_in_its_own_fields_only(tm
     assert lookup["resource"][0]["value"] == "umbrella"
 
 
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_password_that_is_a_name_takes_no_name_away(imported: bool, tmp_path: Path) -> None:
+    """Whoever has the same word for both in a service is asked for it once."""
+    name, user = "acme_db1", "acme-admin-00001"
+    with DreamFactoryDouble(password="root@x.com", email="root@x.com") as df, DreamFactoryDouble(700) as target:
+        s = RecordedSession(df)
+        config = {"host": "h", "database": name, "username": name, "password": name}
+        s.create("service", {"name": name, "type": "mysql", "description": "", "is_active": True, "config": config})
+        s.create("user", {"username": user, "email": f"{user}@x.com", "name": "A", "password": user})
+        s.create("role", {"name": f"{name}-reader", "description": f"{user}, root@x.com", "is_active": True})
+        recording = tmp_path / "session.har"
+        recording.write_bytes(b"".join(har_chunks(s.exchanges)))
+        if imported:
+            recording = tmp_path / "small.har"
+            dfrecord("import", tmp_path / "session.har", "-o", recording)
+        script = rendered(recording, "curl", tmp_path)
+        given = {"DF_USER_PASSWORD": "Another-Pass-012345", "DF_SERVICE_USERNAME": "other"}
+        account = {"DF_BASE_URL": target.url, "DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        done = run(script, "curl", {**account, **given})
+        assert done.returncode == 0, done.stderr
+        state = target.state()
+    assert not re.findall(rb'"password": ?"', script.read_bytes())
+    assert [row["name"] for row in state["service"][-1:]] == [name]
+    assert [(row["username"], row["email"]) for row in state["user"][-1:]] == [(user, f"{user}@x.com")]
+    assert [(row["name"], row["description"]) for row in state["role"][-1:]] == [
+        (f"{name}-reader", f"{user}, root@x.com")
+    ]
+
+
+@pytest.mark.parametrize("password", ["123456", "0123456789", "service_password", "DF_PASSWORD"])
+@pytest.mark.parametrize("format", ["curl", "python"])
+def test_a_password_that_scripts_hold_anyway_does_not_stop_them(password: str, format: str, tmp_path: Path) -> None:
+    login = exchange(0, "POST", "system/admin/session", {"email": "a@b.c", "password": "Login-Pass-12"}, {})
+    body = service("db", {"host": "h", "username": "u", "password": password})
+    made = exchange(1, "POST", "system/service", body, {"resource": [{"id": 7}]})
+    [script, *_] = api.render(api.plan(Recording("x.har", (login, made))), format)
+    assert re.findall(rb'"password": ([^,}\s]+)', script.content)
+    assert not re.findall(rb'"password": ?"', script.content)
+
+
 def test_import_of_an_import_changes_nothing(raw: Path, tmp_path: Path) -> None:
     dfrecord("import", raw, "-o", tmp_path / "one.har")
     dfrecord("import", tmp_path / "one.har", "-o", tmp_path / "two.har")

@@ -471,7 +471,8 @@ class _Build:
             self.residue.append(Residue(ResidueKind.RISKY, reason))
         for secret in self.secrets.by_value.values():
             if not secret.everywhere and self.variables.stands_for(secret.value):
-                reason = f"the recorded {secret.name} is short or an everyday word: replaced in its own field only"
+                why = "is short, an everyday word or the name beside it"
+                reason = f"the recorded {secret.name} {why}: replaced in its own field only"
                 self.residue.append(Residue(ResidueKind.RISKY, reason, subject=secret.name))
         for note in self.recording.notes:
             self.residue.append(Residue(ResidueKind.UNKNOWN, note))

@@ -27,6 +27,9 @@ from dfrecord.tree import Number, Object, Tree
 PLACEHOLDER = re.compile(r"DFSECRET_([a-z0-9_]+)_[0-9]+")
 """What an imported recording holds in place of a secret; the group is its name."""
 
+AS_A_NAME = ""
+"""The field of a secret that is the name of the account or record, too."""
+
 _PLACEHOLDER_BYTES = re.compile(PLACEHOLDER.pattern.encode())
 
 
@@ -332,7 +335,10 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
         if applies or named:
             field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
             written = value.text if isinstance(value, Number) else value
-            yield named or name_of_field(catalog, leaf.resource, field), field, written
+            called = named or name_of_field(catalog, leaf.resource, field)
+            yield called, field, written
+            if any(leaf.siblings.get(name) == written for name in ("name", "user", *catalog.session.identity_fields)):
+                yield called, AS_A_NAME, written
         if isinstance(value, str):
             inside = "config." if known.in_config and "\n" not in value else ""  # no program
             if '"' in value and '":' in value.replace(" ", ""):

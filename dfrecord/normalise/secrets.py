@@ -4,9 +4,9 @@ A secret is found by field knowledge (the catalog), by the name of its header, p
 that was secret in one place is secret everywhere in the recording, also percent-encoded, JSON-escaped, HTML-escaped or
 in base64. Each has a placeholder, equal secrets equal ones, so that a redacted recording links like the original.
 
-Secrets shorter than six characters, plain words (`letmein`), and words of the System API itself (`admin`, `password`,
-`DreamFactory`) cannot be told from ordinary text: they are replaced in their own field only (`Secret.everywhere` is
-False), and the residue says so.
+Secrets shorter than six characters, plain words (`letmein`), words of the System API itself (`admin`, `password`,
+`DreamFactory`), and passwords that are the name of their account, too, cannot be told from ordinary text: they are
+replaced in their own field only (`Secret.everywhere` is False), and the residue says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dfrecord.normalise.body import json_in
-from dfrecord.normalise.secret_places import PLACEHOLDER, SHORT_CONTENT, secrets_of
+from dfrecord.normalise.secret_places import AS_A_NAME, PLACEHOLDER, SHORT_CONTENT, secrets_of
 from dfrecord.normalise.sought import Place, Sought
 from dfrecord.normalise.written_forms import SHORTEST_FOUND_EVERYWHERE, percent_encoded, written_forms
 from dfrecord.recording.exchange import Body, Exchange, Headers, Request, Response
@@ -211,11 +211,13 @@ class SecretFinder:
 
     def _secret(self, value: str) -> Secret:
         name, number, fields = self._seen[value]
-        placeholder = value if PLACEHOLDER.fullmatch(value) else f"DFSECRET_{name}_{number}"
-        everywhere = _is_unmistakable(value, self._catalog) and fields != {
-            "username"
-        }  # accounts are named after things
-        return Secret(value, name, placeholder, everywhere, frozenset(fields))
+        if PLACEHOLDER.fullmatch(value):
+            return Secret(value, name, value, True, frozenset(fields - {AS_A_NAME}))
+        placeholder = f"DFSECRET_{name}_{number}"
+        is_own_name = value.lower().removeprefix("df_") in self._counts  # `user_password`, for the time being
+        is_name = is_own_name or not fields.isdisjoint({"username", AS_A_NAME})  # accounts are named after things
+        everywhere = not is_name and _is_unmistakable(value, self._catalog)
+        return Secret(value, name, placeholder, everywhere, frozenset(fields - {AS_A_NAME}))
 
 
 @lru_cache(maxsize=32)

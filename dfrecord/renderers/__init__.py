@@ -16,6 +16,7 @@ from dfrecord.errors import SecretInOutput
 from dfrecord.journey.model import Journey
 from dfrecord.normalise.secrets import standing_in
 from dfrecord.renderers.registry import Format, OutputFile, Renderer, RenderOptions, find, formats, unused
+from dfrecord.renderers.templates import PACKAGE, TEMPLATES
 
 __all__ = ["Format", "OutputFile", "RenderOptions", "Renderer", "find", "formats", "refuse_secrets", "render", "unused"]
 
@@ -37,11 +38,22 @@ def refuse_secrets(journey: Journey, what: str, *contents: bytes) -> None:
     `what` says in a word or two what the contents are.
     """
     recorded = "\n".join(_strings(dataclasses.replace(journey, secrets=frozenset()))).encode("utf-8", "surrogatepass")
-    if any(standing_in(journey.secrets, content) for content in (recorded, *contents)):
+    if standing_in(journey.secrets, recorded) or any(
+        standing_in(journey.secrets, content) and standing_in(_told_apart(journey.secrets), content)
+        for content in contents
+    ):
         raise SecretInOutput(
             f"a recorded secret would stand in the {what} output, so nothing was written; please report this "
             "with the recording made by `dfrecord import`"
         )
+
+
+@lru_cache(maxsize=8)
+def _told_apart(secrets: frozenset[str]) -> frozenset[str]:
+    """Those that do not stand in what dfrecord itself writes into scripts and pages, as `123456` does."""
+    files = (file for folder in (TEMPLATES, PACKAGE) for file in folder.rglob("*.[jcp]*") if file.is_file())
+    written = b"\n".join(file.read_bytes() for file in files if file.suffix in (".j2", ".js", ".css", ".py"))
+    return frozenset(secret for secret in secrets if not standing_in(frozenset({secret}), written))
 
 
 def _strings(value: object) -> Iterator[str]:
