@@ -290,6 +290,40 @@ PLACES: dict[str, Exchange] = {
         f"column {name}": exchange("system/user", json.dumps({"resource": [{"name": "a", name: SECRET}]}))
         for name in ("password_confirmation", "password2", "otp")
     },
+    "name of a member": exchange(body=json.dumps({json.dumps({"password": SECRET}): ""})),
+    "name of a member that is null": exchange(body=json.dumps({"x": {f"password={SECRET}": None}})),
+    "name in a form": exchange(body=quote(json.dumps({"password": SECRET})) + "=", media_type=FORM),
+    "all of a form": exchange(body=quote(json.dumps({"password": SECRET})), media_type=FORM),
+    "name in a query": exchange("system/role?" + quote(json.dumps({"password": SECRET}))),
+    "all of a query": exchange(f"system/role?password%3D{SECRET}"),
+    "segment of a path": exchange(f"system/role;jsessionid={SECRET}?x=1"),
+    "multipart without a boundary": exchange(body=part('name="password"', SECRET), media_type="multipart/form-data"),
+    "multipart with another boundary": exchange(
+        body=part('name="password"', SECRET), media_type="multipart/form-data; boundary=YY"
+    ),
+    "multipart without a type": exchange(body=part('name="password"', SECRET), media_type=""),
+    "multipart, name without quotes": exchange(body=part("name=password", SECRET), media_type=MULTIPART),
+    **{
+        f"named by {name}": exchange(body=json.dumps({"headers": [{name: "X-Api-Key", "value": SECRET}]}))
+        for name in ("key", "field", "id", "param", "parameter", "setting", "header", "variable", "property")
+    },
+    "named by key in a config": service({"headers": [{"key": "X-Api-Key", "val": SECRET}]}),
+    **{
+        f"member {name}": exchange("system/custom", json.dumps({name: SECRET}))
+        for name in ("signing_key", "hmac_key", "master_key")
+    },
+    **{
+        f"words of a page: {text}": exchange(
+            "system/email_template", json.dumps({"body_html": text.replace("…", SECRET)})
+        )
+        for text in (
+            "<p>Password:</p><b>…</b>",
+            "Your password is <b>…</b>",
+            "<td>Password</td>\n<td>…</td>",
+            "<b>Password</b>: …",
+            "**Password:** …",
+        )
+    },
     "page": exchange(response=answered(f'<input type="hidden" name="_token" value="{SECRET}">', "text/html")),
 }
 
@@ -512,6 +546,11 @@ ORDINARY = [
     service({"x": "TOKEN_EXPIRES_IN=3600000", "y": '<string name="password_hint">Min-16-Chars</string>'}),
     refused("insert into `role` (`name`,`description`) values (acme-2026, Role-2 of Acme)"),
     exchange(sent=(("Cookie", "theme=dark12; sid=1"), ("Content-Type", "text/plain; charset=utf-8; version=12345678"))),
+    service({"items": [{"key": "X-Api-Key-2", "value": "{api_key}"}, {"key": "Accept", "value": "text/html12345"}]}),
+    exchange(
+        body=json.dumps({"fields": [{"id": "password_hint", "value": "Min-16-Chars"}, {"a=b": 1, "x:y12345678": 2}]})
+    ),
+    exchange(body=json.dumps({"body_html": "<p>Reset your password</p>\n<p>Tenant-2026</p> **Token** and **key2**"})),
 ]
 
 

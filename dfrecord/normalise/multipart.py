@@ -33,7 +33,7 @@ def parts_of(text: str, content_type: str) -> Iterator[Part]:
         head = re.compile(r".*?(?:\r\n\r\n|\n\n)", re.DOTALL).match(text, mark.end(), after.start())
         if head is None:
             continue
-        name = re.search(r'[;\s]name="([^"]*+)"', head[0])
+        name = re.search(r'[;\s]name="?((?<=")[^"]*+|[^\s;"]++)', head[0])
         file = re.search(r'[;\s]filename\*?="?[^"\r\n]*?(?:\.(\w+))?"?(?:;|\r?\n)', head[0])
         given = re.search(r"(?im)^content-type:[ \t]*([^\r\n]*)", head[0])
         kind = _BY_NAME.get((file[1] or "").lower()) if file else None

@@ -209,7 +209,9 @@ def named_values(text: str, *, words: bool = False) -> Iterator[tuple[str, str]]
     if len(text) < _SHORTEST or not (words or is_uncommon(text)):
         return
     for reading in readings:
-        for name, value in chain(_values(reading), _in_prose(reading)):
+        marked_up = "**" in reading or "</" in reading
+        plain = (_MARKUP.sub(_gap, reading).replace("  ", " ").replace(" :", ":"),) if marked_up else ()
+        for name, value in chain(_values(reading), *map(_in_prose, (reading, *plain))):
             if (words or is_uncommon(value)) and not _REFERENCE.match(value):
                 yield name, value
 
@@ -226,8 +228,15 @@ def _readings(text: str) -> Iterator[str]:
         yield _ESCAPED.sub(r"\1", text)
 
 
+_MARKUP = _pattern(r"(?:\*\*|</?[A-Za-z][^<>]{0,200}>)(?:\s|\*\*|</?[A-Za-z][^<>]{0,200}>)*")
+_OF_A_BLOCK = _pattern(r"<(?!/?(?:a|b|code|dd|dt|em|font|i|kbd|label|pre|samp|span|strong|td|th|tt|u)\b)")
 _ESCAPED = _pattern(r"""\\+(["'/])""")
 _HTML_MARKS = ("&quot;", "&#34;", "&#39;", "&#039;", "&#x27;", "&apos;", "&lt;", "&gt;")
+
+
+def _gap(markup: re.Match[str]) -> str:
+    """What a page shows between two words: what stands in another paragraph is said of nothing here."""
+    return "\n\n" if _OF_A_BLOCK.search(markup[0]) else " "
 
 
 def _in_prose(text: str) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,8 @@ def secrets_of(exchange: Exchange, catalog: Catalog) -> Iterator[tuple[str, str,
         yield "password", "password", user_info
     if "#" in request.url:
         yield from _in_text(f"#{urlsplit(request.url).fragment}", catalog)
-    for pair in request.query.split("&"):
+    of_segments = request.url.partition("?")[0].split(";")[1:] if ";" in request.url else []  # `;jsessionid=`
+    for pair in (*request.query.split("&"), *of_segments):
         look = _in_short_parameter if len(pair) < _SHORT else _in_parameter
         yield from look(pair, resource, catalog)
     if catalog.is_secret_name(name := path.rstrip("/").rpartition("/")[2]):
@@ -105,7 +106,8 @@ def _in_header(header: str, value: str, catalog: Catalog) -> Iterator[tuple[str,
 
 def _in_parameter(pair: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     """`pair`: name and value as they stand in a query."""
-    for name, value in parse_qsl(pair):
+    for name, value in parse_qsl(pair, keep_blank_values=True):
+        yield from _in_name(name, resource, catalog)
         if catalog.is_secret_parameter(name):
             yield _identifier(name), name, value
             written = pair.partition("=")[2]
@@ -116,6 +118,13 @@ def _in_parameter(pair: str, resource: str | None, catalog: Catalog) -> Iterator
                 yield _identifier(name), name, value
             yield from _in_text(value, catalog)
             yield from _in_broken_json(value, resource, catalog)
+
+
+def _in_name(name: str, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
+    """Secrets in the name of a parameter or member: all of a body, where a program took it for one."""
+    if "=" in name or ":" in name:
+        yield from _in_text(name, catalog)
+        yield from _in_broken_json(name, resource, catalog)
 
 
 @lru_cache(maxsize=1024)  # the console asks for the same fields again and again
@@ -189,7 +198,7 @@ def _in_content(
     content: bytes, content_type: str, resource: str | None, catalog: Catalog
 ) -> Iterator[tuple[str, str, str]]:
     kind = content_type.lower()
-    if "multipart/" in kind:
+    if "multipart/" in kind or (content.startswith(b"--") and b"form-data;" in content[:200]):
         yield from _in_parts(content, content_type, resource, catalog)
         return
     if any(map(kind.__contains__, ("csv", "xml", "separated", "excel"))):
@@ -202,6 +211,7 @@ def _in_content(
         yield from _in_tree(tree, resource, catalog)
     elif "form" in kind:
         for name, value in parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True):
+            yield from _in_name(name, resource, catalog)
             if catalog.is_secret_parameter(name):
                 yield name_of_field(catalog, resource, _innermost(name)), name, value
             else:
@@ -218,7 +228,8 @@ def _in_parts(
     content: bytes, content_type: str, resource: str | None, catalog: Catalog
 ) -> Iterator[tuple[str, str, str]]:
     text = content.decode("utf-8", "surrogateescape")
-    for part in parts_of(text, content_type):
+    first_line = text.partition("\n")[0].strip()
+    for part in list(parts_of(text, content_type)) or parts_of(text, f"boundary={first_line[2:]}"):
         inner = text[part.start : part.end].encode("utf-8", "surrogateescape")
         if catalog.is_secret_parameter(part.name):
             name = _innermost(part.name)
@@ -327,10 +338,12 @@ class _Open:
 def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tuple[str, str, str]]:
     for leaf in leaves(tree, resource, catalog):
         value = leaf.value
+        known = _known_of(leaf.resource, leaf.path, catalog)
+        if known.in_name:
+            yield from known.in_name
         if not isinstance(value, (str, Number)):
             continue
-        known = _known_of(leaf.resource, leaf.path, catalog)
-        applies = known.rule is not None and known.rule.applies(leaf.siblings)
+        applies = known.rule is not None and known.rule.applies(leaf.siblings) and not _is_name_of_value(leaf)
         named = _name_of_value(leaf, catalog) if known.is_value and not applies else ""
         if applies or named:
             field = leaf.path.rsplit(".", 1)[-1].replace("[]", "")
@@ -349,23 +362,32 @@ def _in_tree(tree: Tree, resource: str | None, catalog: Catalog) -> Iterator[tup
 
 
 _REFUSAL = re.compile(r"error\.(.+\.)?context\.\w+\[\]")  # what the server says of a field that it does not take
-_VALUES = ("value", "default", "data")  # fields that hold what a `name` beside them tells
+_VALUES = ("value", "val", "default", "data")  # fields that hold what a name beside them tells
+_NAMES = ("name", "key", "field", "id", "param", "parameter", "setting", "header", "variable", "property")
 
 
 class _Known(msgspec.Struct, frozen=True):
     """Of a field: its rule, and whether it is the value of what a name beside it says, may hold tokens, or lies in a
-    `config`."""
+    `config`; and what secrets its own name holds."""
 
     rule: SecretRule | None
     is_value: bool
     holds_tokens: bool
     in_config: bool
+    in_name: tuple[tuple[str, str, str], ...]
 
 
 @lru_cache(maxsize=4096)  # a recording has few fields, and each many times
 def _known_of(resource: str | None, path: str, catalog: Catalog) -> _Known:
     rule = None if _REFUSAL.fullmatch(path) else catalog.secret_rule(resource, path)
-    return _Known(rule, path.endswith(_VALUES), catalog.holds_tokens(resource, path), ".config." in f".{path}")
+    holds_tokens, in_name = catalog.holds_tokens(resource, path), tuple(_in_name(path, resource, catalog))
+    return _Known(rule, path.endswith(_VALUES), holds_tokens, ".config." in f".{path}", in_name)
+
+
+def _is_name_of_value(leaf: Leaf) -> bool:
+    """Whether a field says what the value beside it is: `{"key": "X-Api-Key", "value": "…"}`."""
+    is_name = leaf.path.rpartition(".")[2] in _NAMES and any(name in leaf.siblings for name in _VALUES)
+    return is_name and isinstance(leaf.value, str) and not looks_made_up(leaf.value)
 
 
 def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:
@@ -374,8 +396,7 @@ def _name_of_value(leaf: Leaf, catalog: Catalog) -> str:
     `{"name": "stripe_secret_key", "value": "…"}`, `"credentials": {"user": "u", "value": "…"}`.
     """
     above, _, field = leaf.path.rpartition(".")
-    name = leaf.siblings.get("name")
-    names = [name, above] if field in _VALUES else []
+    names = [*map(leaf.siblings.get, _NAMES), above] if field in _VALUES else []
     return next(
         (
             _identifier(each.rpartition(".")[2])

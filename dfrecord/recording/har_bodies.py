@@ -33,6 +33,9 @@ _KNOWN_CHARSET = re.compile(
 )
 
 
+_TEXT = {"identity", "none", "plain", "text"}  # how programs say that a text is no base64
+
+
 class Found(msgspec.Struct, frozen=True):
     """A body, and what a person should know about how it was found ("" when nothing)."""
 
@@ -185,8 +188,9 @@ def _special(holder: dict[str, object], facts: Facts) -> Found | None:
     encoding = holder.get("encoding") or holder.get("_encoding")
     if not encoding or not isinstance(text, str):
         return None
-    if encoding != "base64":
-        return None if isinstance(encoding, str) and _KNOWN_CHARSET.fullmatch(encoding) else _unknown(encoding)
+    named = encoding.strip().lower() if isinstance(encoding, str) else ""
+    if named != "base64":
+        return None if named in _TEXT or _KNOWN_CHARSET.fullmatch(named) else _unknown(encoding)
     if not text:
         return None
     try:

@@ -23,7 +23,7 @@ def rebuilt(params: list[object], mime_type: str, length: int | None, encoded: b
         return None
     kind = mime_type.split(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        return _json(pairs, length)
+        return _taken_for_a_name(pairs, length) or _json(pairs, length)
     if kind == "application/x-www-form-urlencoded":
         return _form(pairs, length, encoded)
     return None
@@ -46,6 +46,15 @@ def _plus(text: str) -> str:
 
 def _percent(text: str) -> str:
     return quote(text, safe="*-._~!'()", errors="replace")
+
+
+def _taken_for_a_name(pairs: list[tuple[object, object]], length: int | None) -> bytes | None:
+    """The JSON that is the only parameter's name, since the program looked for a form in it."""
+    [name, value], *others = pairs
+    if others or value or not isinstance(name, str) or not name.lstrip().startswith(("{", "[")):
+        return None
+    content = name.encode("utf-8", "replace")
+    return content if length in (None, len(content)) else None
 
 
 def _json(pairs: list[tuple[object, object]], length: int | None) -> bytes | None:

@@ -66,6 +66,8 @@ _VERSIONS = {
     "http/3.0": "HTTP/3",
 }
 
+_METHODS = {"get", "head", "post", "put", "patch", "delete", "options"}
+
 _OF_A_REQUEST = [name for name in RawRequest.__struct_fields__ if name not in ("url", "headers")]
 
 _PROGRESS_EVERY = 1000
@@ -149,6 +151,7 @@ def _exchange(number: int, raw: RawEntry, dialect: Dialect, notes: Notes) -> Exc
     response = _object(answer, "response") if answer is not None else {}
     request = {name: decoded(getattr(raw.request, name)) for name in _OF_A_REQUEST}
     method = _text(request, "method") or "GET"
+    method = method.upper() if method.lower() in _METHODS else method  # as servers and browsers understand it
     status = _status(response.get("status"))
     found_request, request_note = _request(method, url, _sent_headers(bytes(raw.request.headers)), request, dialect)
     found_response, response_note = _response(method, status, response, dialect)
