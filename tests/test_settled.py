@@ -658,9 +658,10 @@ def test_what_a_bash_script_noted_is_put_back_whatever_separators_stand_in_it(wa
         assert df.state()["role"][0]["description"] == old
 
 
-def test_replay_looks_for_a_name_that_no_address_can_hold_in_the_list(tmp_path: Path) -> None:
-    """A half of a pair of UTF-16."""
+@pytest.mark.parametrize("way", ["python", "replay"])
+def test_a_name_that_no_address_can_hold_is_looked_for_in_the_list(way: str, tmp_path: Path) -> None:
+    """With one of two surrogates of UTF-16."""
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         session = RecordedSession(recorded)
         session.create("role", {"name": "half \ud83d", "is_active": True})
-        runner("replay", session, tmp_path).repeats(recorded, target)
+        runner(way, session, tmp_path).repeats(recorded, target)

@@ -336,7 +336,7 @@ class DreamFactory:
             fields = quote(",".join(dict.fromkeys(["id", field, pick])), safe=",")
             path += "&" if "?" in path else "?"
             if value and not set(value) & set('"\\(){},<>=!'):
-                wanted = quote(f'{field}="{value}"', safe="")
+                wanted = quote(f'{field}="{value}"', safe="", errors="replace")
                 filtered = f"{path}filter={wanted}&fields={fields}"
                 found = having(
                     self._page(title, filtered, rows, headers, none_at=400)[0], match

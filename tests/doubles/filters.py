@@ -154,6 +154,8 @@ def _bound(value: str, column: str, table: Table, values: list[Any]) -> str:
 def _selected(condition: str, values: list[Any], table: Table, rows: list[Row]) -> set[int]:
     def stored(row: Row, column: str) -> Any:
         value = row.get(column)
+        if isinstance(value, str):
+            return value.encode("utf-8", "replace").decode()  # a database holds no half of a pair of UTF-16
         return json.dumps(value) if isinstance(value, (dict, list)) else value
 
     connection = sqlite3.connect(":memory:")
