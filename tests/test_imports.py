@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 import dfrecord
 from dfrecord.journey.account import account
-from dfrecord.journey.upsert import SENT_ONCE
+from dfrecord.journey.calls import SENT_ONCE
 from dfrecord.recording.exchange import Body, Recording
 from dfrecord.recording.har_writer import har_chunks
 from tests.doubles.server import DreamFactoryDouble

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 import dfrecord
 from dfrecord.errors import UsageError
 from dfrecord.journey.account import account
+from dfrecord.journey.calls import SENT_ONCE
 from dfrecord.journey.filter_text import with_ids
 from dfrecord.journey.model import Journey, JsonBody, RawBody, ResidueKind, VariableKind
-from dfrecord.journey.upsert import SENT_ONCE
 from dfrecord.recording.exchange import ABSENT, Body, Exchange, Headers, Recording, Request, Response
 from dfrecord.recording.har_writer import har_chunks
 from dfrecord.system_api.catalog import load

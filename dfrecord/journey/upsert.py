@@ -12,15 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from hashlib import sha256
 from itertools import pairwise
 
 from dfrecord.errors import UsageError
+from dfrecord.journey.calls import Calls
 from dfrecord.journey.changes import kept_otherwise
 from dfrecord.journey.model import (
-    Capture,
     Journey,
-    JsonBody,
     Residue,
     ResidueKind,
     Step,
@@ -28,7 +26,6 @@ from dfrecord.journey.model import (
     VariableKind,
     Wanted,
     used_variables,
-    variables_of_lookup,
     variables_of_step,
     variables_of_tree,
 )
@@ -37,14 +34,11 @@ from dfrecord.journey.own_accounts import OwnAccounts
 from dfrecord.journey.shared_rows import SharedRows
 from dfrecord.journey.unneeded import Unneeded
 from dfrecord.journey.wanted_rows import Match, Row, Rows, is_sure
-from dfrecord.journey.writes import Write, Writes, key_of, path_text, target_text
+from dfrecord.journey.writes import Write, Writes, key_of
 from dfrecord.normalise.body import records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Number, Object, Text, Tree, Var
 
-SENT_AFTER_CHANGES = "sent only by a run that changed something before it, or goes on after one that did and failed"
-SENT_ONCE = "sent by the first run only, which notes that it was; without that note it is sent again"
-SENT_ALWAYS = "sent by every run: a step needs an answer that holds a secret, which no run notes"
 NOT_KEPT = "the recorded server kept another value than was sent, so that an upsert does not compare it"
 UNSEEN = "where the server does not show the secret, an upsert sends it only with another change of the record"
 
@@ -64,9 +58,6 @@ class _Upsert:
         self._variables = {variable.name: variable for variable in journey.variables}
         self._residue: list[Residue] = []
         self._users = Counter(name for step in journey.steps for name in set(variables_of_step(step)))
-        self._needed = set(self._users)
-        self._needed |= {name for variable in journey.variables for name in variables_of_lookup(variable)}
-        self._always: set[str] = set()  # secrets that calls answer, which every run sends
         self._row_keys: dict[str, dict[Match, None]] = {}  # those that writes give the rows which are looked up
         self._rows_known: dict[tuple[str, str], Rows] = {}  # of each record, by relation
         self._looked_for_last: set[object] = set()  # names that another record may still have
@@ -90,9 +81,13 @@ class _Upsert:
         if not self._every_write:
             self._check_names(later)
         self._prepare_lookups(later)
+        calls = Calls(self._journey, self._catalog, self._residue)
         steps: list[Step] = []
         for part in parts:
-            steps.append(self._write(part, later) if isinstance(part, Write) else self._other(part, steps))
+            if isinstance(part, Write):
+                steps.append(self._write(part, later))
+            else:
+                steps.append(part if self._every_write else calls.told(part, steps))
         self._prepare_row_lookups()
         variables = tuple(used_variables(self._variables.values(), steps))
         residue = (*self._journey.residue, *self._residue)
@@ -352,76 +347,11 @@ class _Upsert:
                 self._residue.append(Residue(ResidueKind.UNKNOWN, reason, write.step.entry, write.step.name, place))
             yield place
 
-    def _other(self, step: Step, before: list[Step]) -> Step:
-        """A step that cannot be compared: reads do no harm, sessions need their steps, what clears follows changes."""
-        if self._every_write:
-            return step
-        is_session = step.kind in (StepKind.LOGIN, StepKind.LOGOUT) or self._catalog.is_session(
-            path_text(step.request.target)
-        )
-        if is_session or step.kind is StepKind.READ:
-            return step
-        needed = tuple(capture for capture in step.captures if capture.variable in self._needed)
-        if not needed and (registration := self._registration(step, before)):
-            return registration
-        secret = any(self._variables[capture.variable].secret for capture in needed)
-        is_action = step.resource is not None and self._catalog.resources[step.resource].actions
-        clears = is_action and step.request.method == "DELETE" and not needed
-        if secret or self._always.intersection(variables_of_step(step)):
-            reason = SENT_ALWAYS
-            self._always |= {capture.variable for capture in needed}
-        elif clears and any(other.wanted for other in before):
-            reason = SENT_AFTER_CHANGES
-            step = replace(step, captures=(), only_after_changes=True, due=_noted_name(step))
-        else:
-            reason, gone = SENT_ONCE, step.resource is None and self._deletes(step) and not needed
-            step = replace(step, captures=needed, once=_noted_name(step, needed), may_be_gone=gone)
-        self._residue.append(Residue(ResidueKind.RISKY, reason, step.entry, step.name))
-        return step
-
-    def _deletes(self, step: Step) -> bool:
-        """Whether a call deletes something; the console's file manager says so in a header of a POST."""
-        headers = {name.lower(): value.literal or "" for name, value in step.request.headers}
-        query = target_text(step.request.target).partition("?")[2]
-        tunnelled = self._catalog.method_override(headers, query) if step.request.method == "POST" else None
-        return "DELETE" in (step.request.method, tunnelled)
-
-    def _registration(self, step: Step, before: Iterable[Step]) -> Step | None:
-        """A call that makes an account, where an administrator is signed on who can look for it; its id is not told."""
-        called = self._catalog.resources.get(step.resource or "")
-        facts = self._catalog.resources.get(called.registers) if called else None
-        body = step.request.body.tree if isinstance(step.request.body, JsonBody) else None
-        if facts is None or not isinstance(body, Object) or step.request.method != "POST":
-            return None
-        session, admin = self._catalog.session, ""
-        for other in before:
-            path = path_text(other.request.target)
-            if other.kind is StepKind.LOGIN and path == session.admin_path:
-                admin = next((c.variable for c in other.captures if c.pointer[-1] in session.token_fields), "")
-            elif other.kind is StepKind.LOGOUT and admin in variables_of_step(other):
-                admin = ""
-        key = key_of(facts, body)
-        if not admin or not key:
-            return None
-        prefix = (session.token_prefix,) if session.token_prefix else ()
-        headers = (("Accept", Text(("application/json",))), (session.token_header, Text((*prefix, Var(admin)))))
-        sent = Object((("to", step.request.target), ("body", body)))
-        document = (("keys", Array((Object(key),))), ("record", Object(())), ("later", Array(())), ("rows", Object(())))
-        request = replace(step.request, target=Text((facts.path or "",)), headers=headers, body=None)
-        wanted = Wanted(Object((*document, ("sent", sent))), resource_path=facts.path or "")
-        return replace(step, kind=StepKind.CREATE, resource=facts.name, request=request, captures=(), wanted=wanted)
-
 
 def _entry(keys: Iterable[Match], row: Object | None, *, is_later: bool) -> Object:
     """One row of a wanted state; one that is written later is only kept from being taken for another."""
     members: list[tuple[str | Text, Tree]] = [("keys", Array(tuple(map(Object, keys)))), ("row", row)]
     return Object((*members, *((("later", True),) if is_later else ())))
-
-
-def _noted_name(step: Step, needed: tuple[Capture, ...] = ()) -> str:
-    """What names a call in the notes of runs, with other values another one, and with others needed of its answer."""
-    told = repr((step.request, [capture.pointer for capture in needed]))
-    return f"{step.name} {sha256(told.encode()).hexdigest()[:12]}"
 
 
 class _LaterWrites:
