@@ -14,6 +14,8 @@ def main() -> None:
     sys.unraisablehook = _unraisable
     if sys.stderr is None:  # closed (`2>&-`): nobody hears, the work is done all the same
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:  # closed (`>&-`): what is written to it fails, and that is told
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # until now, see `dfrecord_start`
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -139,9 +139,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def write_out(content: bytes | bytearray) -> None:
-    """Write to standard output. Raises UsageError when it is closed."""
-    if sys.stdout is None:
-        raise UsageError("standard output: is closed; name a file with -o")
+    """Write to standard output."""
     sys.stdout.buffer.write(content)
 
 

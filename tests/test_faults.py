@@ -330,11 +330,12 @@ def test_what_a_replay_did_is_told_though_the_disk_is_full(tmp_path: Path) -> No
         assert last == b"dfrecord: /dev/full: No space left on device; nothing was written"
 
 
-def test_a_closed_standard_output_is_told() -> None:
+@every_printing
+def test_a_closed_standard_output_is_told(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
-        ["bash", "-c", '"$@" >&-', "-", *COMMAND, *map(str, PRINTING["curl"])], capture_output=True, cwd=ROOT
+        ["bash", "-c", '"$@" >&-', "-", *COMMAND, *map(str, arguments)], capture_output=True, cwd=ROOT
     )
-    assert (done.returncode, told(done.stderr)) == (2, "dfrecord: standard output: is closed; name a file with -o\n")
+    assert (done.returncode, told(done.stderr)) == (2, "dfrecord: standard output: is closed\n")
 
 
 def test_the_exit_code_tells_when_nobody_can_hear() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -87,9 +88,8 @@ def _leave(code: int) -> NoReturn:
         sys.exit(code)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
     os._exit(code)
 
 
@@ -104,8 +104,7 @@ def _run() -> int:
     reserve = bytes(_RESERVE)  # not touched: the system gives no page for it until then
     try:
         code = cli.main(prog_name="dfrecord", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "dfrecord"
@@ -128,6 +127,8 @@ def _run() -> int:
     except RecursionError:
         return _say("something in the input or in an answer is nested too deeply", 1)
     except OSError as error:
+        if error.filename is None and error.errno == errno.EBADF:
+            return _say("standard output: is closed", _nothing_more_out(2))
         if error.filename is None and error.errno in DISK_ERRORS:
             return _say(f"standard output: {error.strerror}", _nothing_more_out(1))
         return _say(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
