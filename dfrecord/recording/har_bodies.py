@@ -185,6 +185,8 @@ def _special(holder: dict[str, object], facts: Facts) -> Found | None:
             return _checked(Body.recorded(_as_sent(facts.attachments(name), holder, facts)), facts)
         except Refused as refused:
             return Found(NOT_RECORDED, f"a body was left out: {refused}")
+    if text is not None and not isinstance(text, str):
+        return Found(NOT_RECORDED, "a body was left out: it does not stand there as text")
     encoding = holder.get("encoding") or holder.get("_encoding")
     if not encoding or not isinstance(text, str):
         return None

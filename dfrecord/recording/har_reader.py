@@ -166,15 +166,13 @@ def _request(
     method: str, url: str, headers: Headers, request: dict[str, object], dialect: Dialect
 ) -> tuple[Request, str]:
     facts = Facts(method, headers, dialect.creator, _integer(request, "bodySize"), dialect.attachments)
-    post = request.get("postData")
-    found = request_body(post if isinstance(post, dict) else None, facts)
+    found = request_body(_body_of(request, "postData"), facts)
     return Request(method, url, headers, found.body, _version(request, dialect)), found.note
 
 
 def _response(method: str, status: int, response: dict[str, object], dialect: Dialect) -> tuple[Response, str]:
     headers = _headers(response.get("headers"))
-    content = response.get("content")
-    content = content if isinstance(content, dict) else None
+    content = _body_of(response, "content")
     size = _integer(content, "size") if content else -1
     facts = Facts(method, headers, dialect.creator, size, dialect.attachments, status)
     found = response_body(content, _integer(response, "bodySize"), facts)
@@ -254,6 +252,12 @@ def _object(value: object, name: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError(f"its {name} is no JSON object")
     return value
+
+
+def _body_of(message: dict[str, object], name: str) -> dict[str, object] | None:
+    """What the message holds as its body; some programs write the text itself, without the object around it."""
+    value = message.get(name)
+    return value if value is None or isinstance(value, dict) else {"text": value}
 
 
 def _text(holder: dict[str, object], name: str) -> str:
