@@ -19,6 +19,6 @@ def pasted_line(words: Iterable[str]) -> str:
 
 
 def _quoted(word: str) -> str:
-    from dfrecord.renderers.curl_command import pasted  # seldom needed, and much to load
+    from dfrecord.renderers.bash_encoder import pasted  # seldom needed, and much to load
 
     return pasted([word])

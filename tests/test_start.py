@@ -12,7 +12,7 @@ import pytest
 from tests.tools import FORMATS
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "provision-tenant.har"
-HEAVY = {"black", "haralyzer", "jinja2", "mitmproxy", "requests", "rich"}
+HEAVY = {"_hashlib", "black", "haralyzer", "jinja2", "mitmproxy", "requests", "rich"}
 
 _LOADED = """
 import sys

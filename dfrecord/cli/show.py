@@ -23,13 +23,14 @@ def command(
     """Tell what INPUT shows: steps, what feeds what, variables to set, and everything left out, with reasons."""
     from dfrecord.journey.account import account
     from dfrecord.renderers import refuse_secrets
-    from dfrecord.renderers.curl_command import curl_command
     from dfrecord.reporting.words import export_lines, told
 
     if as_json and step is not None:
         raise UsageError("--json and --curl: choose one of them")
     journey = plan_from(source, filters, quiet, **choices)
     if step is not None:
+        from dfrecord.renderers.curl_command import curl_command
+
         shown = curl_command(journey, step)
         output = shown.text
     elif as_json:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from hashlib import sha256
 
 from dfrecord.journey.model import (
     Capture,
@@ -101,5 +100,7 @@ class Calls:
 
 def _noted_name(step: Step, needed: tuple[Capture, ...] = ()) -> str:
     """What names a call in the notes of runs, with other values another one, and with others needed of its answer."""
+    import hashlib  # OpenSSL takes a while to load, and few journeys have such calls
+
     told = repr((step.request, [capture.pointer for capture in needed]))
-    return f"{step.name} {sha256(told.encode()).hexdigest()[:12]}"
+    return f"{step.name} {hashlib.sha256(told.encode()).hexdigest()[:12]}"

@@ -177,6 +177,28 @@ def word(parts: Iterable[str | Var], scope: Scope) -> str:
     return quote("".join(map(str, merged))) if literal else "".join(pieces)
 
 
+_NOTHING = Scope({})
+
+
+def pasted(parts: Iterable[str | Var], scope: Scope = _NOTHING) -> str:
+    """One bash word in which an interactive shell finds no `!` to expand: each stands in single quotes."""
+    parts = list(parts)
+    source = word(parts, scope)
+    if "!" not in source or (len(parts) == 1 and source.startswith("'")):
+        return source
+    pieces: list[str] = []
+    group: list[str | Var] = []
+    for part in parts:
+        for text in re.split("(!+)", part) if isinstance(part, str) else (part,):
+            if isinstance(text, Var) or not text.startswith("!"):
+                group.append(text)
+                continue
+            pieces += [word(group, scope)] if any(group) else []
+            pieces.append(f"'{text}'")
+            group = []
+    return "".join([*pieces, word(group, scope)] if any(group) else pieces)
+
+
 def printf_call(parts: Iterable[bytes | str]) -> str:
     """A printf command that writes the bytes and, for each `str` among them, the shell variable of that name."""
     parts = list(parts)

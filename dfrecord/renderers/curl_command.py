@@ -8,14 +8,14 @@ script, a pasted command gives curl its values as arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dfrecord.errors import UsageError
 from dfrecord.journey.defaults import with_defaults
 from dfrecord.journey.model import Journey, JsonBody, RawBody, RequestBody, Step, Variable
 from dfrecord.journey.model import variables_of_step as names_in
-from dfrecord.renderers.bash_encoder import Scope, printf_call, quote, shell_name, word
+from dfrecord.renderers.bash_encoder import Scope, pasted, printf_call, quote, shell_name
 from dfrecord.renderers.curl import header_parts, merged, target_parts
 from dfrecord.renderers.jq_encoder import jq_program, json_parts
 from dfrecord.tree import Encoding, Var
@@ -28,7 +28,6 @@ _FILTERS = {
     Encoding.CSV: r'if test("[\",\r\n]") then [.]|@csv else . end',
     Encoding.XML: r'@html|gsub("\t";"&#9;")|gsub("\n";"&#10;")|gsub("\r";"&#13;")',
 }
-_NOTHING = Scope({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,25 +119,6 @@ def _bytes(parts: list[bytes | str]) -> str:
         return f"--data-binary @<({printf_call(parts)})"
     pieces = (pasted([part.decode()]) if isinstance(part, bytes) else f'"${part}"' for part in parts)
     return f"--data-raw {''.join(pieces) or quote('')}"
-
-
-def pasted(parts: Iterable[str | Var], scope: Scope = _NOTHING) -> str:
-    """One bash word in which an interactive shell finds no `!` to expand: each stands in single quotes."""
-    parts = list(parts)
-    source = word(parts, scope)
-    if "!" not in source or (len(parts) == 1 and source.startswith("'")):
-        return source
-    pieces: list[str] = []
-    group: list[str | Var] = []
-    for part in parts:
-        for text in re.split("(!+)", part) if isinstance(part, str) else (part,):
-            if isinstance(text, Var) or not text.startswith("!"):
-                group.append(text)
-                continue
-            pieces += [word(group, scope)] if any(group) else []
-            pieces.append(f"'{text}'")
-            group = []
-    return "".join([*pieces, word(group, scope)] if any(group) else pieces)
 
 
 def _is_text(parts: list[bytes | str]) -> bool:

@@ -19,7 +19,7 @@ from dfrecord.journey.model import (
 )
 from dfrecord.normalise.body import records_of
 from dfrecord.outputs import plain
-from dfrecord.renderers.curl_command import pasted
+from dfrecord.renderers.bash_encoder import pasted
 from dfrecord.tree import Array, Number, Text, Tree
 
 WIDTH = 110
