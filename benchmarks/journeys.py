@@ -7,6 +7,7 @@ role that was there before, and one deletes an app. A read follows each, as in t
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from dfrecord.recording.exchange import Body, Exchange, Headers, Recording, Request, Response
 
@@ -19,13 +20,17 @@ Call = tuple[str, str, object, object]
 
 def made(steps: int) -> Recording:
     """A recording of so many steps, and as many reads."""
+    return recorded(call for number in range(1, steps + 1) for call in (_step(number), _read(number)))
+
+
+def recorded(calls: Iterable[Call]) -> Recording:
+    """A recording of these calls."""
     exchanges = []
-    for number in range(1, steps + 1):
-        for method, path, body, answer in (_step(number), _read(number)):
-            sent = Body.recorded(json.dumps(body).encode()) if body is not None else Body()
-            response = Response(200, Headers((_JSON,)), Body.recorded(json.dumps(answer).encode()), "OK")
-            url = f"https://df.example.com/api/v2/system/{path}"
-            exchanges.append(Exchange(len(exchanges), Request(method, url, _SENT, sent), response))
+    for method, path, body, answer in calls:
+        sent = Body.recorded(json.dumps(body).encode()) if body is not None else Body()
+        response = Response(200, Headers((_JSON,)), Body.recorded(json.dumps(answer).encode()), "OK")
+        url = f"https://df.example.com/api/v2/system/{path}"
+        exchanges.append(Exchange(len(exchanges), Request(method, url, _SENT, sent), response))
     return Recording("made.har", tuple(exchanges))
 
 

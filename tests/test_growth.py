@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
 import pytest
 
 import dfrecord
-from benchmarks.journeys import made
+from benchmarks.journeys import Call, made, recorded
 from dfrecord.journey.account import account
 from dfrecord.normalise.redact import redacted
 from dfrecord.recording.exchange import Recording
@@ -74,6 +74,49 @@ def test_a_step_of_a_long_journey_costs_no_more(prepare: Prepare, most: float) -
     """
     short, longer, long = (_lines(prepare(made(steps))) for steps in (100, 400, 700))
     assert long - longer < most * (longer - short)
+
+
+ROWS = "role_service_access_by_role_id"
+
+
+def _changed_again(changes: int) -> Iterator[Call]:
+    yield _created("role", [{"name": "r"}])
+    for number in range(changes):
+        yield "PATCH", "role/1", {"description": f"d{number}"}, {"id": 1}
+
+
+def _rows_changed(count: int) -> Iterator[Call]:
+    rows = [{"service_id": 7, "component": f"c{number}/*", "verb_mask": 31} for number in range(count)]
+    there = [{"id": number + 500, **row} for number, row in enumerate(rows)]
+    yield "POST", f"role?related={ROWS}", {"resource": [{"name": "r", ROWS: rows}]}, {
+        "resource": [{"id": 1, ROWS: there}]
+    }
+    changed = {"id": 1, ROWS: [{**row, "verb_mask": 1} for row in there]}
+    yield "PUT", f"role/1?related={ROWS}", changed, changed
+
+
+def _batch(count: int) -> Iterator[Call]:
+    yield _created("role", [{"name": f"r{number}"} for number in range(count)])
+
+
+def _created(resource: str, records: list[dict[str, object]]) -> Call:
+    answered = [{"id": number, **record} for number, record in enumerate(records, 1)]
+    return "POST", f"{resource}?fields=*", {"resource": records}, {"resource": answered}
+
+
+MANY = {
+    "changes of one record": (_changed_again, _planned(**UPSERT)),
+    "rows of one record": (_rows_changed, _planned(**UPSERT)),
+    "records of one call": (_batch, _planned(**UPSERT)),
+    "records of one call, postman": (_batch, _rendered("postman", **UPSERT)),
+}
+
+
+@pytest.mark.parametrize(("calls", "prepare"), MANY.values(), ids=MANY)
+def test_many_of_one_cost_no_more_each(calls: Callable[[int], Iterable[Call]], prepare: Prepare) -> None:
+    """Twice as many cost twice as much, and not four times, as if each were held against each other one."""
+    short, longer, long = (_lines(prepare(recorded(calls(count)))) for count in (100, 200, 400))
+    assert long - longer < 1.25 * 2 * (longer - short)
 
 
 def _lines(work: Work) -> int:

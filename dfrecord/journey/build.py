@@ -7,6 +7,7 @@ each step means (kind, title) is decided here, what an id is in `link`, what a s
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -368,7 +369,8 @@ class _Build:
         for position, own in enumerate([location.record] if location.record else made):
             seen = self.sightings.next(facts.name, own, entry) if own is not None else None
             writes = self.writes.get((facts.name, str(own)), ())
-            if seen is not None and not any(entry < write <= seen.entry for write in writes):
+            next_write = bisect_right(writes, entry)
+            if seen is not None and not any(write <= seen.entry for write in writes[next_write : next_write + 1]):
                 yield position, seen.row
 
     def _with_kept_rows(self, sent: Tree, answer: Tree, location: Location, seen: Mapping[int, Object]) -> Tree:

@@ -101,9 +101,17 @@ class Changes:
     def _new_rows(self, rows: Array, before: Array, relation: Relation) -> Array:
         """The rows that change something."""
         child = self._catalog.resources[relation.resource]
-        return Array(
-            tuple(row for row in rows.items if not any(self._is_part_of(row, old, child) for old in before.items))
-        )
+        by_id: dict[Tree, list[Tree]] = {}
+        for old in before.items:
+            by_id.setdefault(_id_of(old, child), []).append(old)
+
+        def is_there(row: Tree) -> bool:
+            own = _id_of(row, child)
+            return any(
+                self._is_part_of(row, old, child) for old in (before.items if own is None else by_id.get(own, ()))
+            )
+
+        return Array(tuple(row for row in rows.items if not is_there(row)))
 
     def _is_part_of(self, row: Tree, old: Tree, child: Resource) -> bool:
         """Whether a row that is sent is one that is there; without its id it makes a new one (system-api.md, 10)."""
@@ -112,6 +120,10 @@ class Changes:
         if not child.matched_by_key and self._catalog.written_id(row.get(child.id_field or "")) is None:
             return False
         return all(isinstance(key, str) and is_equal(value, old.get(key)) for key, value in row.members)
+
+
+def _id_of(row: Tree, child: Resource) -> Tree:
+    return compared(row.get(child.id_field or "")) if isinstance(row, Object) else None
 
 
 def _fields(record: Object, facts: Resource) -> Iterator[tuple[str, Tree]]:
@@ -137,7 +149,7 @@ def kept_otherwise(sent: Object, shown: Object, above: str = "") -> Iterator[tup
         if isinstance(value, Object) and isinstance(other, Object):
             yield from kept_otherwise(value, other, f"{above}{key}.")
         elif isinstance(value, (Object, Array)):
-            if _plain(value) is not None and _plain(other) is None:
+            if compared(value) is not None and compared(other) is None:
                 yield f"{above}{key}", value, other
         elif not isinstance(value, (Var, Text)) and _other(value, other):
             yield f"{above}{key}", value, other
@@ -151,18 +163,20 @@ def _other(value: Tree, shown: Tree) -> bool:
 
 def is_equal(left: Tree, right: Tree) -> bool:
     """Whether two values are the same to the server: what is empty is, and a number as text."""
-    return left == right or _plain(left) == _plain(right)
+    return left == right or compared(left) == compared(right)
 
 
-def _plain(tree: Tree) -> Tree:
-    """Without what is empty; numbers as text, which is how the console sends some (an app's `type`)."""
+def compared(tree: Tree) -> Tree:
+    """What values have in common that are the same to the server: without what is empty; numbers as text, which is how
+    the console sends some (an app's `type`).
+    """
     match tree:
         case Object(members=members):
-            kept = [(key, _plain(value)) for key, value in members]
+            kept = [(key, compared(value)) for key, value in members]
             kept = [(key, value) for key, value in kept if value is not None]
             return Object(tuple(sorted(kept, key=lambda member: str(member[0])))) if kept else None
         case Array(items=items):
-            return Array(tuple(_plain(item) for item in items)) if items else None
+            return Array(tuple(compared(item) for item in items)) if items else None
         case Number(text=text):
             return text
         case "":

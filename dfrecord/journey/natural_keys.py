@@ -71,7 +71,7 @@ class _Keys:
     def __init__(self, journey: Journey, catalog: Catalog) -> None:
         self._journey, self._catalog = journey, catalog
         self._namer = Namer(variable.name for variable in journey.variables)
-        self._made: list[Variable] = []
+        self._made: dict[str, Variable] = {}
         self._of_record: dict[str, tuple[str, str]] = {}  # id variable: recorded key, its parameter
         self._named: dict[str, dict[str, str]] = {}  # resource: key in lower case: its parameter
         self._log_in = _logging_in(journey, catalog)
@@ -80,7 +80,7 @@ class _Keys:
         if not 0 < sum(1 for _ in created_keys(self._journey, self._catalog)) <= MOST_KEYS:
             return self._journey
         steps = tuple(map(self._in_step, self._journey.steps))
-        return replace(self._journey, steps=steps, variables=(*self._journey.variables, *self._made))
+        return replace(self._journey, steps=steps, variables=(*self._journey.variables, *self._made.values()))
 
     def _in_step(self, step: Step) -> Step:
         facts = self._catalog.resources.get(step.resource or "")
@@ -173,7 +173,7 @@ class _Keys:
     def _parameter(self, about: str, default: str, *wishes: str) -> str:
         name = self._namer.give(*wishes)
         env = f"DF_{name.upper()}"
-        self._made.append(Variable(name, VariableKind.PARAMETER, "string", env, default=default, description=about))
+        self._made[name] = Variable(name, VariableKind.PARAMETER, "string", env, default=default, description=about)
         return name
 
     # -------------------------------------------------------- where a key is named
@@ -190,9 +190,8 @@ class _Keys:
 
     def _of_call(self, step: Step, target: Text) -> Text | None:
         """The title of a call that ends with a name in its path: `Clear the cache of acme_files`."""
-        recorded = {variable.name: variable.default for variable in self._made}
         for var in target.variables if step.kind is StepKind.CALL else ():
-            name = recorded.get(var.name)
+            name = self._made[var.name].default if var.name in self._made else None
             if isinstance(name, str) and step.title.endswith(f" {name}"):
                 return Text((step.title.removesuffix(name), Var(var.name)))
         return None

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dfrecord.journey.changes import is_equal
+from dfrecord.journey.changes import compared, is_equal
 from dfrecord.journey.lookup import Parent, Sighting, Sightings
 from dfrecord.journey.model import Capture, Lookup, Residue, ResidueKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
@@ -31,6 +31,23 @@ class _SentRow:
     entry: int
     own: str | None
     row: Object
+
+
+class _Beside:
+    """The rows of one record at one time."""
+
+    def __init__(self, rows: Iterable[_SentRow]) -> None:
+        self._rows = tuple(rows)
+        self._alike: dict[tuple[str, ...], dict[tuple[Tree, ...], list[_SentRow]]] = {}
+
+    def alike(self, row: Object, fields: tuple[str, ...]) -> list[_SentRow]:
+        """Those that are like a row in these fields."""
+        if fields not in self._alike:
+            groups: dict[tuple[Tree, ...], list[_SentRow]] = {}
+            for each in self._rows:
+                groups.setdefault(_values(each.row, fields), []).append(each)
+            self._alike[fields] = groups
+        return self._alike[fields].get(_values(row, fields), [])
 
 
 @dataclass
@@ -54,6 +71,7 @@ class References:
     _added_rows: dict[Parent, list[_SentRow]] = field(default_factory=dict)
     _first_added: dict[tuple[str, ...], int] = field(default_factory=dict)
     _record_maker: int | None = None
+    _last_beside: tuple[object, _Beside] | None = None
 
     # ---------------------------------------------------------------- what steps make and delete
 
@@ -157,7 +175,7 @@ class References:
             late = late or (elsewhere is not None and first.entry >= elsewhere)
             at_use = late or (parent.resource, parent.id) in self._captured  # what is made here is looked for then
             shown = seen if at_use else first
-            beside = self._now(parent, self.sightings.beside(shown), entry if at_use else 0)
+            beside = self._beside(parent, shown, entry if at_use else 0)
             match, nth = self._told_apart(match, facts, shown, beside, at_use=at_use)
             finer = _with_shown(match, shown.row, facts.told_apart_by)
             match = match if nth is None else finer
@@ -201,12 +219,11 @@ class References:
         if facts.matched_by_key or not there:
             return []
         before = {each.own: each.row for each in there if each.own}
-        owns = [self.row_id(row, facts) for row in rows]
-        pairs = zip(owns, rows, strict=True)
-        then = [before[own].updated(row) if own in before else row for own, row in pairs]
+        sent = [(self.row_id(row, facts), row) for row in rows]
+        then = [before[own].updated(row) if own in before else row for own, row in sent]
         fields = [name for name in (*facts.key_fields, *facts.told_apart_by) if name != relation.parent_key]
-        rest = [row for own, row in before.items() if own not in owns]
-        return [other for other in rest if any(_is_alike(other, row, fields) for row in then)]
+        keys, owns = {_values(row, fields) for row in then}, {own for own, _ in sent}
+        return [row for own, row in before.items() if own not in owns and _values(row, fields) in keys]
 
     def relation(self, parent: Parent) -> Relation:
         """The relation in which nested rows hang on their record."""
@@ -248,8 +265,15 @@ class References:
                     del rows[sent.own]
         return [*rows.values(), *added]
 
+    def _beside(self, parent: Parent, shown: Sighting, entry: int) -> _Beside:
+        """The rows beside one that an answer showed, as they are now; many are asked for one after the other."""
+        asked = (parent, shown.entry, entry)
+        if self._last_beside is None or self._last_beside[0] != asked:
+            self._last_beside = asked, _Beside(self._now(parent, self.sightings.beside(shown), entry))
+        return self._last_beside[1]
+
     def _told_apart(
-        self, match: Identity, facts: Resource, shown: Sighting, beside: list[_SentRow], *, at_use: bool
+        self, match: Identity, facts: Resource, shown: Sighting, beside: _Beside, *, at_use: bool
     ) -> tuple[Identity, int | None]:
         """The key of a nested row with what tells it from rows beside it that have the same key.
 
@@ -257,7 +281,7 @@ class References:
         last on, so that the first ones stay.
         """
         row = shown.row
-        alike = [other for other in beside if _is_alike(other.row, row, [name for name, _ in match])]
+        alike = beside.alike(row, tuple(name for name, _ in match))
         further = [name for name in facts.told_apart_by if not all(_is_alike(each.row, row, [name]) for each in alike)]
         same = [other.own for other in alike if _is_alike(other.row, row, further)]
         match = (*match, *((name, row.get(name)) for name in further))
@@ -417,6 +441,11 @@ def _with_shown(match: Identity, row: Object, fields: Iterable[str]) -> Identity
 
 def _is_alike(row: Object, other: Object, fields: Iterable[str]) -> bool:
     return all(is_equal(row.get(name), other.get(name)) for name in fields)
+
+
+def _values(row: Object, fields: Iterable[str]) -> tuple[Tree, ...]:
+    """The same for rows that are alike in these fields."""
+    return tuple(compared(row.get(name)) for name in fields)
 
 
 def _entry_of(sent: _SentRow) -> int:

@@ -175,12 +175,14 @@ class _Upsert:
                 self._variables[name] = replace(variable, lookup=lookup)
 
     def _write(self, write: Write, later: _LaterWrites) -> Step:
-        facts, step, follows = write.facts, write.step, later.after(write)
+        facts, step = write.facts, write.step
         is_create = step.kind is StepKind.CREATE
+        follows = later.after(write) if is_create else []
         plain, rows = self._divided(write)
         if is_create and not self._every_write:
             plain = self._with_last_secrets(plain, [other.record for other in follows])
-        places = list(_places(plain, [other.record for other in follows], facts.whole))
+        fields = {field for field, _ in plain.members}
+        places = [place for place in later.set_later(write) if place.partition(".")[0] in fields]
         places += self._not_kept(write, plain)
         keys = self._keys(write, follows) if is_create and facts.numbered else ()
         only = is_create and self._recorded_key(write) in self._replacing
@@ -354,6 +356,10 @@ def _entry(keys: Iterable[Match], row: Object | None, *, is_later: bool) -> Obje
     return Object((*members, *((("later", True),) if is_later else ())))
 
 
+_Fields = dict[str, "_Fields | None"]
+"""The fields that some records set, with those below where none sets the field as a whole."""
+
+
 class _LaterWrites:
     """Which writes of the same record come after one."""
 
@@ -366,6 +372,13 @@ class _LaterWrites:
             group = self.by_id.setdefault(write.subject, [])
             self._place[id(write)] = len(group)
             group.append(write)
+        self._set_later: dict[int, tuple[str, ...]] = {}
+        for group in self.by_id.values():
+            fields: _Fields = {}
+            for write in reversed(group):
+                self._set_later[id(write)] = tuple(_places(write.record, fields))
+                if write.step.kind is not StepKind.DELETE:
+                    _add(write.record, fields, write.facts.whole)
 
     def place(self, write: Write) -> int:
         """Where the write stands among all of them."""
@@ -379,6 +392,10 @@ class _LaterWrites:
         """The later updates of the record that the write is about."""
         group = self.by_id[write.subject][self._place[id(write)] + 1 :]
         return [other for other in group if other.step.kind is not StepKind.DELETE]
+
+    def set_later(self, write: Write) -> tuple[str, ...]:
+        """The places of its record that later updates set: `description`, `config.host`."""
+        return self._set_later[id(write)]
 
     def is_made(self, write: Write) -> bool:
         """Whether the journey creates the record that the write is about."""
@@ -413,14 +430,23 @@ def _newer(key: Match, facts: Resource, follows: Iterable[Write]) -> tuple[Match
     return tuple(newer) if oldest == key else (*newer, oldest)  # its first name may be its last one, too
 
 
-def _places(record: Object, later: Iterable[Object], whole: tuple[str, ...] = (), above: str = "") -> Iterator[str]:
-    """Where the record holds something that one of the later ones sets: `description`, `config.host`."""
-    for other in later:
-        for field, value in record.members:
-            if not isinstance(field, str) or field not in [name for name, _ in other.members]:
-                continue
-            new = other.get(field)
-            if isinstance(value, Object) and isinstance(new, Object) and field not in whole:
-                yield from _places(value, [new], above=f"{above}{field}.")
+def _places(record: Object, later: _Fields, above: str = "") -> Iterator[str]:
+    """Where the record holds something that is set later."""
+    for field, value in record.members:
+        if isinstance(field, str) and field in later:
+            below = later[field]
+            if isinstance(value, Object) and below is not None:
+                yield from _places(value, below, f"{above}{field}.")
             else:
                 yield f"{above}{field}"
+
+
+def _add(record: Object, later: _Fields, whole: tuple[str, ...] = ()) -> None:
+    """Adds the fields that a record sets."""
+    for field, value in record.members:
+        if isinstance(field, str):
+            below = later.setdefault(field, {})
+            if isinstance(value, Object) and below is not None and field not in whole:
+                _add(value, below)
+            else:
+                later[field] = None

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
-from dfrecord.journey.model import JsonBody, RawBody, Step, StepKind, Variable
+from dfrecord.journey.model import Capture, JsonBody, RawBody, Step, StepKind, Variable
 from dfrecord.journey.names import Namer, label
 from dfrecord.journey.text_records import records_in
-from dfrecord.normalise.body import records_of
+from dfrecord.normalise.body import json_text, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Encoding, Object, Text, Tree, Var
 
@@ -81,15 +81,31 @@ class Writes:
             return [self._single(step, facts)]
         if facts is None or facts.path is None or not facts.natural_key:
             return [step]
+        writes: list[Write] = []
         if facts.create_by_name or facts.listed:
-            return self._named_records(step, facts) or [step]
-        if not facts.numbered:
-            return [step]
-        if step.kind is StepKind.CREATE:
-            return self._creates(step, facts) or [step]
-        if step.kind in (StepKind.UPDATE, StepKind.DELETE):
-            return self._changes(step, facts) or [step]
-        return [step]
+            writes = self._named_records(step, facts)
+        elif facts.numbered and step.kind is StepKind.CREATE:
+            writes = self._creates(step, facts)
+        elif facts.numbered and step.kind in (StepKind.UPDATE, StepKind.DELETE):
+            writes = self._changes(step, facts)
+        return self._each_with_its_own(step, writes) if len(writes) > 1 else writes or [step]
+
+    def _each_with_its_own(self, whole: Step, writes: list[Write]) -> list[Write]:
+        """The writes of one step, each with what was answered and what was not kept of its own record only."""
+        answered = records_of(whole.answer.tree if whole.answer else None, self.catalog.wrapper)
+        one_for_all = len(self._records(whole)) < len(writes)
+        not_kept: dict[int, list[str]] = {}
+        for place, field in whole.not_kept:
+            not_kept.setdefault(place, []).append(field)
+        own = []
+        for place, write in enumerate(writes):
+            answer = whole.answer
+            if answer and len(answered) == len(writes):
+                answer = replace(answer, tree=answered[place], text=json_text(answered[place]))
+            fields = not_kept.get(0 if one_for_all else place, ())
+            step = replace(write.step, answer=answer, not_kept=tuple((write.position, field) for field in fields))
+            own.append(replace(write, step=step))
+        return own
 
     def _single(self, step: Step, facts: Resource) -> Step | Write:
         """The one record of a resource, at the resource's own path: the profile of who is signed on."""
@@ -141,13 +157,14 @@ class Writes:
         if not all(key_of(facts, record) for record in records):  # the server refuses it; and any record would fit
             return []
         writes = []
+        made: dict[int, list[Capture]] = {}
+        for capture in step.captures:
+            made.setdefault(capture.position, []).append(replace(capture, pointer=capture.inside))
         for position, record in enumerate(records):
-            captures = tuple(
-                replace(capture, pointer=capture.inside) for capture in step.captures if capture.position == position
-            )
+            captures = made.get(position, [])
             own = next((capture.variable for capture in captures if capture.pointer == (facts.id_field,)), "")
             request = replace(step.request, body=JsonBody(record))
-            single = replace(step, request=request, captures=captures)
+            single = replace(step, request=request, captures=tuple(captures))
             if len(records) > 1:
                 single = self._named(single, facts, record, position)
             writes.append(Write(single, facts, own, record, position))

@@ -120,8 +120,12 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
 
 def _signs_off_midway(step: Step, journey: Journey) -> bool:
     """Whether the journey goes on after this logout, with another login: a teardown still needs the session."""
-    after = journey.steps[journey.steps.index(step) + 1 :] if step.kind is StepKind.LOGOUT else ()
-    return any(other.kind is not StepKind.LOGOUT for other in after)
+    if step.kind is not StepKind.LOGOUT:
+        return False
+    last = next(
+        (other for other in reversed(journey.steps) if other is step or other.kind is not StepKind.LOGOUT), step
+    )
+    return last is not step
 
 
 def _captures(step: Step, shop: Workshop) -> list[dict[str, Any]]:
