@@ -72,6 +72,14 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
     assert body == [re.sub("recorded in .*", "", line) for line in (tmp_path / "a.sh").read_text().splitlines()]
 
 
+def test_what_is_lost_is_told_also_when_the_recording_goes_to_standard_output() -> None:
+    raw = MESSY.read_bytes()
+    done = dfrecord("import", "-", "-o", "-", stdin=raw[: len(raw) * 3 // 4])
+    assert b"cut-off entry was lost" in done.stderr
+    assert dfrecord("import", "-", "-o", "-", "--quiet", stdin=raw[: len(raw) * 3 // 4]).stderr == b""
+    assert b"passwords and tokens in clear" in dfrecord("import", MESSY, "-o", "-", "--keep-secrets").stderr
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_missing_variables_are_named_and_nothing_is_sent(format: str, tmp_path: Path) -> None:
     script = rendered(FIXTURES / "01-create-user" / "recording.har", format, tmp_path)

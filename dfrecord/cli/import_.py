@@ -61,8 +61,8 @@ def command(
         content += chunk
     if output == "-":
         write_out(content)
-        return
-    write_file(Written(Path(output), content, private=keep_secrets), may_replace(force))
+    else:
+        write_file(Written(Path(output), content, private=keep_secrets), may_replace(force))
     if quiet:
         return
     for part in recordings:
@@ -70,7 +70,10 @@ def command(
             tell(f"{part.source}: {part.told_losses}")
         for note in part.notes:
             tell(f"{part.source}: {note}")
-    tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")
-    tell(f"next: {pasted_line(['dfrecord', 'show', argument(output)])}")
+    if output != "-":
+        tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")
+        tell(f"next: {pasted_line(['dfrecord', 'show', argument(output)])}")
     if keep_secrets:
-        tell(f"warning: {output} holds passwords and tokens in clear; do not share it")
+        tell(
+            f"warning: {'what was written' if output == '-' else output} holds passwords and tokens in clear; do not share it"
+        )
