@@ -8,6 +8,7 @@ compress 5 to 50 times.
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import mmap
 import zlib
@@ -107,7 +108,7 @@ class BufferReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._buffer)}[whence]
         if base + offset < 0:
-            raise ValueError("negative position")
+            raise OSError(errno.EINVAL, "negative position")  # as a file does, and zipfile expects
         self._position = base + offset
         return self._position
 

@@ -110,6 +110,13 @@ def test_what_is_no_recording_is_refused_in_one_line(content: bytes, tmp_path: P
     assert "input" in str(refused.value)
 
 
+def test_a_zip_archive_with_nothing_in_it_holds_no_har(tmp_path: Path) -> None:
+    path = tmp_path / "empty.zip"
+    zipfile.ZipFile(path, "w").close()
+    with pytest.raises(UnreadableInput, match="the zip archive holds no HAR file"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     "entry",
     ["null", "5", "{}", '{"request":null}', '{"request":{"method":5,"url":[]}}', '{"request":{"url":"http://h/a"}}'],
