@@ -39,7 +39,8 @@ def main(root: Path) -> None:
     _write(root / "docs" / "commands" / "README.md", _index(top))
     for name, context in pages.items():
         _write(root / "docs" / "commands" / f"{name}.md", _page(context, COMMANDS[name][1]))
-    everything = click.Group("dfrecord", {name: page.command for name, page in pages.items()}, help=cli.help)
+    commands = {name: page.command for name, page in pages.items()}
+    everything = click.Group("dfrecord", commands, help=cli.help, short_help=_NAME)
     folder, version = root / "docs" / "man", f"dfrecord {dfrecord.__version__}"
     write_man_pages("dfrecord", everything, version=version, target_dir=folder, date=RELEASED)
     _write(root / "docs" / "catalog.schema.json", json.dumps(schema(), indent=2) + "\n")
@@ -60,10 +61,14 @@ def _index(top: click.Context) -> str:
 
 
 _EXIT_CODES = """Exit codes: 0 done; 1 the work failed, a replay differs, say; 2 wrong usage or unreadable input;
-3 `replay --plan`, and something would change; 130 Ctrl-C. Errors are one line on standard error. `NO_COLOR` is
-respected; colours and progress bars are shown on a terminal only.
+3 `replay --plan`, and something would change; 130 Ctrl-C, 143 SIGTERM, 129 a closed terminal; 141 nobody reads the
+output. Errors are one line on standard error. `NO_COLOR` is respected; colours and progress bars are shown on a
+terminal only.
 
 `make docs` makes these pages from the commands' own help."""
+
+
+_NAME = "record clicks in DreamFactory's admin console, get a script that does it again"
 
 
 def _page(context: click.Context, summary: str) -> str:

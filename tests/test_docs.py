@@ -76,6 +76,18 @@ def test_tutorial_prints_what_it_shows(tmp_path: Path) -> None:
             assert_prints(expected, shell(command), command)
 
 
+def test_readme_prints_what_it_shows(tmp_path: Path) -> None:
+    (tmp_path / "examples").mkdir()
+    name = "examples/provision-tenant.har"
+    (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    told = list(commands(ROOT / "README.md"))[:4]
+    assert told[-1][0] == "./provision.sh"
+    with DreamFactoryDouble(id_offset=40) as df:
+        shell = Shell(tmp_path, df)
+        for command, expected in told:
+            assert_prints(expected, shell(command), command)
+
+
 def test_recipe_for_environments_changes_nothing_that_nobody_agreed_to(tmp_path: Path) -> None:
     recording = (FIXTURES / "02-provision-tenant" / "recording.har").read_bytes()
     (tmp_path / "session.har").write_bytes(recording)
