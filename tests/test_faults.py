@@ -546,6 +546,19 @@ def test_a_script_whose_output_nobody_takes_has_done_its_work(
         assert "acme-app" in [app["name"] for app in df.state()["app"]]
 
 
+@pytest.mark.parametrize(("format", "error"), [("curl", "&-"), ("curl", "/dev/full"), ("python", "&-")])
+def test_a_script_does_its_work_when_nobody_hears(format: str, error: str, tmp_path: Path) -> None:
+    script = rendered(TENANT, format, tmp_path)
+    program = {"curl": "bash", "python": sys.executable}[format]
+    with DreamFactoryDouble(id_offset=9) as df:
+        environment = {**os.environ, "DF_BASE_URL": df.url, "DF_EMAIL": df.email, "DF_PASSWORD": df.password}
+        command = ["bash", "-c", f'"{program}" "{script}" 2>{error}']
+        for given, code in (({"DF_BASE_URL": ""}, 2), ({}, 0)):
+            done = subprocess.run(command, env=environment | given, stdout=subprocess.PIPE, timeout=60)
+            assert done.returncode == code
+        assert "acme-app" in [app["name"] for app in df.state()["app"]]
+
+
 def test_an_installation_that_lacks_a_package_is_told(tmp_path: Path) -> None:
     (tmp_path / "stringzilla.py").write_text("raise ImportError('its library is not there')")
     command = [sys.executable, "-m", "dfrecord", "show", str(TENANT)]

@@ -74,6 +74,5 @@ def command(
         tell(f"{recording.entry_count} entries -> {len(kept)} kept, {replaced} secrets replaced -> {output}")
         tell(f"next: {pasted_line(['dfrecord', 'show', argument(output)])}")
     if keep_secrets:
-        tell(
-            f"warning: {'what was written' if output == '-' else output} holds passwords and tokens in clear; do not share it"
-        )
+        where = "what was written" if output == "-" else output
+        tell(f"warning: {where} holds passwords and tokens in clear; do not share it")

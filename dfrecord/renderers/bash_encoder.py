@@ -25,7 +25,7 @@ wait curl jq histchars auto_resume http_proxy https_proxy ftp_proxy all_proxy no
 and or not def reduce foreach try catch label import include end as null
 """
 _SCRIPT_WORDS = """
-main note die without_secrets usage check_environment fetch send curl_config quoted expect_success explain
+main note say die without_secrets usage check_environment fetch send curl_config quoted expect_success explain
 exact_answer capture find_record fetch_list query matching is_digits is_integer is_number is_boolean is_string
 uri_text json_text base64_text csv_text xml_text is_xml body json content
 step status answer found wanted given_token within head wc fetch_once asked pause

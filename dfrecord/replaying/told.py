@@ -62,7 +62,8 @@ def summary(replayed: Replayed, again: str) -> str:
     if replayed.interrupted:
         return f"stopped before the end; start again with: {again}"
     steps = [result for result in replayed.results if result.number]
-    told = f"{len(steps) or len(replayed.results)} steps"
+    count = len(steps) or len(replayed.results)
+    told = f"{count} step{'s' if count != 1 else ''}"
     differing = {result.number for result in steps if result.outcome is Outcome.DIFFERS}
     if differing or not replayed.ok:
         failed = "" if replayed.ok or differing else ", but what they wrote could not be read again"

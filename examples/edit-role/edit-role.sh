@@ -141,7 +141,7 @@ is_digits() { [[ $1 =~ ^-?(0|[1-9][0-9]*)$ ]]; }
 is_integer() {
   is_digits "$1" || return 1
   if [[ $1 =~ [0-9]{16} ]] && [ "$(jq -nc --argjson number "$1" '$number')" != "$1" ]; then
-    printf '%s\n' "jq would round $1; jq 1.7 and later keep it" >&2
+    say "jq would round $1; jq 1.7 and later keep it"
     return 1
   fi
 }
@@ -158,7 +158,7 @@ fetch() {
     fetch_once "$@"
     if [[ $asked =~ ^[0-9]{1,9}$ ]]; then asked=$((10#$asked)); else asked=$pause; fi
     if [ "$status" != 429 ] || [ -z "$pause" ] || [ "$asked" -gt 300 ]; then return; fi
-    printf '%s\n' "  the instance is busy (429): asking again in $asked s" >&2
+    say "  the instance is busy (429): asking again in $asked s"
     sleep "$asked"
   done
 }
@@ -373,11 +373,14 @@ uri_text() {
 
 note() {
   step=$(readable "$1")
-  printf '%s\n' "- $step" >&2
+  say "- $step"
 }
 
+# say LINE...: tells whoever runs this; where standard error is closed or full, the work is done all the same.
+say() { printf '%s\n' "$@" >&2 || :; }
+
 die() {
-  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
+  say "$(readable "$(without_secrets "$2")")"
   exit "$1"
 }
 

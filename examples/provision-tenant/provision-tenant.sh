@@ -194,7 +194,7 @@ tear_down() {
   made_here | jq --raw-output --argjson made_for "$made_for" '
     .notes | map(select(.for != $made_for)) | group_by(.for)[] | "- left alone: \(length) made with \(
       .[0].for | to_entries | map("\(.key)=\(.value)") | if . == [] then "no parameters" else join(" ") end
-    ); give the same to delete them"' >&2
+    ); give the same to delete them"' >&2 || :
 }
 
 # put_back: gives a changed record its old values, where it still has the new ones.
@@ -206,7 +206,7 @@ put_back() {
   related=$(printf '%s' "$note" | jq --raw-output '.rows | keys_unsorted | map(@uri) | join(",")')
   fetch without_body GET "$at${related:+?related=$related}" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
   if [ "$status" = 404 ]; then
-    printf '%s\n' "- $step: already absent" >&2
+    say "- $step: already absent"
     note_undone
     return
   fi
@@ -309,11 +309,11 @@ put_back() {
   left=$(printf '%s' "$json" | jq --slurp --raw-output '.[1] | select(. != "") | "; left as somebody changed it since: " + .')
   json=$(printf '%s' "$json" | jq --slurp --compact-output '.[0]')
   if [ "$json" = '{}' ]; then
-    printf '%s\n' "- $step: nothing to put back$left" >&2
+    say "- $step: nothing to put back$left"
   else
     send with_json PATCH "$at" 'Content-Type: application/json' 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
     fields=$(printf '%s' "$json" | jq --raw-output 'keys_unsorted | join(", ")')
-    printf '%s\n' "- $step: as before ($fields)$left" >&2
+    say "- $step: as before ($fields)$left"
   fi
   note_undone
 }
@@ -335,7 +335,7 @@ make_anew() {
   note=$(printf '%s' "$note" | jq --compact-output --arg id "$id" '. + {is: (if .id | type == "number" then $id | tonumber else $id end)}')
   anew=$(printf '%s' "$note" | jq --compact-output --argjson anew "$anew" '
     $anew + if .is == .id then {} else {"\(.path)/\(.id | tostring | @uri)": .is} end')
-  printf '%s\n' "- $step: $told" >&2
+  say "- $step: $told"
   note_undone
 }
 
@@ -377,10 +377,10 @@ delete_made() {
   step="Delete $1"
   fetch without_body DELETE "$1" 'Accept: application/json' "X-DreamFactory-Session-Token: $DF_SESSION_TOKEN"
   case $status in
-    404) printf '%s\n' "- $step: already absent" >&2 ;;
+    404) say "- $step: already absent" ;;
     *)
       expect_success
-      printf '%s\n' "- $step: deleted" >&2
+      say "- $step: deleted"
       ;;
   esac
   jq -nc --arg base_url "$DF_BASE_URL" --arg deleted "$1" '{$base_url, $deleted}' >>"$DF_CREATED" ||
@@ -468,7 +468,7 @@ is_digits() { [[ $1 =~ ^-?(0|[1-9][0-9]*)$ ]]; }
 is_integer() {
   is_digits "$1" || return 1
   if [[ $1 =~ [0-9]{16} ]] && [ "$(jq -nc --argjson number "$1" '$number')" != "$1" ]; then
-    printf '%s\n' "jq would round $1; jq 1.7 and later keep it" >&2
+    say "jq would round $1; jq 1.7 and later keep it"
     return 1
   fi
 }
@@ -485,7 +485,7 @@ fetch() {
     fetch_once "$@"
     if [[ $asked =~ ^[0-9]{1,9}$ ]]; then asked=$((10#$asked)); else asked=$pause; fi
     if [ "$status" != 429 ] || [ -z "$pause" ] || [ "$asked" -gt 300 ]; then return; fi
-    printf '%s\n' "  the instance is busy (429): asking again in $asked s" >&2
+    say "  the instance is busy (429): asking again in $asked s"
     sleep "$asked"
   done
 }
@@ -841,16 +841,16 @@ made=' ' # the paths of what this run created
 # tell OUTCOME [MORE]: says what happened to the step's record, and counts it.
 tell() {
   printf -v "$1" %d "$((${!1} + 1))"
-  printf '%s\n' "- $step: $1${2:+ ($2)}" >&2
+  say "- $step: $1${2:+ ($2)}"
 }
 
 wrote() { [ "$((created + changed + deleted))" -gt 0 ]; }
 
 summary() {
   if wrote; then
-    printf '%s\n' "$created created, $changed changed, $deleted deleted, $unchanged unchanged" >&2
+    say "$created created, $changed changed, $deleted deleted, $unchanged unchanged"
   else
-    printf '%s\n' "unchanged: all $unchanged records are as wanted, nothing was written" >&2
+    say "unchanged: all $unchanged records are as wanted, nothing was written"
   fi
 }
 
@@ -1027,11 +1027,14 @@ uri_text() {
 
 note() {
   step=$(readable "$1")
-  printf '%s\n' "- $step" >&2
+  say "- $step"
 }
 
+# say LINE...: tells whoever runs this; where standard error is closed or full, the work is done all the same.
+say() { printf '%s\n' "$@" >&2 || :; }
+
 die() {
-  printf '%s\n' "$(readable "$(without_secrets "$2")")" >&2
+  say "$(readable "$(without_secrets "$2")")"
   exit "$1"
 }
 

@@ -401,6 +401,12 @@ def test_a_terminal_shows_what_is_under_way(tmp_path: Path) -> None:
     assert told.rstrip().endswith("4 steps, all as recorded")
 
 
+def test_one_step_is_told_as_one(tmp_path: Path) -> None:
+    with DreamFactoryDouble() as df:
+        done = replay(TENANT, df, tmp_path, "--teardown")
+    assert done.stderr.endswith("\n1 step, all as recorded\n")
+
+
 def test_missing_settings_and_consent_send_nothing(tmp_path: Path) -> None:
     with DreamFactoryDouble() as df:
         missing = replay(TENANT, df, tmp_path, given={"DF_PASSWORD": ""})
