@@ -55,6 +55,7 @@ def test_show_lists_the_variables_in_the_binding_shape() -> None:
         ("render", str(MESSY), "-f", "curl"),
         ("render", str(MESSY), "-f", "curl", "-o", "/nowhere/at/all.sh"),
         ("show", str(MESSY), "--reads", "some"),
+        ("replay", str(MESSY), "--base-url", "http://127.0.0.1:9", "--timeout", "nan"),
         ("nonsense",),
         ("import", str(MESSY)),
     ],

@@ -35,6 +35,8 @@ def environment(
     """An environment over `template_dir` (may be None) and the built-in templates, with the language's encoders."""
     import jinja2
 
+    if template_dir is not None and not template_dir.is_dir():
+        raise UsageError(f"--template-dir {template_dir}: is no folder")
     folders = [folder for folder in (template_dir, TEMPLATES) if folder is not None]
     env = jinja2.Environment(
         *delimiters,

@@ -33,6 +33,7 @@ class Connection:
     """How to reach the instance. `timeout` in seconds for each request, `ca_file` a file of trusted certificates.
 
     Without `ca_file` and `proxy`, REQUESTS_CA_BUNDLE, HTTPS_PROXY and the like hold, as for all users of requests.
+    Raises UsageError for a timeout that no request can have.
     """
 
     timeout: float = 30.0
@@ -40,6 +41,10 @@ class Connection:
     insecure: bool = False
     ca_file: str = ""
     proxy: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout <= 86400:
+            raise UsageError("--timeout: has to be more than 0, and at most a day (86400)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2138,7 +2138,11 @@ def main(argv: list[str] | None = None) -> int:
             "DF_EMAIL": arguments.email,
             "DF_PASSWORD": environment.get("DF_PASSWORD"),
         }
-    problems = []
+    problems = (
+        []
+        if 0 < arguments.timeout <= 86400
+        else ["--timeout must be more than 0, and at most a day (86400)"]
+    )
     missing = [name for name, value in needed.items() if value in ("", None)]
     if missing:
         problems.append(f"set {', '.join(missing)} first")

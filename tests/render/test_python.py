@@ -406,6 +406,18 @@ def test_parameters_have_typed_defaults_options_and_environment_variables(folder
     assert type(given_values["rate"]) is int
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_timeout_that_no_request_can_have_is_told_before_anything_is_sent(seconds: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(source_of(PROVISION))
+    with EchoServer() as echo:
+        command = [sys.executable, "script.py", "--base-url", echo.url, f"--timeout={seconds}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "--timeout must be more than 0, and at most a day (86400)\n" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert echo.received == []
+
+
 @pytest.mark.parametrize("wrong", ["limit='x'", "limit=True", "limit=1.5", "limit=None", "tenant=[1]", "rate={}"])
 def test_an_argument_of_the_wrong_type_is_told_before_anything_is_sent(wrong: str, tmp_path: Path) -> None:
     (tmp_path / "typed.py").write_text(source_of(replace(WITH_PARAMETERS, name="provision")))
@@ -690,6 +702,8 @@ def test_own_template_comes_first_and_a_broken_one_is_a_clear_error(tmp_path: Pa
     template.parent.mkdir()
     template.write_text("print({{ journey.title | string }})\n")
     assert render(PROVISION, RenderOptions(template_dir=tmp_path))[0].content == b'print("provision tenant")\n'
+    with pytest.raises(UsageError, match="missing: is no folder"):
+        render(PROVISION, RenderOptions(template_dir=tmp_path / "missing"))
     template.write_text("print({{ journey.title }})\n")
     with pytest.raises(UsageError, match="does not make valid Python"):
         render(PROVISION, RenderOptions(template_dir=tmp_path))

@@ -72,6 +72,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e30])
+def test_a_timeout_that_no_request_can_have_is_refused(seconds: float) -> None:
+    with pytest.raises(UsageError, match="--timeout: has to be more than 0"):
+        Connection(timeout=seconds)
+
+
 def test_certificates_are_checked_and_options_win_over_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
