@@ -56,6 +56,8 @@ def test_show_lists_the_variables_in_the_binding_shape() -> None:
         ("render", str(MESSY), "-f", "curl", "-o", "/nowhere/at/all.sh"),
         ("show", str(MESSY), "--reads", "some"),
         ("replay", str(MESSY), "--base-url", "http://127.0.0.1:9", "--timeout", "nan"),
+        ("show", str(MESSY), "--filter", "https://["),
+        ("replay", str(MESSY), "--base-url", "http://df:99999"),
         ("nonsense",),
         ("import", str(MESSY)),
     ],
@@ -64,6 +66,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...]) -> No
     done = dfrecord(*arguments, code=2)
     assert done.stderr.decode().count("\n") == 1
     assert done.stderr.startswith(b"dfrecord: ")
+    assert b"a bug in dfrecord" not in done.stderr
 
 
 def test_standard_input_and_output(tmp_path: Path) -> None:

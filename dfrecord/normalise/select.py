@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 from msgspec.structs import replace
 
+from dfrecord.errors import UsageError
 from dfrecord.normalise.batches import carried_part
 from dfrecord.normalise.body import json_of
 from dfrecord.normalise.instances import elsewhere
@@ -319,9 +320,17 @@ def _path_of(url: str) -> str:
 
 
 def _prefixes(filters: Sequence[str], catalog: Catalog) -> list[tuple[str, ...]]:
-    """The paths of the filters, segment by segment; a filter may name the instance, too."""
-    paths = [urlsplit(prefix).path if "://" in prefix else f"/{prefix}" for prefix in filters]
-    return [_segments(catalog.at_root(path)) for path in paths]
+    """The paths of the filters, segment by segment; a filter may name the instance, too. Raises UsageError."""
+    return [_segments(catalog.at_root(_path_of_filter(prefix))) for prefix in filters]
+
+
+def _path_of_filter(prefix: str) -> str:
+    if "://" not in prefix:
+        return f"/{prefix}"
+    try:
+        return urlsplit(prefix).path
+    except ValueError:
+        raise UsageError(f"--filter {prefix}: is no address; write it like https://host/api/v2/system") from None
 
 
 @lru_cache(maxsize=128)  # as many as urlsplit remembers

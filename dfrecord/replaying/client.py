@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import InvalidHeader
@@ -101,6 +102,10 @@ def address_of(base_url: str, conventions: Conventions) -> str:
     address = base_url.rstrip("/")
     if not address.lower().startswith(("http://", "https://")):
         raise UsageError("--base-url: must begin with http:// or https://")
+    try:
+        urlsplit(address).port  # noqa: B018 - it is looked at here
+    except ValueError:
+        raise UsageError("--base-url: its host or port is none") from None
     if address.endswith(conventions.prefix) or not {*"?#@"}.isdisjoint(address):
         raise UsageError(f"--base-url: {conventions.address_rule}")  # not the address itself: it may hold a secret
     return address

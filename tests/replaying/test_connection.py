@@ -163,3 +163,6 @@ def test_address_is_that_of_the_instance_alone() -> None:
         assert "S3cret-Pass-99" not in str(told.value)
     with pytest.raises(UsageError, match="must begin with http:// or https://"):
         address_of("df.example.com", Conventions())
+    for wrong in ("http://df:99999", "http://df:port", "http://[::1"):
+        with pytest.raises(UsageError, match="its host or port is none"):
+            address_of(wrong, Conventions())
