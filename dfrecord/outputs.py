@@ -139,8 +139,9 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def write_out(content: bytes | bytearray) -> None:
-    """Write to standard output."""
+    """Write to standard output, before anything more is told."""
     sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def stem_of(path: Path) -> str:
