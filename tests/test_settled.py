@@ -665,3 +665,16 @@ def test_a_name_that_no_address_can_hold_is_looked_for_in_the_list(way: str, tmp
         session = RecordedSession(recorded)
         session.create("role", {"name": "half \ud83d", "is_active": True})
         runner(way, session, tmp_path).repeats(recorded, target)
+
+
+@pytest.mark.parametrize("way", ["curl", "python", "replay"])
+def test_what_the_server_kept_of_each_record_of_a_bulk_update_is_known(way: str, tmp_path: Path) -> None:
+    """Of the second one: it takes any text for true."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        session = RecordedSession(recorded)
+        session.create("role", {"name": "one", "is_active": True}, {"name": "two", "is_active": True})
+        ids = by_name(session, "role")
+        changed = [{"id": ids["one"], "description": "1"}, {"id": ids["two"], "is_active": "maybe"}]
+        session.call("PATCH", "system/role", {"resource": changed})
+        by_name(session, "role")
+        runner(way, session, tmp_path).repeats(recorded, target)
