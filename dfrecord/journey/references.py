@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dfrecord.journey.changes import compared, is_equal
+from dfrecord.journey.changes import compared
 from dfrecord.journey.lookup import Parent, Sighting, Sightings
 from dfrecord.journey.model import Capture, Lookup, Residue, ResidueKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
@@ -439,8 +439,8 @@ def _with_shown(match: Identity, row: Object, fields: Iterable[str]) -> Identity
     return (*match, *((field, row.get(field)) for field in fields if field in shown and field not in known))
 
 
-def _is_alike(row: Object, other: Object, fields: Iterable[str]) -> bool:
-    return all(is_equal(row.get(name), other.get(name)) for name in fields)
+def _is_alike(row: Object, other: Object, fields: Sequence[str]) -> bool:
+    return _values(row, fields) == _values(other, fields)
 
 
 def _values(row: Object, fields: Iterable[str]) -> tuple[Tree, ...]:
