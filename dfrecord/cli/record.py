@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
 @catalog_option
 @filter_option
-@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this time.")
+@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
 @click.option("--browser", metavar="PATH", help="The browser to start in browser mode (default: the first one found).")
 @click.option("--upstream-proxy", metavar="URL", help="Reach the target through this proxy.")
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trust these CAs (PEM).")
@@ -69,6 +69,8 @@ def command(
     target, address = target_of(url), listen_address(listen)
     if browser is not None and mode != "browser":
         raise UsageError("--browser: is for --mode browser only")
+    if duration is not None and not duration > 0:  # nor is NaN
+        raise UsageError("--duration: has to be more than 0")
     if output.exists() and output.stat().st_size and not may_replace(force)(output):
         raise UsageError(f"{output}: exists already; choose another -o, or replace it with --force")
     check_place(output)

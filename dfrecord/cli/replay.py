@@ -45,7 +45,7 @@ WOULD_CHANGE = 3
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     default=30.0,
     metavar="SECONDS",
     show_default=True,

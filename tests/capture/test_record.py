@@ -231,6 +231,8 @@ def test_a_full_disk_is_told_once_and_the_browser_goes_on(double: DreamFactoryDo
         (["https://df.example.com", "-o", "/dev/full", "--force"], "cannot be written"),
         (["https://df.example.com", "-o", "{folder}/circle.har"], "Too many levels of symbolic links"),
         (["https://df.example.com", "-o", "{folder}/existing.har"], "--force"),
+        (["https://df.example.com", "--duration", "0"], "--duration: has to be more than 0"),
+        (["https://df.example.com", "--duration", "nan"], "--duration: has to be more than 0"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused_in_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
