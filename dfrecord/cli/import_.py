@@ -52,12 +52,12 @@ def command(
     refuse_input_as_output(output, *sources)
     recordings = [read_source(part, filters, quiet, catalog) for source in sources for part in recordings_in(source)]
     from dfrecord.normalise.redact import joined, redacted  # not before a large input is read, see `read_source`
-    from dfrecord.recording.har_writer import har_chunks
+    from dfrecord.recording.har_writer import har_of
 
     recording = joined(recordings)
     kept, replaced = redacted(recording, filters or catalog.default_filters, catalog, keep_secrets=keep_secrets)
     content = bytearray()  # joined at once, all of it would be held twice
-    for chunk in har_chunks(kept):
+    for chunk in har_of(kept):
         content += chunk
     if output == "-":
         write_out(content)

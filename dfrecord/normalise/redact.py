@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from dfrecord.errors import SecretInOutput
-from dfrecord.normalise.secrets import Secrets, content_of, find, redact_exchange, standing_in
+from dfrecord.forks import Part, may_fork, processes, together
+from dfrecord.normalise.secret_places import secrets_of
+from dfrecord.normalise.secrets import Secrets, among, content_of, redact_exchange, standing_in
 from dfrecord.normalise.select import Decision, Reads, in_running_order, select
 from dfrecord.recording.exchange import AllPassedOver, Exchange, Recording
+from dfrecord.recording.har_writer import entry_bytes
 from dfrecord.system_api.catalog import Catalog
 
 _SAME_TIME = timedelta(seconds=1)
+_WORTH_A_CHILD = 250  # exchanges
+
+T = TypeVar("T")
 
 
 def joined(recordings: Sequence[Recording]) -> Recording:
@@ -94,22 +103,37 @@ def _time(started: str) -> datetime | None:
 
 def redacted(
     recording: Recording, filters: Sequence[str], catalog: Catalog, *, keep_secrets: bool
-) -> tuple[list[Exchange], int]:
+) -> tuple[list[bytes], int]:
     """What an imported recording holds: what may become a step, and the reads that tell which record an id is.
 
-    Returns the exchanges, secrets replaced by placeholders unless `keep_secrets`, and how many secrets were replaced.
-    Raises SecretInOutput when one would still stand in them.
+    Returns the exchanges as entries of a HAR (`har_of`), secrets replaced by placeholders unless `keep_secrets`, and
+    how many secrets were replaced. Raises SecretInOutput when one would still stand in them.
     """
     decisions, _ = select(recording, filters, Reads.ALL, catalog)
     wanted = {decision.number for decision in decisions if decision.kept or _tells_records(decision, catalog)}
     kept = [exchange for exchange in in_running_order(recording.exchanges) if exchange.number in wanted]
     if keep_secrets:
-        return kept, 0
-    secrets = find(recording.exchanges, catalog)
-    result = [redact_exchange(exchange, secrets, catalog) for exchange in kept]
-    for exchange in result:
-        check(exchange, secrets)
-    return result, len(secrets.by_value)
+        return [entry_bytes(exchange) for exchange in kept], 0
+    count = processes() if len(kept) >= _WORTH_A_CHILD and may_fork() else 1
+    pairs = zip(_cut(recording.exchanges, count), _cut(kept, count), strict=True)
+    done = list(together([partial(_redacted, searched, written, catalog) for searched, written in pairs]))
+    return [entry for entries, _ in done for entry in entries], done[0][1]
+
+
+def _cut(items: Sequence[T], count: int) -> list[Sequence[T]]:
+    return [items[len(items) * n // count : len(items) * (n + 1) // count] for n in range(count)]
+
+
+def _redacted(searched: Sequence[Exchange], written: Sequence[Exchange], catalog: Catalog) -> Part:
+    """One of the parts of a recording: the entries that are written of it, and how many secrets all parts hold."""
+    places = yield [place for exchange in searched for place in secrets_of(exchange, catalog)]
+    secrets = among(chain.from_iterable(places), catalog)
+    entries: list[bytes] = []
+    for exchange in written:
+        result = redact_exchange(exchange, secrets, catalog)
+        check(result, secrets)
+        entries.append(entry_bytes(result))
+    return entries, len(secrets.by_value)
 
 
 def _tells_records(decision: Decision, catalog: Catalog) -> bool:

@@ -15,6 +15,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
+from itertools import chain
 
 import msgspec
 from msgspec.structs import replace
@@ -157,9 +158,13 @@ def _inside(fields: frozenset[str], forms: Iterable[bytes]) -> Place:
 
 def find(exchanges: Iterable[Exchange], catalog: Catalog) -> Secrets:
     """Every secret of the exchanges, requests and answers, in order."""
+    return among(chain.from_iterable(secrets_of(exchange, catalog) for exchange in exchanges), catalog)
+
+
+def among(places: Iterable[tuple[str, str, str]], catalog: Catalog) -> Secrets:
+    """Every secret that stands in one of these places, in the order and form of `secrets_of`."""
     finder = SecretFinder(catalog)
-    for exchange in exchanges:
-        finder.add(exchange)
+    finder.add_all(places)
     return finder.secrets()
 
 
@@ -175,8 +180,12 @@ class SecretFinder:
 
     def add(self, exchange: Exchange) -> bool:
         """Takes in the secrets of one more exchange; gives whether anything in it was not known before."""
+        return self.add_all(secrets_of(exchange, self._catalog))
+
+    def add_all(self, places: Iterable[tuple[str, str, str]]) -> bool:
+        """The same for the places in it."""
         known = self._fields
-        for name, field, value in secrets_of(exchange, self._catalog):
+        for name, field, value in places:
             if value not in self._seen:
                 if not value or value == self._catalog.mask or _is_lookup_reference(value):
                     continue

@@ -11,25 +11,21 @@ begin, who took them and whether there was a child at all changes nothing but th
 from __future__ import annotations
 
 import contextlib
-import gc
 import mmap
-import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import NoReturn
+from typing import BinaryIO
 
 import msgspec
 
+from dfrecord.forks import Child, fork, gone_at_the_end, may_fork, processes
 from dfrecord.recording.har_raw import Run
 from dfrecord.recording.har_scan import ENTRY_START, entries_of
 
 _WORTH_IT = 16 * 1024 * 1024
-_MOST_PROCESSES = 4
 _PARTS = 8  # for each process, or more so that none is larger than this:
 _LARGEST_PART = 16 * 1024 * 1024
 _NEAR = 16 * 1024 * 1024  # how far the end of an entry is looked for from where a part should begin
@@ -66,9 +62,9 @@ def separator_of(array: memoryview) -> re.Pattern[bytes] | None:
 
 def parts_of(array: memoryview, separator: re.Pattern[bytes] | None) -> list[int]:
     """Where parts but the first begin, about equal ones; none where children would not help or could harm."""
-    if separator is None or len(array) < _WORTH_IT or not _may_fork():
+    if separator is None or len(array) < _WORTH_IT or not may_fork():
         return []
-    count = max(_PARTS * _processes(), len(array) // _LARGEST_PART)
+    count = max(_PARTS * processes(), len(array) // _LARGEST_PART)
     places = set[int]()
     for share in (len(array) * part // count for part in range(1, count)):
         match = separator.search(array, share, share + _NEAR)
@@ -76,18 +72,6 @@ def parts_of(array: memoryview, separator: re.Pattern[bytes] | None) -> list[int
             break
         places.add(match.start())
     return sorted(places)
-
-
-def _processes() -> int:
-    """Only Linux tells on how many cores a process may run."""
-    return min(_MOST_PROCESSES, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 1
-
-
-def _may_fork() -> bool:
-    """A lock that another thread holds would stay locked in a child for ever, and a program that waits for children of
-    its own could take ours for one of them.
-    """
-    return _processes() > 1 and threading.active_count() == 1 and signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
 
 @contextlib.contextmanager
@@ -101,16 +85,12 @@ def read_ahead(
     if not parts:
         yield lambda start: None
         return
-    children: list[_Child] = []
-    with mmap.mmap(-1, len(parts)) as taken:
-        try:
-            for number in range(1, _processes()):
-                _fork(children, number, partial(_found, array, item_at, parts, taken, number))
-            yield _asked(children, parts, taken)
-        finally:
-            with _undisturbed():
-                for child in children:
-                    child.end()
+    children: list[Child] = []
+    with mmap.mmap(-1, len(parts)) as taken, gone_at_the_end(children):
+        with contextlib.suppress(OSError):
+            for number in range(1, processes()):
+                fork(children, partial(_tell, partial(_found, array, item_at, parts, taken, number)))
+        yield _asked([_Telling(child.tells) for child in children], parts, taken)
 
 
 def _found(array: memoryview, item_at: ItemAt, parts: Sequence[int], taken: mmap.mmap, number: int) -> Iterator[bytes]:
@@ -150,15 +130,15 @@ def _found_in(array: memoryview, item_at: ItemAt, begin: int, end: int) -> Itera
 
 
 def _asked(
-    children: Sequence[_Child], parts: Sequence[int], taken: mmap.mmap
+    children: Sequence[_Telling], parts: Sequence[int], taken: mmap.mmap
 ) -> Callable[[int], tuple[Run, int] | None]:
-    child: _Child | None = None
+    child: _Telling | None = None
     part = 0
 
     def known(start: int) -> tuple[Run, int] | None:
         nonlocal child, part
         while part < len(parts) and parts[part] < start:
-            child = next((one for one in children if one.number == taken[part]), None)
+            child = children[taken[part] - 1] if 0 < taken[part] <= len(children) else None
             if child is None:
                 taken[part] = _READER
             part += 1
@@ -167,12 +147,11 @@ def _asked(
     return known
 
 
-class _Child:
-    """A process that reads ahead, the pipe that it tells through, and the next that it tells."""
+class _Telling:
+    """What one child tells, and the next of it."""
 
-    def __init__(self, number: int, process: int, pipe: int) -> None:
-        self.number, self._process, self._pipe = number, process, os.fdopen(pipe, "rb")
-        self._told = self._listen()
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe, self._told = pipe, self._listen()
         self._next = _Told(-1, 0, Run([], []))
 
     def at(self, start: int) -> tuple[Run, int] | None:
@@ -189,46 +168,9 @@ class _Child:
                 return
             yield from _TOLD.decode_lines(block)
 
-    def end(self) -> None:
-        """Whatever it does, it is gone after this."""
-        self._pipe.close()
-        os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
 
-
-def _fork(children: list[_Child], number: int, work: Callable[[], Iterator[bytes]]) -> None:
-    """Adds a child that does the work and then tells it, unless the system has no process, file or memory left."""
-    with contextlib.suppress(OSError), _undisturbed():
-        ours, theirs = os.pipe()
-        try:
-            if not (process := os.fork()):
-                os.close(ours)
-                _tell(theirs, work)
-            children.append(_Child(number, process, ours))
-        except OSError:
-            os.close(ours)
-            raise
-        finally:
-            os.close(theirs)
-
-
-def _tell(pipe: int, work: Callable[[], Iterator[bytes]]) -> NoReturn:
+def _tell(work: Callable[[], Iterator[bytes]], _: BinaryIO, telling: BinaryIO) -> None:
     """What a child does. It keeps what it found until it has all: a pipe holds little, and the reader comes late."""
-    gc.disable()  # it would touch, and so copy, all that the reader holds
-    try:
-        blocks = list(work())
-        with os.fdopen(pipe, "wb") as file:
-            for block in blocks:
-                file.write(len(block).to_bytes(8) + block)
-    finally:
-        os._exit(0)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No signal is heard meanwhile, and none ever by a child that is forked: the reader hears it and ends the child."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for block in list(work()):
+        telling.write(len(block).to_bytes(8) + block)
+    telling.flush()

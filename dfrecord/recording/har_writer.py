@@ -63,7 +63,7 @@ class HarWriter:
 
     def append(self, exchange: Exchange) -> None:
         """Adds one exchange at the end."""
-        addition = (b"," if self._count else b"") + _entry_bytes(exchange)
+        addition = (b"," if self._count else b"") + entry_bytes(exchange)
         if self._other is None:
             self._shown.put(addition)
         else:
@@ -74,7 +74,7 @@ class HarWriter:
 
     def rewrite(self, exchanges: Iterable[Exchange]) -> None:
         """Puts these exchanges in the place of all that was appended before."""
-        entries = [_entry_bytes(exchange) for exchange in exchanges]
+        entries = [entry_bytes(exchange) for exchange in exchanges]
         whole = _opening() + b",".join(entries)
         if self._other is None:
             self._shown.clear()
@@ -181,9 +181,14 @@ def _second_copy(path: Path, private: bool) -> _Copy | None:
 
 def har_chunks(exchanges: Iterable[Exchange]) -> Iterator[bytes]:
     """The bytes of a whole HAR file, an entry at a time."""
+    return har_of(map(entry_bytes, exchanges))
+
+
+def har_of(entries: Iterable[bytes]) -> Iterator[bytes]:
+    """The same, of its entries as `entry_bytes` gives them."""
     yield _opening()
-    for position, exchange in enumerate(exchanges):
-        yield (b"," if position else b"") + _entry_bytes(exchange)
+    for position, entry in enumerate(entries):
+        yield (b"," if position else b"") + entry
     yield _CLOSING
 
 
@@ -193,7 +198,8 @@ def _opening() -> bytes:
     return text.encode("ascii")
 
 
-def _entry_bytes(exchange: Exchange) -> bytes:
+def entry_bytes(exchange: Exchange) -> bytes:
+    """One exchange as it stands in a file."""
     entry = har_entry(exchange)
     compact = bytearray()
     try:

@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import hars
+from dfrecord import forks
 from dfrecord.errors import UnreadableInput
 from dfrecord.recording import har_ahead, har_entries
 from dfrecord.recording.exchange import Recording
@@ -27,7 +28,7 @@ from dfrecord.recording.reader import read
 from dfrecord.recording.wanted import Wanted
 from tests.recording.hars import entry, har_bytes
 from tests.recording.test_skipping import documents
-from tests.tools import ROOT
+from tests.sharing import ALL_FILES, begun, children, is_left, open_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many cores there are")
 
@@ -49,7 +50,7 @@ def reading_ahead(patch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     patch.setattr(har_ahead, "_AT_A_TIME", 200)
     patch.setattr(har_entries, "_TOGETHER", 300)
     patch.setattr(har_entries, "_FEW", 1)
-    patch.setattr(har_ahead, "_may_fork", lambda: True)
+    patch.setattr(har_ahead, "may_fork", lambda: True)
     patch.setattr(os, "sched_getaffinity", lambda process: CORES)
     return patch
 
@@ -73,20 +74,11 @@ def alone(text: bytes) -> Recording | str:
         return outcome(text)
 
 
-def children() -> set[str]:
-    """All of this process, also those of other tests and those that only wait to be forgotten."""
-    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
-
-
 @pytest.fixture(autouse=True)
 def no_child_is_left() -> Iterator[None]:
     before = children()
     yield
     assert children() <= before
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 # ---------------------------------------------------------------- any file
@@ -159,11 +151,11 @@ CALLS = har_bytes(*(entry(f"http://h/{n}" if n % 9 else f"http://h/api/v2/system
 @pytest.fixture
 def in_turn(ahead: pytest.MonkeyPatch) -> list[int]:
     """One child, which takes all but the first part before the reader begins. Where the reader then looks itself."""
-    fork, looked = har_ahead._fork, list[int]()
+    fork, looked = forks.fork, list[int]()
     item_at, reader = har_entries._Entries.item_at, os.getpid()
 
-    def fork_and_wait(children: list[Any], number: int, work: Callable[[], Iterator[bytes]]) -> None:
-        fork(children, number, work)
+    def fork_and_wait(children: list[Any], work: Callable[[BinaryIO, BinaryIO], None]) -> None:
+        fork(children, work)
         os.waitid(os.P_PID, children[-1]._process, os.WEXITED | os.WNOWAIT)
 
     def noted(entries: har_entries._Entries, start: int) -> tuple[har_entries.Item, int]:
@@ -172,7 +164,7 @@ def in_turn(ahead: pytest.MonkeyPatch) -> list[int]:
         return item_at(entries, start)
 
     ahead.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    ahead.setattr(har_ahead, "_fork", fork_and_wait)
+    ahead.setattr(har_ahead, "fork", fork_and_wait)
     ahead.setattr(har_entries._Entries, "item_at", noted)
     return looked
 
@@ -201,14 +193,15 @@ def out_of_memory(*_: object) -> None:
     raise MemoryError
 
 
-def half_a_block(pipe: int, work: Callable[[], Iterator[bytes]]) -> None:
-    first, second, *_ = work()
-    os.write(pipe, len(first).to_bytes(8) + first + len(second).to_bytes(8) + second[:-1])
-    os._exit(0)
+def half_a_block(work: Callable[[], Iterator[bytes]], _: BinaryIO, telling: BinaryIO) -> None:
+    first, second, *_more = work()
+    telling.write(len(first).to_bytes(8) + first + len(second).to_bytes(8) + second[:-1])
+    telling.flush()
 
 
-def half_a_length(pipe: int, work: Callable[[], Iterator[bytes]]) -> None:
-    os.write(pipe, b"\0\0\0")
+def half_a_length(work: Callable[[], Iterator[bytes]], _: BinaryIO, telling: BinaryIO) -> None:
+    telling.write(b"\0\0\0")
+    telling.flush()
     killed()
 
 
@@ -257,7 +250,7 @@ def test_there_are_no_children_where_they_would_not_help_or_could_harm(
     monkeypatch.setattr(har_ahead, "_WORTH_IT", 10**9 if reason == "a small file" else 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0} if reason == "one core" else CORES)
     monkeypatch.setattr(threading, "active_count", lambda: 2 if reason == "a thread" else 1)
-    monkeypatch.setattr(har_ahead, "_fork", lambda *_: forks.append(1))
+    monkeypatch.setattr(har_ahead, "fork", lambda *_: forks.append(1))
     before = signal.getsignal(signal.SIGCHLD)
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN if reason == "children of others" else signal.SIG_DFL)
@@ -285,21 +278,6 @@ def test_there_are_no_children_where_they_would_not_help_or_could_harm(
 # ---------------------------------------------------------------- the command
 
 
-START = """
-import os, sys
-from dfrecord.recording import har_ahead, har_entries
-har_entries._AT_ONCE = har_ahead._WORTH_IT = 0
-os.sched_getaffinity = lambda process: {0, 1, 2}
-fork = har_ahead._fork
-def telling(*arguments):
-    fork(*arguments)
-    os.write(int(os.environ["TOLD"]), b".")
-har_ahead._fork = telling
-from dfrecord.__main__ import main
-main()
-"""
-
-
 @pytest.fixture(scope="module")
 def bulky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bulky") / "bulky.har"
@@ -307,36 +285,11 @@ def bulky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def begun(bulky: Path, output: str, **more: Any) -> subprocess.Popen[bytes]:
-    """`dfrecord import` in a process group of its own, once it has its children."""
-    ours, theirs = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-c", START, "import", str(bulky), "-o", output, "--force"],
-        pass_fds=[theirs],
-        start_new_session=True,
-        env=os.environ | {"TOLD": str(theirs), "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        **more,
-    )
-    os.close(theirs)
-    with os.fdopen(ours, "rb", buffering=0) as told:
-        assert told.read(1) + told.read(1) == b"..", process.communicate()
-    return process
-
-
-def is_left(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("to_all", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_no_child_and_says_one_line(number: int, to_all: bool, bulky: Path, tmp_path: Path) -> None:
     for after in (0, 0.005, 0.02):
-        process = begun(bulky, str(tmp_path / "out.har"))
+        process = begun(bulky, str(tmp_path / "out.har"), ALL_FILES)
         time.sleep(after)
         (os.killpg if to_all else os.kill)(process.pid, number)
         _, error = process.communicate(timeout=30)
@@ -346,7 +299,7 @@ def test_a_signal_leaves_no_child_and_says_one_line(number: int, to_all: bool, b
 
 
 def test_children_end_by_themselves_when_the_reader_is_killed(bulky: Path, tmp_path: Path) -> None:
-    process = begun(bulky, str(tmp_path / "out.har"))
+    process = begun(bulky, str(tmp_path / "out.har"), ALL_FILES)
     process.kill()
     process.communicate(timeout=30)
     deadline = time.monotonic() + 30
@@ -356,7 +309,7 @@ def test_children_end_by_themselves_when_the_reader_is_killed(bulky: Path, tmp_p
 
 
 def test_a_broken_pipe_leaves_no_child(bulky: Path) -> None:
-    process = begun(bulky, "-", stdout=subprocess.PIPE)
+    process = begun(bulky, "-", ALL_FILES, stdout=subprocess.PIPE)
     assert process.stdout
     process.stdout.close()
     assert (process.wait(timeout=30), is_left(process.pid)) == (128 + signal.SIGPIPE, False)
@@ -369,7 +322,9 @@ def test_memory_is_bounded_in_each_process(bulky: Path, tmp_path: Path) -> None:
     limit = 48 * 1024 * 1024
     alone, together = tmp_path / "alone.har", tmp_path / "together.har"
     subprocess.run([sys.executable, "-m", "dfrecord", "import", str(bulky), "-o", str(alone), "-q"], check=True)
-    process = begun(bulky, str(together), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)))
+    process = begun(
+        bulky, str(together), ALL_FILES, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    )
     _, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
     assert together.read_bytes() == alone.read_bytes()
