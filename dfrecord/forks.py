@@ -42,10 +42,10 @@ class Child:
 
     def end(self) -> None:
         """Whatever it does, it is gone after this."""
-        for pipe in (self.tells, self.told):
-            with contextlib.suppress(OSError):  # it went before it heard all
-                pipe.close()
         os.kill(self._process, signal.SIGKILL)
+        for pipe in (self.tells, self.told):
+            with contextlib.suppress(OSError):  # what it did not hear has nowhere to go
+                pipe.close()
         os.waitpid(self._process, 0)
 
 
