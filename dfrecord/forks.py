@@ -55,9 +55,10 @@ def gone_at_the_end(children: Sequence[Child]) -> Iterator[None]:
     try:
         yield
     finally:
-        with _undisturbed():
-            for child in children:
-                child.end()
+        if children:
+            with _undisturbed():
+                for child in children:
+                    child.end()
 
 
 def fork(children: list[Child], work: Callable[[BinaryIO, BinaryIO], None]) -> None:

@@ -127,6 +127,14 @@ def test_an_import_is_the_same_from_several_processes_as_from_one(monkeypatch: p
         assert imported(cores, monkeypatch) == (alone, found, cores - 1)
 
 
+def test_an_import_needs_nothing_that_only_linux_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, found, _ = imported(1, monkeypatch)
+    with monkeypatch.context() as windows:
+        for place, name in ((os, "sched_getaffinity"), (os, "fork"), (signal, "SIGCHLD"), (signal, "pthread_sigmask")):
+            windows.delattr(place, name)
+        assert redacted(made(150), ("api",), load(), keep_secrets=False) == (alone, found)
+
+
 def test_a_secret_that_would_still_stand_in_a_part_of_a_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     last, as_before = made(150).exchanges[-1].number, secrets.redact_exchange
 
