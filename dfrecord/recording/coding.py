@@ -26,17 +26,25 @@ def decoded(message: Message) -> bytes | None:
     None when it was streamed or dropped, or would take more than LONGEST_BODY.
     """
     raw = message.raw_content
-    coding = message.headers.get("content-encoding", "").strip().lower()
-    if not raw or coding not in _UNPACKING:
-        return raw
-    content = bytearray()
     try:
-        for piece in _UNPACKING[coding](raw):
-            content += piece
-            if len(content) > LONGEST_BODY:
-                return None
+        return unpacked(raw, message.headers.get("content-encoding", "")) if raw else raw
     except ValueError:
         return raw
+
+
+def unpacked(raw: bytes, coding: str) -> bytes | None:
+    """What some bytes hold, a coding taken away as a Content-Encoding header names it; None beyond LONGEST_BODY.
+
+    Raises ValueError when the coding is not known, or the bytes are not in it.
+    """
+    unpacking = _UNPACKING.get(coding.strip().lower())
+    if unpacking is None:
+        raise ValueError("the coding is not known")
+    content = bytearray()
+    for piece in unpacking(raw):
+        content += piece
+        if len(content) > LONGEST_BODY:
+            return None
     return bytes(content)
 
 

@@ -4,7 +4,7 @@ In: `postData` or `content` as the program wrote it, with the headers and sizes 
 for the person when something had to be left out. A HAR holds text, so bytes are found by evidence: each way in which
 the text can have been made from bytes is a candidate, and the one whose length is the recorded length is right.
 `Content-Length` (without a content encoding) is the best length; sizes are believed only from programs that count
-bytes. Facts: table in `har_reader`.
+bytes. What was kept as bytes may still be packed: `har_packed`. Facts: table in `har_reader`.
 """
 
 from __future__ import annotations
@@ -59,10 +59,15 @@ class Facts(msgspec.Struct, frozen=True):
         value = (self.headers.get("content-length") or "").strip()
         if not (value.isascii() and value.isdigit()):
             return None
-        encoded = (self.headers.get("content-encoding") or "identity").strip().lower() != "identity"
-        if encoded or self.headers.get("transfer-encoding"):
+        if self.coding or self.headers.get("transfer-encoding"):
             return None
         return int(value) if len(value) < 19 else None
+
+    @property
+    def coding(self) -> str:
+        """How the body was packed on the wire, as the header tells it, e.g. `gzip`; "" when it was not."""
+        coding = (self.headers.get("content-encoding") or "").strip().lower().removeprefix("x-")
+        return "" if coding == "identity" else coding
 
     @property
     def says_nonempty(self) -> bool:
@@ -182,9 +187,10 @@ def _special(holder: dict[str, object], facts: Facts) -> Found | None:
     name, text = holder.get("_file"), holder.get("text")
     if isinstance(name, str) and not text:
         try:
-            return _checked(Body.recorded(_as_sent(facts.attachments(name), holder, facts)), facts)
+            content = _as_sent(facts.attachments(name), holder, facts)
         except Refused as refused:
             return Found(NOT_RECORDED, f"a body was left out: {refused}")
+        return _kept(content, holder, facts)
     if text is not None and not isinstance(text, str):
         return Found(NOT_RECORDED, "a body was left out: it does not stand there as text")
     encoding = holder.get("encoding") or holder.get("_encoding")
@@ -196,9 +202,10 @@ def _special(holder: dict[str, object], facts: Facts) -> Found | None:
     if not text:
         return None
     try:
-        return _checked(Body.recorded(base64.b64decode("".join(text.split()), validate=True)), facts)
+        content = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return Found(NOT_RECORDED, "a body was left out: its base64 is broken")
+    return _kept(content, holder, facts)
 
 
 def _as_sent(content: bytes, holder: dict[str, object], facts: Facts) -> bytes:
@@ -216,10 +223,23 @@ def _unknown(encoding: object) -> Found:
     return Found(NOT_RECORDED, f"a body was left out: its encoding {str(encoding)[:40]!r} is not known")
 
 
-def _checked(body: Body, facts: Facts) -> Found:
-    """`body`, or ABSENT where no response has one (for a 204, Playwright and Firefox write empty base64)."""
-    bodyless = facts.status <= 0 or facts.status in (204, 304) or facts.method.upper() == "HEAD"
-    return Found(ABSENT if bodyless and facts.creator != "dfrecord" else body)
+def _kept(content: bytes, holder: dict[str, object], facts: Facts) -> Found:
+    """The body of bytes that were kept as such; ABSENT where no response has one (for a 204, Playwright and Firefox
+    write empty base64).
+    """
+    if facts.creator == "dfrecord":
+        return Found(Body.recorded(content))
+    if facts.status <= 0 or facts.status in (204, 304) or facts.method.upper() == "HEAD":
+        return Found(ABSENT)
+    if not facts.coding:
+        return Found(Body.recorded(content))
+    from dfrecord.recording.har_packed import Unreadable, unpacked  # most recordings hold no such bodies
+
+    mime_type = facts.headers.get("content-type") or _string(holder, "mimeType")
+    try:
+        return Found(Body.recorded(unpacked(content, facts.coding, mime_type, facts.charset(mime_type))))
+    except Unreadable as reason:
+        return Found(NOT_RECORDED, f"a body was left out: {reason}")
 
 
 def _bytes_of(text: str, charsets: Iterable[str], lengths: Iterable[int | None]) -> bytes:

@@ -21,6 +21,7 @@ is wanted are decoded. What each program does to a HAR, and the fixture in `test
 | text without charset is latin-1; the decoded size is `size` + `compression` | mitmproxy | mitm-reverse.har 4, 23 |
 | `postData` only for POST, PUT, PATCH: Content-Length tells of a DELETE body | mitmproxy | `savehar.py` 11.0.2 |
 | duplicate headers joined by a line feed, `http/1.1`, JSON bodies only in `params` | chrome-har | tests/recording |
+| bodies as they were packed on the wire, in base64 or `_file` | some | tests/recording/test_packed.py |
 | `null` times, sizes -1, missing pageref, creator, cookies, queryString | all | tests/recording |
 """
 
