@@ -10,13 +10,18 @@ from msgspec.structs import replace
 
 import dfrecord
 from dfrecord.recording.exchange import NOT_RECORDED, Recording, Response
+from dfrecord.recording.har_writer import har_chunks
+from dfrecord.replaying.planned import Action
 from tests.doubles.server import DreamFactoryDouble
 from tests.recorder import RecordedSession
 from tests.states import portable
-from tests.test_journeys import ACCESS, PASSWORD
-from tests.test_settled import ROWS, by_name, runner
+from tests.test_end_to_end import environment
+from tests.test_journeys import ACCESS, INSTALLED, PASSWORD
+from tests.test_settled import ROWS, SCRIPT, by_name, runner
+from tests.tools import EVERY_OPTION, rendered, run, torn_down
 
 WAYS = ["curl", "python", "postman", "replay"]
+NOT_THE_ID = "it asks for the id, too, which the recorded call left out"
 ASSIGNED = "user_to_app_to_role_by_user_id"
 
 
@@ -49,6 +54,25 @@ def forget_answer(s: RecordedSession) -> None:
     s.exchanges[-1] = replace(last, response=replace(last.response, body=NOT_RECORDED))
 
 
+def without_ids(s: RecordedSession) -> None:
+    """Creates from the API docs page, whose `fields` leave the id out; reads that come later show it."""
+    services = by_name(s, "service")
+    rows = [{**ACCESS, "service_id": services["db"]}]
+    records = [{"name": name, "is_active": True, ROWS: rows} for name in ("fn", "gn")]
+    s.call("POST", f"system/role?fields=name&related={ROWS}", {"resource": records})
+    s.call("GET", "system/role?fields=name")
+    role = s.call("GET", "system/role?fields=id,name&filter=name%3Dgn")["resource"][0]["id"]
+    s.call("PATCH", f"system/role/{role}?fields=name", {"description": "changed"})
+    app = {"name": "fn", "type": 0, "is_active": True, "role_id": role}
+    s.call("POST", "system/app?fields=name,api_key", {"resource": [app]})
+    s.call("POST", "system/email_template?fields=name", {"resource": [{"name": "fn", "subject": "s"}]})
+    template = next(t for t in s.call("GET", "system/email_template?limit=50")["resource"] if t["name"] == "fn")
+    s.call("PUT", f"system/email_template/{template['id']}", {**template, "subject": "changed"})
+    s.call("POST", "system/cors?fields=path,origin", {"resource": [{"path": "fn/*", "origin": "*"}]})
+    s.call("POST", "system/custom?fields=name", {"resource": [{"name": name, "value": "1"} for name in ("fn", "gn")]})
+    s.call("POST", "system/event_script/db.get.pre_process?fields=name", SCRIPT)
+
+
 def doubled(s: RecordedSession) -> None:
     """Two exports of one session, the one behind the other."""
     [role] = s.create("role", {"name": "once", "is_active": True, "description": "new"})
@@ -77,11 +101,11 @@ def ids_and_lists_as_text(s: RecordedSession) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("record", [without_answers, doubled, ids_and_lists_as_text, rows_with_names])
+@pytest.mark.parametrize("record", [without_answers, without_ids, doubled, ids_and_lists_as_text, rows_with_names])
 def test_odd_recording_is_done_once_and_undone(
     record: Callable[[RecordedSession], None], way: str, tmp_path: Path
 ) -> None:
-    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
         for df in (recorded, target):
             prepared(df)
         before = portable(target.state())
@@ -109,6 +133,88 @@ def test_a_doubled_entry_and_an_answer_that_is_missing_are_told(tmp_path: Path) 
         journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)))
         told = [line.entry for line in journey.residue if line.reason == "the same entry as one before it"]
         assert told == list(range(len(session.exchanges) // 2, len(session.exchanges)))
+
+
+@pytest.mark.parametrize("way", EVERY_OPTION)
+def test_creates_whose_answers_have_no_id_are_done_and_deleted_again(way: str, tmp_path: Path) -> None:
+    """Without --upsert."""
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        for df in (recorded, target):
+            prepared(df)
+        before = portable(target.state())
+        session = RecordedSession(recorded)
+        without_ids(session)
+        recording = tmp_path / "session.har"
+        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(recording, way, tmp_path, "--teardown")
+        done = run(script, way, environment(target))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert portable(target.state()) == portable(recorded.state())
+        undone = torn_down(script, way, environment(target))
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+        assert "already absent" not in undone.stdout
+        assert portable(target.state()) == before
+
+
+@pytest.mark.parametrize("upsert", [False, True])
+def test_creates_whose_answers_have_no_id_are_planned_replayed_and_deleted_again(upsert: bool, tmp_path: Path) -> None:
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        for df in (recorded, target):
+            prepared(df)
+        before = portable(target.state())
+        session = RecordedSession(recorded)
+        without_ids(session)
+        given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), upsert=upsert, teardown=True)
+        asked = {step.resource for step in journey.steps if NOT_THE_ID in step.notes}
+        assert asked == {"role", "app", "email_template", "cors"}
+        planned = dfrecord.preview(journey, target.url, given)
+        assert planned.count(Action.CREATE) == 8
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+        assert portable(target.state()) == portable(recorded.state())
+        undone = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made", undo=True)
+        assert undone.ok, undone.results
+        assert portable(target.state()) == before
+
+
+@pytest.mark.parametrize("options", [("--teardown",), ("--upsert", "--teardown")])
+@pytest.mark.parametrize("way", EVERY_OPTION)
+def test_a_lone_create_without_an_id_runs_and_is_deleted_again(
+    way: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Nothing else of the recording shows its id."""
+    recording = tmp_path / "session.har"
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        before = portable(target.state())
+        session = RecordedSession(recorded)
+        session.call("POST", "system/role?fields=name", {"resource": [{"name": "fn", "is_active": True}]})
+        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+        script = rendered(recording, way, tmp_path, *options)
+        done = run(script, way, environment(target))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert portable(target.state()) == portable(recorded.state())
+        undone = torn_down(script, way, environment(target))
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+        assert portable(target.state()) == before
+
+
+@pytest.mark.parametrize("query", ["", "fields=*", "fields=name,id", "fields=", "fields=name%2C%20id"])
+def test_a_create_that_is_answered_with_the_id_is_sent_as_recorded(query: str) -> None:
+    assert created_with(query) == (f"/api/v2/system/role?{query}" if query else "/api/v2/system/role", ())
+
+
+def test_a_literal_create_is_sent_as_recorded() -> None:
+    assert created_with("fields=name", literal=True) == ("/api/v2/system/role?fields=name", ())
+
+
+def created_with(query: str, *, literal: bool = False) -> tuple[str | None, tuple[str, ...]]:
+    """The target and the notes of the step that creates a role, recorded with this query."""
+    with DreamFactoryDouble() as df:
+        session = RecordedSession(df)
+        session.call("POST", f"system/role?{query}".rstrip("?"), {"resource": [{"name": "fn", "is_active": True}]})
+        journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), literal=literal)
+    return journey.steps[-1].request.target.literal, journey.steps[-1].notes
 
 
 def test_a_record_is_sent_whole_more_than_once(tmp_path: Path) -> None:

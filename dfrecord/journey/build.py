@@ -39,7 +39,6 @@ from dfrecord.journey.names import Namer, identifier
 from dfrecord.journey.order import in_dependency_order
 from dfrecord.journey.parameters import parameterise
 from dfrecord.journey.references import References
-from dfrecord.journey.rewrite import each_record
 from dfrecord.journey.secret_variables import SecretVariables, told_apart
 from dfrecord.journey.sessions import Sessions, passwords_changed
 from dfrecord.journey.table_rows import TableRows
@@ -48,7 +47,8 @@ from dfrecord.journey.text_body import TextKind, settled, text_kind
 from dfrecord.journey.text_records import records_in
 from dfrecord.journey.titles import kind_of, title_of
 from dfrecord.journey.upsert import upsert
-from dfrecord.normalise.body import json_of, json_text, only_records, parse_json, records_of
+from dfrecord.normalise.asked import ASKED, with_id_asked
+from dfrecord.normalise.body import each_record, json_of, json_text, only_records, parse_json, records_of
 from dfrecord.normalise.headers import sent_headers, token_in_header
 from dfrecord.normalise.secrets import Secrets, find, with_names_redacted
 from dfrecord.normalise.select import (
@@ -246,6 +246,7 @@ class _Build:
         kind = kind_of(exchange, location, self.catalog)
         tree = json_of(exchange.request.body)
         body_tree = None if isinstance(tree, ValueError) else tree
+        exchange, asked = self._asking_for_id(exchange, location, kind)
         note, left_out, kept = self.notes.get(exchange.number, ""), "", ""
         method = effective_method(exchange, self.catalog)
         danger = self._danger(exchange, method, kind, location, body_tree)
@@ -275,9 +276,11 @@ class _Build:
             resource=location.resource,
             request=self._request(exchange, body_tree, location, kind),
             captures=self._captures(answer, location, kind),
-            answer=None if exchange.error or exchange.response.status == NOT_MODIFIED else self._answer(exchange),
+            answer=self._answer(exchange, is_comparable=not asked or "related=" not in exchange.request.query),
             danger=danger,
-            notes=tuple(filter(None, (self.secrets.redact_text(note), left_out and f"left out: {left_out}", kept))),
+            notes=tuple(
+                filter(None, (self.secrets.redact_text(note), left_out and f"left out: {left_out}", kept, asked))
+            ),
             entry=exchange.number,
         )
         if left_out:
@@ -293,6 +296,15 @@ class _Build:
             step = link_call(step, exchange.request.decoded_path, entry, self.references)
             return self.rows.link(step, exchange.request.decoded_path, method, answered)
         return link(step, location, entry, answered, self.references)
+
+    def _asking_for_id(self, exchange: Exchange, location: Location, kind: StepKind) -> tuple[Exchange, str]:
+        """A create that is answered with the id of what it makes, and what is told when it was not recorded so."""
+        facts = self.catalog.resources.get(location.resource or "")
+        if self.options.literal or kind is not StepKind.CREATE or facts is None or not facts.numbered:
+            return exchange, ""
+        request = with_id_asked(exchange.request, self.catalog)
+        is_asked = request is not exchange.request
+        return structs.replace(exchange, request=request), ASKED if is_asked else ""
 
     def _captures(self, answer: Tree | ValueError, location: Location, kind: StepKind) -> tuple[Capture, ...]:
         """What the answer gives; of the first login the token also when its answer was not recorded."""
@@ -431,12 +443,18 @@ class _Build:
             return RawBody(tuple(self.variables.raw_accounts(body.content, accounts, location.resource or "")))
         return RawBody(tuple(self.variables.raw(body.content, Encoding.PLAIN)))
 
-    def _answer(self, exchange: Exchange) -> Answer:
+    def _answer(self, exchange: Exchange, *, is_comparable: bool) -> Answer | None:
+        """What was answered; without the tree where the same request would be answered otherwise now.
+
+        Relations have no rows in an answer without the id (system-api.md section 10).
+        """
         response = exchange.response
+        if exchange.error or response.status == NOT_MODIFIED:
+            return None
         media_type = response.headers.get("Content-Type") or ""
         text = self.secrets.redact(response.body.content).decode("utf-8", "replace")
         try:
-            tree = parse_json(text) if text else None
+            tree = parse_json(text) if text and is_comparable else None
         except ValueError:
             tree = None
         text = json_text(tree) if tree is not None else text

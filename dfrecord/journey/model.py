@@ -382,6 +382,18 @@ class Journey:
         return {p: name for p, name in self.conventions.listed if any(each.startswith(p) for each in targets)}
 
     @cached_property
+    def named(self) -> dict[str, str]:
+        """The lists in which the journey makes or deletes records that are known by a name, each with its field."""
+        steps = [step for step in self.steps if step.makes or step.kind is StepKind.DELETE]
+        targets = [part for step in steps for part in step.request.target.parts[:1] if isinstance(part, str)]
+        return {p: name for p, name in self.conventions.named if any(each.startswith(p) for each in targets)}
+
+    def own_field(self, step: Step) -> str:
+        """The field that the records which a step makes or deletes are known by."""
+        path = step.makes or str(next(iter(step.request.target.parts), "")).partition("?")[0]
+        return self.conventions.own_field(path)
+
+    @cached_property
     def matched(self) -> dict[str, tuple[str, ...]]:
         """The relations that updates send whose rows are found by their key where they come without id; its fields."""
         bodies = (step.request.body for step in self.steps if step.kind is StepKind.UPDATE)

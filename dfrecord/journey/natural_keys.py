@@ -14,10 +14,10 @@ from urllib.parse import unquote
 
 from dfrecord.journey.model import Journey, JsonBody, RawBody, Step, StepKind, Variable, VariableKind
 from dfrecord.journey.names import Namer, identifier, label
-from dfrecord.journey.rewrite import Parts, Rewriter, each_record, in_text, joined
+from dfrecord.journey.rewrite import Parts, Rewriter, in_text, joined
 from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
 from dfrecord.journey.text_records import records_in
-from dfrecord.normalise.body import field_path, records_of
+from dfrecord.normalise.body import each_record, field_path, records_of
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Encoding, Object, Text, Tree, Var
 

@@ -31,10 +31,10 @@ from dfrecord.journey.model import (
 from dfrecord.journey.names import RESERVED, Namer, identifier
 from dfrecord.journey.natural_keys import created_keys, heading_with, with_keys
 from dfrecord.journey.query_values import pieces
-from dfrecord.journey.rewrite import Parts, each_record, in_keys, in_lookup, in_text, in_tree, joined
+from dfrecord.journey.rewrite import Parts, in_keys, in_lookup, in_text, in_tree, joined
 from dfrecord.journey.text_body import WRITTEN, TextKind, with_values
 from dfrecord.journey.values import in_letters
-from dfrecord.normalise.body import field_path
+from dfrecord.normalise.body import each_record, field_path
 from dfrecord.system_api.catalog import Catalog, Resource
 from dfrecord.tree import Array, Encoding, Number, Object, Text, Tree, Var
 

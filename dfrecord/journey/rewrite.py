@@ -42,15 +42,6 @@ def in_tree(tree: Tree, rewriter: Rewriter) -> Tree:
             return tree
 
 
-def each_record(tree: Tree, wrapper: str, change: Callable[[int, Object], Object]) -> Tree:
-    """The body with each of its records changed; `change` takes a record's position and the record."""
-    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
-        return Object(tuple((k, each_record(v, wrapper, change) if v is wrapped else v) for k, v in tree.members))
-    if isinstance(tree, Array):
-        return Array(tuple(change(n, item) if isinstance(item, Object) else item for n, item in enumerate(tree.items)))
-    return change(0, tree) if isinstance(tree, Object) else tree
-
-
 def in_keys(tree: Tree, fields: Container[str], rewriter: Rewriter) -> Tree:
     """A record in which the keys of the objects in these fields are rewritten."""
     if not isinstance(tree, Object):

@@ -135,6 +135,15 @@ def only_records(tree: Tree, wrapper: str, wanted: Callable[[Object], bool]) -> 
     )
 
 
+def each_record(tree: Tree, wrapper: str, change: Callable[[int, Object], Object]) -> Tree:
+    """The body with each of its records changed; `change` takes a record's position and the record."""
+    if isinstance(tree, Object) and isinstance(wrapped := tree.get(wrapper), Array):
+        return Object(tuple((k, each_record(v, wrapper, change) if v is wrapped else v) for k, v in tree.members))
+    if isinstance(tree, Array):
+        return Array(tuple(change(n, item) if isinstance(item, Object) else item for n, item in enumerate(tree.items)))
+    return change(0, tree) if isinstance(tree, Object) else tree
+
+
 class Leaf(msgspec.Struct, frozen=True, gc=False):
     """A scalar in a body.
 

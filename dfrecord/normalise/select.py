@@ -172,7 +172,7 @@ def start_times(exchanges: Sequence[Exchange]) -> list[datetime] | None:
 
 
 def _decide(exchange: Exchange, done: Exchange | None, prefixes: list[tuple[str, ...]], catalog: Catalog) -> Decision:
-    """`done` is the exchange as it was carried out, of a create whose answer nobody heard."""
+    """`done` is the exchange as it was carried out, of a create whose answer nobody heard or that tells no id."""
     request, response = exchange.request, exchange.response
     path = request.decoded_path
     decision = Decision(exchange.number, request.url, exchange)
@@ -182,7 +182,7 @@ def _decide(exchange: Exchange, done: Exchange | None, prefixes: list[tuple[str,
     if request.method in ("OPTIONS", "TRACE", "CONNECT"):
         return replace(decision, reason="preflight: the browser's own question")
     if done is not None:
-        return replace(decision, exchange=done, note=f"{done.error}; {SHOWN_LATER}")
+        return replace(decision, exchange=done, note=done.error and f"{done.error}; {SHOWN_LATER}")
     if response.status <= 0:
         return replace(decision, reason=f"failed or cancelled: {exchange.error or 'no answer came'}")
     if response.status >= 400:

@@ -1,5 +1,5 @@
-"""Creates whose answer is not there: the browser gave up, a gateway answered in the server's place, or the recording
-lacks the body (browsers let go of large or old ones).
+"""Creates whose answer tells no id: the browser gave up, a gateway answered in the server's place, the recording lacks
+the body (browsers let go of large or old ones), or the client asked for other `fields` only.
 
 Whether the server did it without saying so, only the rest of the recording can tell: a later read shows a record of
 that name, none before it did, and no other create made one. Then the create becomes a step like any other. That read
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from dfrecord.normalise.body import json_of, json_text, records_of
+from dfrecord.normalise.body import each_record, json_of, json_text, records_of
 from dfrecord.recording.exchange import Body, Exchange
 from dfrecord.system_api.catalog import Catalog
 from dfrecord.tree import Array, Object, Tree
@@ -27,7 +27,7 @@ _Key = tuple[str, str]
 
 
 class _Create(msgspec.Struct):
-    """A create without an answer: the keys of its records in order, and the ids that later reads show for them."""
+    """A create without the ids: the keys of its records in order, and the ids that later reads show for them."""
 
     exchange: Exchange
     sent: list[Object]
@@ -36,11 +36,11 @@ class _Create(msgspec.Struct):
 
 
 def carried_out(exchanges: Sequence[Exchange], catalog: Catalog) -> dict[int, Exchange]:
-    """The creates without an answer that the server did, by number, each with the ids that its answer would give.
+    """The creates that the server did without telling an id, by number, each with the ids that its answer would give.
 
-    `exchanges` are in running order. Of a batch, only the records that the server made are left.
+    `exchanges` are in running order. Of a batch that nobody heard of, only the records that the server made are left.
     """
-    if not any(_is_unheard(exchange) or _is_unrecorded(exchange) for exchange in exchanges):
+    if not any(_is_unheard(exchange) or _is_silent(exchange, catalog) for exchange in exchanges):
         return {}
     creates: list[_Create] = []
     open_keys: dict[_Key, _Create] = {}
@@ -55,16 +55,21 @@ def carried_out(exchanges: Sequence[Exchange], catalog: Catalog) -> dict[int, Ex
         tree = json_of(body)
         rows = [] if isinstance(tree, ValueError) else records_of(tree, catalog.wrapper)
         keys = [(facts.name, str(row.get(facts.key_field))) for row in rows]
-        if is_create and (_is_unheard(exchange) or _is_unrecorded(exchange)):
+        if is_create and (_is_unheard(exchange) or _is_silent(exchange, catalog)):
             create = _Create(exchange, rows, keys)
             creates.append(create)
-            open_keys |= {key: create for key in keys if key not in known or _is_unrecorded(exchange)}
+            open_keys |= {key: create for key in keys if key not in known or not _is_unheard(exchange)}
         elif 200 <= exchange.response.status < 300:
             for key, row in zip(keys, rows, strict=True):
-                if (found := open_keys.pop(key, None)) and not is_create and row.get(catalog.id) is not None:
-                    found.ids[key] = row.get(catalog.id)
+                own = None if is_create or row.get(facts.key_field) is None else row.get(catalog.id)
+                if (is_create or own is not None) and (found := open_keys.pop(key, None)):
+                    found.ids |= {} if own is None else {key: own}
             known.update(keys)
-    return {create.exchange.number: _answered(create, catalog) for create in creates if create.ids}
+    return {
+        create.exchange.number: (_answered if _is_unheard(create.exchange) else _with_ids)(create, catalog)
+        for create in creates
+        if create.ids
+    }
 
 
 def _is_unheard(exchange: Exchange) -> bool:
@@ -72,19 +77,35 @@ def _is_unheard(exchange: Exchange) -> bool:
     return exchange.request.method == "POST" and (status <= 0 or status in GATEWAY)
 
 
-def _is_unrecorded(exchange: Exchange) -> bool:
-    """Whether the server did it and said so, in an answer that is not there."""
+def _is_silent(exchange: Exchange, catalog: Catalog) -> bool:
+    """Whether the server made records with ids and said so, in an answer that is not there or shows no id."""
+    facts = catalog.resources.get(catalog.locate(exchange.request.decoded_path).resource or "")
     answered = 200 <= exchange.response.status < 300
-    return exchange.request.method == "POST" and answered and isinstance(json_of(exchange.response.body), ValueError)
+    if exchange.request.method != "POST" or not answered or facts is None or not facts.numbered:
+        return False
+    answer = json_of(exchange.response.body)
+    return isinstance(answer, ValueError) or all(
+        row.get(catalog.id) is None for row in records_of(answer, catalog.wrapper)
+    )
+
+
+def _with_ids(create: _Create, catalog: Catalog) -> Exchange:
+    """As the server answers when it is asked for the ids, too; nothing but them where the answer is not there."""
+    exchange, answer = create.exchange, json_of(create.exchange.response.body)
+    ids = [((catalog.id, create.ids[key]),) if key in create.ids else () for key in create.keys]
+    if not isinstance(answer, ValueError) and len(records_of(answer, catalog.wrapper)) == len(ids):
+        told = each_record(answer, catalog.wrapper, lambda n, row: Object((*row.members, *ids[n])))
+        body = Body.recorded(json_text(told).encode())
+        return replace(exchange, response=replace(exchange.response, body=body))
+    body = _wrapped(Array(tuple(map(Object, ids))), catalog)
+    response = replace(exchange.response, body=body)
+    return replace(exchange, response=response, error=exchange.error or NOT_RECORDED)
 
 
 def _answered(create: _Create, catalog: Catalog) -> Exchange:
+    """As one that was heard, with the records only that the server made."""
     exchange = create.exchange
-    rows = list(zip(create.sent, create.keys, strict=True))
-    if _is_unrecorded(exchange):
-        ids = (Object(((catalog.id, create.ids[key]),)) if key in create.ids else Object(()) for _, key in rows)
-        response = replace(exchange.response, body=_wrapped(Array(tuple(ids)), catalog))
-        return replace(exchange, response=response, error=exchange.error or NOT_RECORDED)
+    rows = zip(create.sent, create.keys, strict=True)
     made = [(row, create.ids[key]) for row, key in rows if key in create.ids]
     sent = _wrapped(Array(tuple(row for row, _ in made)), catalog)
     answer = _wrapped(Array(tuple(Object(((catalog.id, identifier),)) for _, identifier in made)), catalog)

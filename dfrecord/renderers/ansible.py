@@ -77,6 +77,7 @@ class Task:
     sent: str = ""
     due: str = ""
     makes: Recorded | None = None
+    own: Recorded | None = None
     # a search
     searches: Any = None
     pages: bool = False  # a list may be cut
@@ -236,6 +237,7 @@ class _Tasks:
             keeps_when=[] if notes_answer else [*when, *(["df_logs_in"] if keeps_given else [])],
             noted=noted,
             makes=Recorded(step.makes) if step.makes else None,
+            own=self._own_field(step),
             may_be_missing=Template("{{ df_ok + [404] }}") if step.may_be_gone else None,
             sent=self._note_answer(step) if notes_answer else _note("sent", step.once) or _note("done", step.due),
             due=self._due_after(step) if step.once else "",
@@ -291,7 +293,13 @@ class _Tasks:
             noted=self._journey.teardown and (creates or deletes),
             due=self._due_after(step),
             makes=Recorded(step.makes) if step.makes else None,
+            own=self._own_field(step),
         )
+
+    def _own_field(self, step: Step) -> Recorded | None:
+        """The field that the records of a step are known by, where that is not the id."""
+        own = self._journey.own_field(step)
+        return Recorded(own) if own != self._journey.conventions.id else None
 
     def _note_answer(self, step: Step) -> str:
         """The expression of the line that notes that a call was sent, and what later steps need of its answer."""

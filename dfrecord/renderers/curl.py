@@ -40,7 +40,7 @@ from dfrecord.renderers.bash_encoder import (
     shown,
     word,
 )
-from dfrecord.renderers.jq_encoder import jq_path, jq_program, json_parts
+from dfrecord.renderers.jq_encoder import jq_path, jq_program, json_inside, json_parts
 from dfrecord.renderers.registry import FunctionRenderer, OutputFile, RenderOptions
 from dfrecord.renderers.residue import residue_lines
 from dfrecord.renderers.templates import environment
@@ -104,6 +104,7 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         journey=journey,
         records=jq_path(journey.conventions.rows),
         id_path=jq_path((journey.conventions.id,)),
+        own_path=_own_path(journey),
         functions=functions,
         session=script.session,
         environment=script.environment(),
@@ -132,6 +133,16 @@ def render(journey: Journey, options: RenderOptions) -> tuple[OutputFile, ...]:
         helpers={encoded.helper for function in functions for encoded in function.encoded},
     )
     return (OutputFile(source.encode("utf-8"), executable=True),)
+
+
+def _own_path(journey: Journey) -> str:
+    """The jq path to the field that a record is known by; `$list` is the path of its list."""
+    if not journey.named:
+        return jq_path((journey.conventions.id,))
+    fields = ", ".join(
+        f'"{json_inside(path, True)}": "{json_inside(name, True)}"' for path, name in journey.named.items()
+    )
+    return f'.[{{{fields}}}[$list] // "{json_inside(journey.conventions.id, True)}"]'
 
 
 class _Script:

@@ -102,7 +102,8 @@ def step_item(step: Step, shop: Workshop) -> dict[str, Any]:
         after = shop.script("keep", captures=_captures(step, shop), row_of_answer=step.wanted is not None)
     if shop.journey.teardown and (step.makes or step.kind is StepKind.DELETE):
         registers = step.wanted is not None and step.wanted.sent_elsewhere
-        after += shop.script("note", makes=step.makes, base=base, registers=registers)
+        own = shop.journey.own_field(step)
+        after += shop.script("note", makes=step.makes, own=own, base=base, registers=registers)
     if step.once:
         gone = step.may_be_gone
         after += shop.script("sent", once=step.once, base=base, captures=_captures(step, shop), may_be_gone=gone)

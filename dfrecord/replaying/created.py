@@ -135,8 +135,9 @@ class CreatedFile:
         if not isinstance(rows, list):
             rows = [answer] if answered.status == 201 or deletes else []
         path = target.partition("?")[0]
-        own = [row.get(self.conventions.id, row.get("name")) for row in rows if isinstance(row, dict)]
-        names = [quote(str(name), safe="") for name in own if name is not None]
+        own = self.conventions.own_field(makes or path)
+        ids = [row.get(own) for row in rows if isinstance(row, dict)]
+        names = [quote(str(name), safe="") for name in ids if name is not None]
         if makes:
             for name in names:
                 self._note_created(f"{makes}/{name}")

@@ -130,6 +130,11 @@ class Catalog:
             facts.prefix.rstrip("/"),
             tuple(self._matched()),
             tuple(told.path for told in facts.resources.values() if told.create_drops_empty and told.path),
+            tuple(
+                (told.path, told.id)
+                for told in facts.resources.values()
+                if told.path and told.id not in (None, facts.id)
+            ),
         )
 
     def _matched(self) -> Iterator[tuple[str, tuple[str, ...]]]:

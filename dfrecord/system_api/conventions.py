@@ -13,9 +13,10 @@ class Conventions(msgspec.Struct, frozen=True):
     and `include_count` and `offset` to read on where they are cut.
     `token_header` carries the session token, behind `token_prefix`, and `key_header` the API key that chooses the role
     of who did not log in at `admin_path`. `listed` are the paths of lists whose records are read there, each with the
-    field that holds the last segment of a record's own path. Every path of the API begins with `prefix`. `matched` are
-    the relations of whose rows the server finds one that comes without its id by these fields, and `drops_empty` the
-    paths of lists whose creates leave out what is empty.
+    field that holds the last segment of a record's own path, and `named` those of all lists whose records have another
+    such field than the id. Every path of the API begins with `prefix`. `matched` are the relations of whose rows the
+    server finds one that comes without its id by these fields, and `drops_empty` the paths of lists whose creates leave
+    out what is empty.
     """
 
     wrapper: str = "resource"
@@ -29,6 +30,11 @@ class Conventions(msgspec.Struct, frozen=True):
     prefix: str = "/api/v2"
     matched: tuple[tuple[str, tuple[str, ...]], ...] = ()
     drops_empty: tuple[str, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
+
+    def own_field(self, path: str) -> str:
+        """The field that holds the last segment of the path of a record of this list."""
+        return dict(self.named).get(path, self.id)
 
     @property
     def address_rule(self) -> str:

@@ -1014,11 +1014,10 @@ class DreamFactory:
             rows = (
                 [answer] if status == 201 or (method == "DELETE" and succeeded) else []
             )
+        path = makes or target.partition("?")[0]
+        ids = [row.get("id") for row in rows if isinstance(row, dict)]
         paths = [
-            f"{makes or target.partition('?')[0]}/{quote(str(own), safe='')}"
-            for row in rows
-            if isinstance(row, dict)
-            and (own := row.get("id", row.get("name"))) is not None
+            f"{path}/{quote(str(each), safe='')}" for each in ids if each is not None
         ]
         if makes:
             for path in paths:

@@ -863,7 +863,7 @@ note_records() {
     | ([$answer | objects | .error? | objects | .context? | objects | .resource?] + [$answer | .resource?]
         | map(arrays) | .[0]
         // if $status == "201" or ($method == "DELETE" and $done) then [$answer] else [] end) as $rows
-    | [$rows[] | objects | .id // .name | select(. != null) | tostring | @uri] as $own
+    | [$rows[] | objects | .id | select(. != null) | tostring | @uri] as $own
     | (if $made_for == {} then {} else {for: $made_for} end) as $for
     | (if $makes != "" then $own[] | {$base_url} + $for + {created: "\($makes)/\(.)"} else empty end),
       (if $method == "DELETE" and $done then {$base_url, deleted: ($path, "\($path)/\($own[])")} else empty end)

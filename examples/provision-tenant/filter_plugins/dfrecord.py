@@ -502,7 +502,7 @@ def notes(
         records = listed(context if isinstance(context, dict) else told, rows)
         if not records and (status == 201 or gone):
             records = [told]
-        ids = [record.get(own, record.get("name")) for record in records if isinstance(record, dict)]
+        ids = [record.get(own) for record in records if isinstance(record, dict)]
         names = [uri(name) for name in ids if name is not None]
         if makes:
             lines += [{"created": f"{makes}/{name}"} for name in names]
