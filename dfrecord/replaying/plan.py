@@ -21,7 +21,9 @@ from dfrecord.replaying.planned import Action, FieldChange, Plan, Planned
 from dfrecord.replaying.run import ReplayOptions, check_first_step, left_to_undo, notes_of
 from dfrecord.replaying.target import Target, document, member
 from dfrecord.replaying.values import (
-    UNKNOWN,
+    AFTER_THE_RUN,
+    NEW,
+    Unknown,
     Values,
     as_tree,
     check_given,
@@ -29,6 +31,7 @@ from dfrecord.replaying.values import (
     filled_body,
     filled_text,
     hidden,
+    id_of_new,
     is_signed_on,
     starting_values,
     title_of,
@@ -114,13 +117,13 @@ class _Planner:
         assert lookup is not None
         needed = [value.name for _, value in lookup.match if isinstance(value, Var)]
         needed += [var.name for var in lookup.path.variables]
-        if any(self._values.get(name) == UNKNOWN for name in needed):
-            self._values[variable.name] = UNKNOWN
+        if any(map(self._is_unknown, needed)):
+            self._values[variable.name] = AFTER_THE_RUN
             return
         if lookup.late:  # a step before it may make what it finds
             variable = replace(variable, lookup=replace(lookup, optional=True))
         found = self._target.look_up(variable)
-        self._values[variable.name] = UNKNOWN if found is None and not lookup.optional and lookup.late else found
+        self._values[variable.name] = NEW if found is None and not lookup.optional and lookup.late else found
 
     def _sign_on_or_off(self, step: Step) -> None:
         """An account signs on once and off last: the password that a run changes in between is not changed here."""
@@ -171,7 +174,7 @@ class _Planner:
         for capture in step.captures if step.once in self._sent_before else ():
             self._values[capture.variable] = member(as_tree(self._sent_before[step.once]), *capture.pointer)
         for capture in step.captures:
-            self._values.setdefault(capture.variable, self._kept_token(step, capture) or UNKNOWN)
+            self._values.setdefault(capture.variable, self._kept_token(step, capture) or AFTER_THE_RUN)
         if self._catalog.is_session(filled_text(step.request.target, self._values).partition("?")[0]):
             return
         number, title = self._numbers[step.name], self._title(step)
@@ -201,7 +204,7 @@ class _Planner:
         if not self._upserts:
             state = _with_all(state)
         number, title = self._numbers[step.name], self._title(step)
-        if self._values.get(wanted.record) == UNKNOWN and wanted.record not in self._predicted and not wanted.keyed:
+        if self._is_unknown(wanted.record) and wanted.record not in self._predicted and not wanted.keyed:
             fields = self._fields(step, [(name, None, value) for name, value in reconcile.whole(state).items()])
             return Planned(number, _KINDS[step.kind], title, tuple(fields))  # a call before it makes the record
         own, record = self._record(step, wanted)
@@ -215,15 +218,16 @@ class _Planner:
         if record is None:
             whole = reconcile.whole(state)
             self._new.add(own)
+            new = id_of_new(len(self._new))
             drops_empty = wanted.resource_path in self._journey.drops_empty
             then = predicted.created(whole, state["rows"], drops_empty=drops_empty)
             self._predicted[own] = self._as_shown(step, then)
             for capture in step.captures:
-                self._values[capture.variable] = UNKNOWN
+                self._values[capture.variable] = new if capture.variable == wanted.record else AFTER_THE_RUN
             fields = self._fields(step, [(name, None, value) for name, value in whole.items()])
             return Planned(number, Action.CREATE, title, tuple(fields))
         for capture in step.captures:
-            self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), UNKNOWN))
+            self._values[capture.variable] = _value(record.get(str(capture.pointer[0]), AFTER_THE_RUN))
         if step.kind is StepKind.CREATE and not self._upserts and (wanted.keyed or wanted.in_list):
             return Planned(number, Action.REFUSED, title, reason=IS_THERE)  # sent to its own name, it is an update
         if own in self._new:
@@ -258,7 +262,7 @@ class _Planner:
         path = filled_text(step.request.target, self._values).partition("?")[0]
         creates = step.kind is StepKind.CREATE and wanted.document.get("keys") != Array(())
         if not creates:
-            own = wanted.record if self._values.get(wanted.record) == UNKNOWN else path
+            own = wanted.record if self._is_unknown(wanted.record) else path
             if own in self._predicted:
                 return own, self._then(own, step, wanted)
             if wanted.record and self._values.get(wanted.record) is None:
@@ -281,7 +285,10 @@ class _Planner:
     def _depends_on_new(self, wanted: Wanted) -> bool:
         """Whether the keys hold the id of a record that does not exist yet."""
         keys = wanted.document.get("keys")
-        return any(self._values.get(name) == UNKNOWN for name in variables_of_tree(keys))
+        return any(map(self._is_unknown, variables_of_tree(keys)))
+
+    def _is_unknown(self, variable: str) -> bool:
+        return isinstance(self._values.get(variable), Unknown)
 
     def _set_unseen(self, step: Step, above: str, sent: dict[str, Any], have: Any) -> Iterator[tuple[str, Any, Any]]:
         """The secrets that are sent where the instance does not show what it has: they are set, whatever it has."""

@@ -20,8 +20,22 @@ Values = dict[str, Tree]
 
 
 NOT_IN_XML = "holds a control character, which XML cannot hold; nothing was sent"
-UNKNOWN = "(known after create)"
-"""Stands in a plan for a value that a create will give."""
+
+
+class Unknown(str):
+    """Stands in a plan for a value that the run will give, in the words of the Python scripts' plans."""
+
+    __slots__ = ()
+
+
+AFTER_THE_RUN = Unknown("(known after the run)")
+NEW = Unknown("(new)")
+"""The id of what a call makes, which the plan cannot foresee."""
+
+
+def id_of_new(number: int) -> Unknown:
+    """Stands in a plan for the id of the nth record that the run would create: two records are told apart by it."""
+    return Unknown(f"(new {number})")
 
 
 def starting_values(journey: Journey, base_url: str, given: Mapping[str, str]) -> Values:
@@ -96,7 +110,7 @@ def check_given(journey: Journey, values: Mapping[str, Tree], undo: UndoSession 
 def hidden(text: str, journey: Journey, values: Mapping[str, Tree]) -> str:
     """A text without the secrets of a run, however they are written in it."""
     given = [values.get(variable.name) for variable in journey.variables if variable.secret]
-    secrets = [as_text(value) for value in given if value not in (None, "", UNKNOWN)]
+    secrets = [as_text(value) for value in given if value not in (None, "") and not isinstance(value, Unknown)]
     return hiding.hidden(text, dict.fromkeys(secrets, "***"))
 
 

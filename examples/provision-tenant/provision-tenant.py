@@ -577,7 +577,7 @@ class DreamFactory:
         self._plan(
             title, "create", [(name, None, value) for name, value in record.items()]
         )
-        new = Unknown(f"(new {len(self.predicted) + 1})")
+        new = Unknown(f"(new {len(self.new) + 1})")
         own = path if named else f"{path}/{quote(new, safe='')}"
         self.predicted[own] = self._masked(created(record, rows))
         self.new.add(own)

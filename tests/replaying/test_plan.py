@@ -17,7 +17,7 @@ import dfrecord
 from dfrecord.journey.model import Journey
 from dfrecord.recording.exchange import Recording
 from dfrecord.replaying.planned import Action, Plan
-from dfrecord.replaying.told import plan_account, run_account
+from dfrecord.replaying.told import plan_account, plan_lines, run_account
 from tests.doubles.server import DreamFactoryDouble, LoggedRequest
 from tests.published import assert_published_form
 from tests.recorder import RecordedSession
@@ -192,6 +192,19 @@ def given_for_a_while_with_ids_as_text(s: RecordedSession) -> None:
         s.call("PUT", path, {relation: [{**read[relation][0], relation.rpartition("_by_")[2]: None}]})
 
 
+def app_and_user_pointed_from_one_new_record_to_another(s: RecordedSession) -> None:
+    first, second = s.create("role", {"name": "ra", "is_active": True}, {"name": "rb", "is_active": True})
+    [app] = s.create("app", {"name": "ap", "type": "0", "is_active": True, "role_id": first})
+    assigned = [{"app_id": app, "role_id": first}]
+    user = {"email": "x@example.com", "name": "X", "password": PASSWORD, "user_to_app_to_role_by_user_id": assigned}
+    [own] = s.create("user", user)
+    s.call("PATCH", f"system/app/{app}", {"role_id": second})
+    read = s.call("GET", f"system/user/{own}?related=user_to_app_to_role_by_user_id")
+    row = {**read["user_to_app_to_role_by_user_id"][0], "role_id": second}
+    s.call("PUT", f"system/user/{own}", {"user_to_app_to_role_by_user_id": [row]})
+    s.call("PATCH", f"system/app/{app}", {"role_id": second})
+
+
 def user_made_inactive(s: RecordedSession) -> None:
     """The server drops what is empty from the create, so that the user is active until the update."""
     record = {"email": "new@example.com", "name": "N", "password": PASSWORD, "phone": "", "is_active": False}
@@ -227,6 +240,7 @@ MADE: list[Callable[[RecordedSession], None]] = [
     rows_that_updates_give_a_new_role_and_user_changed_later,
     lookup_sent_twice_without_its_id_and_changed_later,
     given_for_a_while_with_ids_as_text,
+    app_and_user_pointed_from_one_new_record_to_another,
     user_made_inactive,
     records_in_bodies_that_are_no_json,
 ]
@@ -412,7 +426,21 @@ def test_a_script_plans_the_same(scenario: Callable[[RecordedSession], None], up
         told = run(script, "python", {**values, "DF_BASE_URL": df.url, "DF_YES": "1"}, options=["--plan"])
         assert told.returncode == (3 if planned.changes else 0), told.stderr
         assert told.stdout.splitlines()[-1] == planned.summary
+        assert ids_of_new(told.stdout) == ids_of_new("\n".join(line for line, _ in plan_lines(planned)))
         assert df.writes == []
+
+
+def ids_of_new(told: str) -> list[str]:
+    """The lines of a plan that tell ids of records which the run would create."""
+    return [line for line in told.splitlines() if "(new " in line or "(known after the run)" in line]
+
+
+def test_one_new_record_in_the_place_of_another_is_a_change() -> None:
+    journey = dfrecord.plan(recorded(app_and_user_pointed_from_one_new_record_to_another))
+    with DreamFactoryDouble(700, installed=INSTALLED) as df:
+        planned = dfrecord.preview(journey, df.url, given(df, journey))
+    assert planned.summary == "Plan: 4 to create, 2 to change, 0 to delete"
+    assert [(field.old, field.new) for field in planned.steps[4].fields] == [("(new 1)", "(new 2)")]
 
 
 @pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])

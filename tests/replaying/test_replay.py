@@ -150,7 +150,7 @@ def test_plan_shows_each_field_with_its_old_and_new_value(tmp_path: Path) -> Non
 def test_plan_shows_which_ids_are_not_known_yet(tmp_path: Path) -> None:
     with DreamFactoryDouble(id_offset=1000) as df:
         planned = replay(FIXTURES / "02-provision-tenant" / "recording.har", df, tmp_path, "--plan")
-        assert '      role_id: "(known after create)"\n' in planned.stdout
+        assert '      role_id: "(new 2)"\n' in planned.stdout
 
 
 @pytest.mark.parametrize("case", CASES)
