@@ -160,6 +160,44 @@ def test_a_new_password_and_the_login_with_it_are_planned_run_and_verified(
         assert portable(target.state())["role"] == portable(recorded.state())["role"]
 
 
+@pytest.mark.parametrize("upsert", [False, True], ids=["plain", "upsert"])
+def test_the_profile_of_an_account_that_the_run_would_make_is_planned_from_its_record(
+    upsert: bool, tmp_path: Path
+) -> None:
+    """Nobody can log in as it yet: the plan ends the administrator's session once, and no other."""
+    with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
+        s = RecordedSession(recorded)
+        access = {"service_id": None, "component": "*", "verb_mask": 31, "requestor_mask": 3, "filters": []}
+        rows = {"role_service_access_by_role_id": [access]}
+        [role] = s.create("role", {"name": "made", "is_active": True, **rows})
+        app = {"name": "made", "type": 0, "role_id": role, "is_active": True}
+        made = s.call("POST", "system/app?fields=*", {"resource": [app]})["resource"][0]
+        assigned = {"user_to_app_to_role_by_user_id": [{"app_id": made["id"], "role_id": role}]}
+        s.create("user", {"email": "x@example.com", "name": "X", "password": PASSWORD, "is_active": True, **assigned})
+        s.call("DELETE", "system/admin/session")
+        own = RecordedSession(recorded, "x@example.com", PASSWORD, made["api_key"])
+        own.call("PUT", "user/profile", {"phone": "123"})
+        own.call("DELETE", "user/session")
+        journey = dfrecord.plan(joined([*s.exchanges, *own.exchanges]), filters=["api/v2"], upsert=upsert)
+        secrets = {v.env: PASSWORD for v in journey.variables if v.secret and v.required}
+        given = {**secrets, "DF_EMAIL": target.email, "DF_PASSWORD": target.password, "DF_BASE_URL": target.url}
+        script = tmp_path / "script.py"
+        script.write_bytes(dfrecord.render(journey, "python")[0].content)
+
+        planned = dfrecord.preview(journey, target.url, given)
+        logs = [[(call.verb, call.path) for call in target.log if "session" in call.path]]
+        target.reset_log()
+        told = run(script, "python", given, options=["--plan"])
+        logs += [[(call.verb, call.path) for call in target.log if "session" in call.path]]
+        path = "/api/v2/system/admin/session"
+        assert logs == [[("POST", path), ("DELETE", path)]] * 2, told.stderr
+        assert [(field.name, field.old, field.new) for field in planned.steps[-1].fields] == [("phone", None, "123")]
+        assert planned.summary == "Plan: 3 to create, 1 to change, 0 to delete"
+        assert told.stdout.splitlines()[-2:] == ['      phone: null → "123"', planned.summary]
+        replayed = dfrecord.replay(journey, target.url, given, created_file=tmp_path / "made")
+        assert replayed.ok, replayed.results
+
+
 def test_a_script_plans_a_recording_that_begins_after_the_login(tmp_path: Path) -> None:
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)

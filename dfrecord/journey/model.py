@@ -409,6 +409,13 @@ class Journey:
         return tuple(path for path in self.conventions.drops_empty if path in paths)
 
     @cached_property
+    def profiles(self) -> tuple[str, ...]:
+        """The paths of those that the journey writes at which each account finds its own record."""
+        writes = [step for step in self.steps if step.request.method not in ("GET", "HEAD")]
+        paths = {str(part).partition("?")[0] for step in writes for part in step.request.target.parts[:1]}
+        return tuple(path for path in self.conventions.profiles if path in paths)
+
+    @cached_property
     def creates_named(self) -> bool:
         """Whether a step creates a record in a list under a name that its target holds."""
         return any(step.wanted is not None and step.wanted.in_list for step in self.steps)

@@ -80,7 +80,8 @@ class _Planner:
         self._predicted: dict[str, dict[str, Any] | None] = {}  # by path, or what stands for it; None: deleted
         self._new: set[str] = set()
         self._sessions: dict[str, Tree] = {}  # by account, the answer to its login
-        self._logouts: dict[str, Step] = {}  # by session
+        self._logouts: dict[Tree, Step] = {}  # by session token
+        self._made_accounts: dict[str, str] = {}  # by the variable of a token, the record of an account not there yet
         self._planned: list[Planned] = []
 
     def run(self) -> Plan:
@@ -129,15 +130,22 @@ class _Planner:
         """An account signs on once and off last: the password that a run changes in between is not changed here."""
         given = self._signed_on and self._journey.is_sign_on(step)
         if step.kind is StepKind.LOGOUT:
-            if not given:
-                self._logouts.setdefault(str(self._target.headers(step.request.headers)), step)
+            if not given and not self._acts_as(step):
+                self._logouts.setdefault(self._token(step), step)
             return
         account = self._account(step)
+        made = "" if given else self._account_made(step)
         if account not in self._sessions:
-            is_kept = given or self._makes_account(step)
-            self._sessions[account] = self._kept_session(step) if is_kept else self._sent(step)
+            self._sessions[account] = self._kept_session(step) if given or made else self._sent(step)
         for capture in step.captures:
             self._values[capture.variable] = member(self._sessions[account], *capture.pointer)
+            self._made_accounts |= {capture.variable: made} if made else {}
+
+    def _acts_as(self, step: Step) -> str:
+        """What names the record of the account that sends a step, where the run would make it; else nothing."""
+        name = self._catalog.session.token_header
+        tokens = [var.name for header, value in step.request.headers if header == name for var in value.variables]
+        return next((self._made_accounts[token] for token in tokens if token in self._made_accounts), "")
 
     def _kept_session(self, step: Step) -> Tree:
         """As if it answered with the session that is in use: the one given, or that of who makes the account."""
@@ -145,13 +153,14 @@ class _Planner:
         used = self._values.get(session.name) if session else None
         return Object(tuple((str(c.pointer[-1]), self._values.get(c.variable, used)) for c in step.captures))
 
-    def _makes_account(self, step: Step) -> bool:
-        """Whether the account of a login is one that the run would make before it: nobody can log in as it yet."""
+    def _account_made(self, step: Step) -> str:
+        """What names the record of a login's account that the run would make before it: nobody can log in as it yet."""
         body, fields = step.request.body, self._catalog.session.identity_fields
         login = filled(body.tree, self._values) if isinstance(body, JsonBody) else None
         names = [login.get(field) for field in fields] if isinstance(login, Object) else []
-        made = [self._predicted[own] or {} for own in self._new]
-        return any(record.get(field) in names for record in made for field in fields if record.get(field))
+        made = [(own, self._predicted[own] or {}) for own in self._new]
+        found = (own for own, record in made for field in fields if record.get(field) and record[field] in names)
+        return next(found, "")
 
     def _account(self, step: Step) -> str:
         """What tells the account of a login from another."""
@@ -175,6 +184,8 @@ class _Planner:
             self._values[capture.variable] = member(as_tree(self._sent_before[step.once]), *capture.pointer)
         for capture in step.captures:
             self._values.setdefault(capture.variable, self._kept_token(step, capture) or AFTER_THE_RUN)
+            if (account := self._acts_as(step)) and capture.pointer[-1] in self._catalog.session.token_fields:
+                self._made_accounts[capture.variable] = account
         if self._catalog.is_session(filled_text(step.request.target, self._values).partition("?")[0]):
             return
         number, title = self._numbers[step.name], self._title(step)
@@ -187,8 +198,10 @@ class _Planner:
 
     def _kept_token(self, step: Step, capture: Capture) -> Tree:
         """Where the answer would give a new session token: the one in use, as a plan does not end its session."""
-        if capture.pointer[-1] not in self._catalog.session.token_fields:
-            return None
+        return self._token(step) if capture.pointer[-1] in self._catalog.session.token_fields else None
+
+    def _token(self, step: Step) -> Tree:
+        """The session token that a step is sent with, as it stands in its header."""
         name = self._catalog.session.token_header
         return next(
             (filled_text(value, self._values) for header, value in step.request.headers if header == name), None
@@ -232,7 +245,8 @@ class _Planner:
             return Planned(number, Action.REFUSED, title, reason=IS_THERE)  # sent to its own name, it is an update
         if own in self._new:
             record = predicted.completed(record, state["record"])
-        changed = reconcile.changes(state, record, fresh=own in self._new)
+        is_fresh = own in self._new and not self._is_profile(step)
+        changed = reconcile.changes(state, record, fresh=is_fresh)
         told = reconcile.field_changes(changed, record, state["rows"])
         sent = changed if self._upserts else state["record"]  # an upsert leaves alone what it cannot compare
         places = {place for place, _, _ in told}
@@ -263,6 +277,7 @@ class _Planner:
         creates = step.kind is StepKind.CREATE and wanted.document.get("keys") != Array(())
         if not creates:
             own = wanted.record if self._is_unknown(wanted.record) else path
+            own = (self._is_profile(step) and self._acts_as(step)) or own
             if own in self._predicted:
                 return own, self._then(own, step, wanted)
             if wanted.record and self._values.get(wanted.record) is None:
@@ -286,6 +301,10 @@ class _Planner:
         """Whether the keys hold the id of a record that does not exist yet."""
         keys = wanted.document.get("keys")
         return any(map(self._is_unknown, variables_of_tree(keys)))
+
+    def _is_profile(self, step: Step) -> bool:
+        """Whether a step is about the record of the account that sends it."""
+        return step.request.target.literal in self._journey.conventions.profiles
 
     def _is_unknown(self, variable: str) -> bool:
         return isinstance(self._values.get(variable), Unknown)

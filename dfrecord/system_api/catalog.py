@@ -135,6 +135,7 @@ class Catalog:
                 for told in facts.resources.values()
                 if told.path and told.id not in (None, facts.id)
             ),
+            tuple(told.path for told in facts.resources.values() if told.single and told.own_account and told.path),
         )
 
     def _matched(self) -> Iterator[tuple[str, tuple[str, ...]]]:

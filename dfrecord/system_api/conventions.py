@@ -16,7 +16,7 @@ class Conventions(msgspec.Struct, frozen=True):
     field that holds the last segment of a record's own path, and `named` those of all lists whose records have another
     such field than the id. Every path of the API begins with `prefix`. `matched` are the relations of whose rows the
     server finds one that comes without its id by these fields, and `drops_empty` the paths of lists whose creates leave
-    out what is empty.
+    out what is empty. `profiles` are the paths at which each account finds its own record.
     """
 
     wrapper: str = "resource"
@@ -31,6 +31,7 @@ class Conventions(msgspec.Struct, frozen=True):
     matched: tuple[tuple[str, tuple[str, ...]], ...] = ()
     drops_empty: tuple[str, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
+    profiles: tuple[str, ...] = ()
 
     def own_field(self, path: str) -> str:
         """The field that holds the last segment of the path of a record of this list."""
