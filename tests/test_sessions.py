@@ -167,7 +167,13 @@ def test_the_profile_of_an_account_that_the_run_would_make_is_planned_from_its_r
     """Nobody can log in as it yet: the plan ends the administrator's session once, and no other."""
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
         s = RecordedSession(recorded)
-        access = {"service_id": None, "component": "*", "verb_mask": 31, "requestor_mask": 3, "filters": []}
+        access: dict[str, object] = {
+            "service_id": None,
+            "component": "*",
+            "verb_mask": 31,
+            "requestor_mask": 3,
+            "filters": [],
+        }
         rows = {"role_service_access_by_role_id": [access]}
         [role] = s.create("role", {"name": "made", "is_active": True, **rows})
         app = {"name": "made", "type": 0, "role_id": role, "is_active": True}
