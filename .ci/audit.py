@@ -1,6 +1,6 @@
 """Known vulnerabilities in what dfrecord installs: `audit.py SITE_PACKAGES`, with pip-audit.
 
-Exit code 1 for one that an update would mend. mitmproxy holds some packages back; those are told and explained in
+Exit code 1 for one in a package that mitmproxy does not hold back; those that it does are told and explained in
 docs/security.md. A mirror that tells nothing of single versions is asked for the package, of which it tells about the
 newest version. What it does not tell of was not audited, and that is said.
 """

@@ -109,7 +109,7 @@ it what marshal takes, and each time the same.
 """
 
 
-def together(parts: Sequence[Callable[[], Part]]) -> Iterator[Any]:
+def together(parts: Sequence[Callable[[], Part]]) -> list[Any]:
     """What each of the parts returns, in order. The first is done here, each of the others by a child, if it can be."""
     children: list[Child] = []
     with gone_at_the_end(children):
@@ -121,8 +121,7 @@ def together(parts: Sequence[Callable[[], Part]]) -> Iterator[Any]:
         known = [run.first() for run in runs]
         for run in runs:
             run.tell(known)
-        for run in runs:
-            yield run.last(known)
+        return [run.last(known) for run in runs]
 
 
 def _do_part(part: Callable[[], Part], hearing: BinaryIO, telling: BinaryIO) -> None:

@@ -62,7 +62,7 @@ def die() -> None:
 
 
 def test_each_part_is_done_by_another_process_and_knows_of_all() -> None:
-    done = list(together([partial(counted, number) for number in range(PARTS)]))
+    done = together([partial(counted, number) for number in range(PARTS)])
     assert [known for known, _ in done] == [[0, 1, 2]] * PARTS
     assert done[0][1] == os.getpid()
     assert len({process for _, process in done}) == PARTS
@@ -71,7 +71,7 @@ def test_each_part_is_done_by_another_process_and_knows_of_all() -> None:
 @pytest.mark.parametrize("death", ["before", "between"])
 def test_a_part_of_a_child_that_dies_is_done_here(death: str) -> None:
     deaths = ["", death, ""]
-    done = list(together([partial(counted, number, death) for number, death in enumerate(deaths)]))
+    done = together([partial(counted, number, death) for number, death in enumerate(deaths)])
     assert [known for known, _ in done] == [[0, 1, 2]] * PARTS
     assert done[1][1] == os.getpid() != done[2][1]
 
@@ -80,7 +80,7 @@ def test_a_part_of_a_child_that_dies_is_done_here(death: str) -> None:
 def test_an_error_in_a_part_is_raised_here(number: int) -> None:
     deaths = ["raises" if each == number else "" for each in range(PARTS)]
     with pytest.raises(ArithmeticError, match=str(number)):
-        list(together([partial(counted, number, death) for number, death in enumerate(deaths)]))
+        together([partial(counted, number, death) for number, death in enumerate(deaths)])
 
 
 @pytest.mark.parametrize(("call", "number"), [("fork", errno.EAGAIN), ("fork", errno.ENOMEM), ("pipe", errno.EMFILE)])
@@ -96,7 +96,7 @@ def test_without_a_child_the_parts_are_done_here(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, call, refused)
-    done = list(together([partial(counted, number) for number in range(PARTS)]))
+    done = together([partial(counted, number) for number in range(PARTS)])
     assert [known for known, _ in done] == [[0, 1, 2]] * PARTS
     assert [process == os.getpid() for _, process in done] == [True, not after, True]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def prepared(df: DreamFactoryDouble) -> None:
     s.create("role", {"name": "there", "is_active": True, ROWS: rows}, {"name": "other", ROWS: rows})
     s.create("email_template", {"name": "Hello", "subject": "s", "to": "a@x.com", "body_html": "<p>"})
     df.reset_log()
+
+
+@contextmanager
+def worlds() -> Iterator[tuple[DreamFactoryDouble, DreamFactoryDouble, RecordedSession]]:
+    """Two instances that hold the same, with other ids, and a session on the first."""
+    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
+        for df in (recorded, target):
+            prepared(df)
+        yield recorded, target, RecordedSession(recorded)
 
 
 def without_answers(s: RecordedSession) -> None:
@@ -105,11 +115,8 @@ def ids_and_lists_as_text(s: RecordedSession) -> None:
 def test_odd_recording_is_done_once_and_undone(
     record: Callable[[RecordedSession], None], way: str, tmp_path: Path
 ) -> None:
-    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
-        for df in (recorded, target):
-            prepared(df)
+    with worlds() as (recorded, target, session):
         before = portable(target.state())
-        session = RecordedSession(recorded)
         record(session)
         runs = runner(way, session, tmp_path)
         runs.run(target, DF_USER_PASSWORD=PASSWORD)
@@ -138,31 +145,36 @@ def test_a_doubled_entry_and_an_answer_that_is_missing_are_told(tmp_path: Path) 
 @pytest.mark.parametrize("way", EVERY_OPTION)
 def test_creates_whose_answers_have_no_id_are_done_and_deleted_again(way: str, tmp_path: Path) -> None:
     """Without --upsert."""
-    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
-        for df in (recorded, target):
-            prepared(df)
-        before = portable(target.state())
-        session = RecordedSession(recorded)
+    with worlds() as (recorded, target, session):
         without_ids(session)
-        recording = tmp_path / "session.har"
-        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
-        script = rendered(recording, way, tmp_path, "--teardown")
-        done = run(script, way, environment(target))
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert portable(target.state()) == portable(recorded.state())
-        undone = torn_down(script, way, environment(target))
-        assert undone.returncode == 0, undone.stdout + undone.stderr
-        assert "already absent" not in undone.stdout
-        assert portable(target.state()) == before
+        is_done_and_deleted_again(session, recorded, target, way, tmp_path, "--teardown")
+
+
+def is_done_and_deleted_again(
+    session: RecordedSession,
+    recorded: DreamFactoryDouble,
+    target: DreamFactoryDouble,
+    way: str,
+    folder: Path,
+    *options: str,
+) -> None:
+    before = portable(target.state())
+    recording = folder / "session.har"
+    recording.write_bytes(b"".join(har_chunks(session.exchanges)))
+    script = rendered(recording, way, folder, *options)
+    done = run(script, way, environment(target))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert portable(target.state()) == portable(recorded.state())
+    undone = torn_down(script, way, environment(target))
+    assert undone.returncode == 0, undone.stdout + undone.stderr
+    assert "already absent" not in undone.stdout
+    assert portable(target.state()) == before
 
 
 @pytest.mark.parametrize("upsert", [False, True])
 def test_creates_whose_answers_have_no_id_are_planned_replayed_and_deleted_again(upsert: bool, tmp_path: Path) -> None:
-    with DreamFactoryDouble(installed=INSTALLED) as recorded, DreamFactoryDouble(700, installed=INSTALLED) as target:
-        for df in (recorded, target):
-            prepared(df)
+    with worlds() as (recorded, target, session):
         before = portable(target.state())
-        session = RecordedSession(recorded)
         without_ids(session)
         given = {"DF_EMAIL": target.email, "DF_PASSWORD": target.password}
         journey = dfrecord.plan(Recording("session.har", tuple(session.exchanges)), upsert=upsert, teardown=True)
@@ -184,19 +196,10 @@ def test_a_lone_create_without_an_id_runs_and_is_deleted_again(
     way: str, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Nothing else of the recording shows its id."""
-    recording = tmp_path / "session.har"
     with DreamFactoryDouble() as recorded, DreamFactoryDouble(700) as target:
-        before = portable(target.state())
         session = RecordedSession(recorded)
         session.call("POST", "system/role?fields=name", {"resource": [{"name": "fn", "is_active": True}]})
-        recording.write_bytes(b"".join(har_chunks(session.exchanges)))
-        script = rendered(recording, way, tmp_path, *options)
-        done = run(script, way, environment(target))
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert portable(target.state()) == portable(recorded.state())
-        undone = torn_down(script, way, environment(target))
-        assert undone.returncode == 0, undone.stdout + undone.stderr
-        assert portable(target.state()) == before
+        is_done_and_deleted_again(session, recorded, target, way, tmp_path, *options)
 
 
 @pytest.mark.parametrize("query", ["", "fields=*", "fields=name,id", "fields=", "fields=name%2C%20id"])

@@ -378,20 +378,18 @@ class Journey:
     @cached_property
     def listed(self) -> dict[str, str]:
         """The lists that show records which the journey writes by name, each with the field of the name."""
-        targets = [part for step in self.steps for part in step.request.target.parts[:1] if isinstance(part, str)]
-        return {p: name for p, name in self.conventions.listed if any(each.startswith(p) for each in targets)}
+        paths = _paths(self.steps)
+        return {p: name for p, name in self.conventions.listed if any(each.startswith(p) for each in paths)}
 
     @cached_property
     def named(self) -> dict[str, str]:
         """The lists in which the journey makes or deletes records that are known by a name, each with its field."""
-        steps = [step for step in self.steps if step.makes or step.kind is StepKind.DELETE]
-        targets = [part for step in steps for part in step.request.target.parts[:1] if isinstance(part, str)]
-        return {p: name for p, name in self.conventions.named if any(each.startswith(p) for each in targets)}
+        paths = _paths(step for step in self.steps if step.makes or step.kind is StepKind.DELETE)
+        return {p: name for p, name in self.conventions.named if any(each.startswith(p) for each in paths)}
 
     def own_field(self, step: Step) -> str:
         """The field that the records which a step makes or deletes are known by."""
-        path = step.makes or str(next(iter(step.request.target.parts), "")).partition("?")[0]
-        return self.conventions.own_field(path)
+        return self.conventions.own_field(step.makes or "".join(_paths([step])))
 
     @cached_property
     def matched(self) -> dict[str, tuple[str, ...]]:
@@ -404,15 +402,13 @@ class Journey:
     @cached_property
     def drops_empty(self) -> tuple[str, ...]:
         """The lists that the journey creates records in of which the server leaves out what is empty."""
-        creates = [step for step in self.steps if step.kind is StepKind.CREATE]
-        paths = {str(part).partition("?")[0] for step in creates for part in step.request.target.parts[:1]}
+        paths = _paths(step for step in self.steps if step.kind is StepKind.CREATE)
         return tuple(path for path in self.conventions.drops_empty if path in paths)
 
     @cached_property
     def profiles(self) -> tuple[str, ...]:
         """The paths of those that the journey writes at which each account finds its own record."""
-        writes = [step for step in self.steps if step.request.method not in ("GET", "HEAD")]
-        paths = {str(part).partition("?")[0] for step in writes for part in step.request.target.parts[:1]}
+        paths = _paths(step for step in self.steps if step.request.method not in ("GET", "HEAD"))
         return tuple(path for path in self.conventions.profiles if path in paths)
 
     @cached_property
@@ -602,3 +598,9 @@ def used_variables(variables: Iterable[Variable], steps: Iterable[Step]) -> Iter
     for variable in known.values():
         if variable.name in needed or variable.env == "DF_BASE_URL":
             yield variable
+
+
+def _paths(steps: Iterable[Step]) -> set[str]:
+    """Where steps are sent, up to the query or the first value that differs between instances."""
+    beginnings = (part for step in steps for part in step.request.target.parts[:1] if isinstance(part, str))
+    return {beginning.partition("?")[0] for beginning in beginnings}

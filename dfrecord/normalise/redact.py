@@ -116,7 +116,7 @@ def redacted(
         return [entry_bytes(exchange) for exchange in kept], 0
     count = processes() if len(kept) >= _WORTH_A_CHILD and may_fork() else 1
     pairs = zip(_cut(recording.exchanges, count), _cut(kept, count), strict=True)
-    done = list(together([partial(_redacted, searched, written, catalog) for searched, written in pairs]))
+    done = together([partial(_redacted, searched, written, catalog) for searched, written in pairs])
     return [entry for entries, _ in done for entry in entries], done[0][1]
 
 
